@@ -1,0 +1,264 @@
+"""What happened. The journal is made of these, the machine eats some of them, the rows are their fold.
+
+Inputs of the machine (`RunMachine.apply`): RunStarted, AttemptDispatched, AttemptStarted, AttemptEnded,
+CancelRequested, PauseRequested, ResumeRequested, TimerDue.
+Made by the machine: StepRetried, StepEnded, Materialized, CheckEvaluated, RunEnded.
+Made when the run is created: RunCreated, StepReused.
+All but TimerDue are journaled. `at` is seconds since the epoch (UTC) and is the only clock there is.
+
+What an AttemptEnded in state "succeeded" says about its step is not said again: the step has succeeded.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from partita.core.states import AttemptState, RunState, StepState
+from partita.core.values import Value
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """Why an attempt did not succeed, as plain data.
+
+    `types` is the ancestry of the exception's class by dotted name, nearest first, without `object`.
+    `cause` names what ended it: "exception", "timeout", "signal", "out_of_memory", "exit", "lost", "not_storable",
+    "input", "cancelled", "skipped".
+    """
+
+    message: str
+    types: tuple[str, ...] = ()
+    traceback: str = ""
+    cause: str = "exception"
+    # The user's retry predicate, where there is one; None = not asked.
+    retryable: bool | None = None
+    # User code asked for this delay before the next attempt (`pt.RetryAfter`), seconds.
+    retry_after_s: float | None = None
+    signal: int | None = None
+    exit_code: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """What an attempt used."""
+
+    cpu_s: float = 0.0
+    peak_rss_bytes: int = 0
+
+
+class Meta(msgspec.Struct, frozen=True, array_like=True):
+    """One typed entry of metadata; `data` is packed plain data."""
+
+    name: str
+    kind: Literal["number", "text", "markdown", "table", "path", "url", "json"]
+    data: bytes
+
+
+class AssetReport(msgspec.Struct, frozen=True, array_like=True):
+    """User code made an asset (partition)."""
+
+    asset: str
+    partition: str = ""
+    data_version: str = ""
+    metadata: tuple[Meta, ...] = ()
+
+
+class CheckReport(msgspec.Struct, frozen=True, array_like=True):
+    """User code tested an asset (partition). A failed check that is `severity` "error" fails its step."""
+
+    asset: str
+    check: str
+    passed: bool
+    severity: Literal["warn", "error"] = "error"
+    message: str = ""
+    partition: str = ""
+    metadata: tuple[Meta, ...] = ()
+
+
+class Detail(msgspec.Struct, frozen=True, array_like=True):
+    """What an outcome has beyond state, times and value; absent on the common path."""
+
+    failure: Failure | None = None
+    usage: Usage | None = None
+    # The packed branch choice; whether the loop goes on.
+    choice: bytes | None = None
+    again: bool | None = None
+    metadata: tuple[Meta, ...] = ()
+    assets: tuple[AssetReport, ...] = ()
+    checks: tuple[CheckReport, ...] = ()
+    # "run/step/index/attempt" whose stored result was taken.
+    cached_from: str = ""
+
+
+class _Event(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
+    at: float
+
+
+class RunCreated(_Event, frozen=True, array_like=True, tag="run_created"):
+    """A run was asked for. `origin` is unique per namespace: "cli:<uuid>", "sched:<name>:<tick>", "rerun:<run>:<n>"."""
+
+    run: str
+    namespace: str
+    project: str
+    pipeline: str
+    # The version of the graph, and of the project's code, that this run ends on.
+    graph: str
+    code: str
+    origin: str
+    by: str = ""
+    params: dict[str, bytes] = {}
+    partition: str = ""
+    priority: int = 0
+    rerun_of: str = ""
+    # Steps (keys) that this run executes; empty = all. The rest was reused or is not part of it.
+    selection: tuple[str, ...] = ()
+    fail_fast: bool = False
+    timeout_s: float | None = None
+    limit: int | None = None
+    namespace_limit: int | None = None
+    tags: tuple[str, ...] = ()
+
+
+class StepReused(_Event, frozen=True, array_like=True, tag="step_reused"):
+    """A finished step of an earlier run counts here too."""
+
+    step: str
+    index: str
+    from_run: str
+    state: StepState = "succeeded"
+    value: Value | None = None
+    choice: bytes | None = None
+    again: bool | None = None
+
+
+class RunStarted(_Event, frozen=True, array_like=True, tag="run_started"):
+    """The run left the queue."""
+
+
+class AttemptDispatched(_Event, frozen=True, array_like=True, tag="attempt_dispatched"):
+    """An attempt was handed to an engine of others, under the name `external`; it has not asked to start yet."""
+
+    step: str
+    index: str
+    attempt: int
+    epoch: int
+    worker: str
+    external: str = ""
+
+
+class AttemptStarted(_Event, frozen=True, array_like=True, tag="attempt_started"):
+    """The start gate: user code runs only after this was committed. `worker` is "host:pid:start_time" here."""
+
+    step: str
+    index: str
+    attempt: int
+    epoch: int
+    worker: str
+
+
+class AttemptEnded(_Event, frozen=True, array_like=True, tag="attempt_ended"):
+    """An outcome came back, or the engine found out that none will."""
+
+    step: str
+    index: str
+    attempt: int
+    epoch: int
+    state: AttemptState
+    value: Value | None = None
+    detail: Detail | None = None
+    # When user code really began and ended, by the worker's clock; 0 = unknown.
+    began_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class StepRetried(_Event, frozen=True, array_like=True, tag="step_retried"):
+    """The step is ready again, but not before `not_before`; `attempt` is the coming one."""
+
+    step: str
+    index: str
+    attempt: int
+    not_before: float
+    reason: str
+
+
+class StepEnded(_Event, frozen=True, array_like=True, tag="step_ended"):
+    """A step ended other than by a successful attempt. `because` names the steps that decided it."""
+
+    step: str
+    index: str
+    state: StepState
+    reason: str
+    because: tuple[str, ...] = ()
+
+
+class Materialized(_Event, frozen=True, array_like=True, tag="materialized"):
+    """An asset (partition) was made by an accepted attempt."""
+
+    step: str
+    index: str
+    attempt: int
+    asset: str
+    partition: str
+    data_version: str
+    code_version: str
+    metadata: tuple[Meta, ...] = ()
+    value: Value | None = None
+    began_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class CheckEvaluated(_Event, frozen=True, array_like=True, tag="check_evaluated"):
+    """A quality test was made by an accepted attempt."""
+
+    step: str
+    index: str
+    attempt: int
+    asset: str
+    check: str
+    partition: str
+    passed: bool
+    severity: Literal["warn", "error"]
+    message: str = ""
+    metadata: tuple[Meta, ...] = ()
+
+
+class CancelRequested(_Event, frozen=True, array_like=True, tag="cancel_requested"):
+    by: str
+    reason: str = ""
+
+
+class PauseRequested(_Event, frozen=True, array_like=True, tag="pause_requested"):
+    by: str
+    reason: str = ""
+
+
+class ResumeRequested(_Event, frozen=True, array_like=True, tag="resume_requested"):
+    by: str
+
+
+class TimerDue(_Event, frozen=True, array_like=True, tag="timer_due"):
+    """The clock has reached an instant that the machine asked for by `WakeAt`."""
+
+
+class RunEnded(_Event, frozen=True, array_like=True, tag="run_ended"):
+    state: RunState
+    reason: str = ""
+
+
+Event = (
+    RunCreated
+    | StepReused
+    | RunStarted
+    | AttemptDispatched
+    | AttemptStarted
+    | AttemptEnded
+    | StepRetried
+    | StepEnded
+    | Materialized
+    | CheckEvaluated
+    | CancelRequested
+    | PauseRequested
+    | ResumeRequested
+    | TimerDue
+    | RunEnded
+)
