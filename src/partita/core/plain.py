@@ -196,7 +196,7 @@ def _raise_ext(code: int, body: bytes, resolve: Resolve | None) -> Any:
     if code == _FROZENSET:
         return frozenset(inner)
     if code == _PAIRS:
-        return {k: v for k, v in inner}
+        return dict(inner)
     return _raise_object(code, inner[0], inner[1], resolve)
 
 

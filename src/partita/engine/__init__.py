@@ -1,0 +1,1 @@
+"""The shell around the machine: mailbox, commit, dispatch. The only place where deciding meets doing."""

@@ -1,0 +1,2 @@
+-- Written by generate.py.
+{{ punctuality_by(ref('airport_ewr_flights'), ['origin', 'scheduled_hour']) }}

@@ -1,0 +1,2 @@
+-- Written by generate.py.
+{{ punctuality_by(ref('airport_jfk_flights'), ['origin', 'carrier']) }}

@@ -1,0 +1,1 @@
+{{ punctuality_by(ref('flights'), ['carrier', 'flight_date']) }}

@@ -1,0 +1,1 @@
+{{ punctuality_by(ref('flights'), ["case when distance < 500 then '1: under 500 mi' when distance < 1000 then '2: 500 to 1,000 mi' when distance < 2000 then '3: 1,000 to 2,000 mi' else '4: over 2,000 mi' end as distance_band"]) }}

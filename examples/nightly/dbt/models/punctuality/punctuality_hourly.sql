@@ -1,0 +1,1 @@
+{{ punctuality_by(ref('flights'), ['scheduled_hour']) }}

@@ -1,0 +1,3 @@
+-- Written by generate.py.
+-- depends_on: {{ source('landing', 'dl_jfk') }}
+{{ typed_flights(landed_flights('DL-JFK')) }}

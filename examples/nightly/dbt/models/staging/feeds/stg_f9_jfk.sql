@@ -1,0 +1,3 @@
+-- Written by generate.py.
+-- depends_on: {{ source('landing', 'f9_jfk') }}
+{{ typed_flights(landed_flights('F9-JFK')) }}

@@ -1,0 +1,3 @@
+-- Written by generate.py.
+-- depends_on: {{ source('landing', 'vx_ewr') }}
+{{ typed_flights(landed_flights('VX-EWR')) }}

@@ -1,0 +1,3 @@
+-- Written by generate.py.
+-- depends_on: {{ source('landing', 'wn_lga') }}
+{{ typed_flights(landed_flights('WN-LGA')) }}

@@ -1,0 +1,3 @@
+-- Written by generate.py.
+-- depends_on: {{ source('landing', 'yv_ewr') }}
+{{ typed_flights(landed_flights('YV-EWR')) }}

@@ -1,0 +1,1 @@
+{{ punctuality_by(ref('flights_in_weather'), ['origin', 'conditions']) }}

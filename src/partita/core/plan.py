@@ -1,0 +1,257 @@
+"""A graph prepared for running: who waits for whom, along which part of the map axes.
+
+Rule: built once per machine from the graph alone; only `instances`, `groups` and `under` change afterwards, and only by
+the machine.
+
+A path is the tuple of positions of an instance, one per axis; a prefix is its beginning. An instance whose path is
+shorter than its step's axes is a placeholder: the map it stands in has not been unfolded yet (or never could be).
+"""
+
+from __future__ import annotations
+
+from partita.core.graph import (
+    Axis,
+    Binding,
+    Carry,
+    Graph,
+    ListOf,
+    Output,
+    Param,
+    Step,
+    axes_read,
+    steps_read,
+)
+from partita.core.plain import length as packed_length
+from partita.core.rules import EAGER, Tally
+from partita.core.states import StepState
+from partita.core.values import Value
+
+Positions = tuple[int, ...]
+
+
+class Instance:
+    """One step instance as the machine holds it."""
+
+    __slots__ = (
+        "again",
+        "attempt",
+        "because",
+        "choice",
+        "epoch",
+        "failures",
+        "granted",
+        "losses",
+        "node",
+        "not_before",
+        "offered",
+        "open",
+        "open_needs",
+        "past",
+        "path",
+        "reason",
+        "settled",
+        "since",
+        "state",
+        "value",
+    )
+
+    def __init__(self, node: Node, path: Positions, since: float) -> None:
+        self.node = node
+        self.path = path
+        self.state: StepState = "waiting"
+        self.since = since
+        # The number of the current or last attempt; whether it is open; the epoch it was started under.
+        self.attempt = 0
+        self.open = False
+        self.epoch = 0
+        # What the user's budget and ours have spent.
+        self.failures = 0
+        self.losses = 0
+        self.not_before = 0.0
+        self.open_needs = 0
+        self.offered = False
+        # Its end has been told to everyone who waits for it.
+        self.settled = False
+        # Of a bundle's member: its bundle may perform it now.
+        self.granted = False
+        self.value: Value | None = None
+        self.choice: bytes | None = None
+        self.again: bool | None = None
+        self.reason = ""
+        self.because: tuple[str, ...] = ()
+        # Ended attempts: (number, state, reason); None until there is one that did not succeed.
+        self.past: list[tuple[int, str, str]] | None = None
+
+    @property
+    def index(self) -> str:
+        """The index as written everywhere outside: "", "17", "3.17"."""
+        return index_of(self.path)
+
+    def __repr__(self) -> str:
+        return f"<{self.node.step.key}[{self.index}] {self.state} attempt={self.attempt}>"
+
+
+def index_of(path: Positions) -> str:
+    """The written form of a path."""
+    return str(path[0]) if len(path) == 1 else ".".join(map(str, path))
+
+
+def path_of(index: str) -> Positions:
+    """The path of a written index."""
+    if not index:
+        return ()
+    return tuple(map(int, index.split("."))) if "." in index else (int(index),)
+
+
+class Group(Tally):
+    """The ends of all instances of a step under one prefix; complete when `open` is 0."""
+
+    __slots__ = ()
+
+
+class Edge:
+    """One need of a step: `depth` positions of the path are shared; `many` = it waits for a group, not one instance."""
+
+    __slots__ = ("depth", "many", "need", "user")
+
+    def __init__(self, need: Node, user: Node) -> None:
+        self.need = need
+        self.user = user
+        self.depth = _common(need.step.axes, user.step.axes)
+        self.many = self.depth < len(need.step.axes)
+
+
+class Node:
+    """A step with its edges and its instances."""
+
+    def __init__(self, step: Step, number: int) -> None:
+        self.step = step
+        self.number = number
+        self.needs: list[Edge] = []
+        self.users: list[Edge] = []
+        self.eager = EAGER.get(step.when) if isinstance(step.when, str) and not step.guards else None
+        self.starts_at_once = step.when == "always" and not step.guards
+        self.members: list[Node] = []
+        self.bundle: Node | None = None
+        # The loop that this step decides about, if it does.
+        self.decides: AxisNode | None = None
+        self.instances: dict[Positions, Instance] = {}
+        # Groups by depth and prefix, kept for the depths at which some other step gathers this one.
+        self.groups: dict[int, dict[Positions, Group]] = {}
+        # Instances by depth and prefix, kept for the depths at which one event reaches several of them.
+        self.under: dict[int, dict[Positions, list[Instance]]] = {}
+
+    @property
+    def key(self) -> str:
+        return self.step.key
+
+    def at(self, prefix: Positions) -> list[Instance]:
+        """The unfolded instances under a prefix (of a depth that is kept)."""
+        if len(prefix) == len(self.step.axes):
+            instance = self.instances.get(prefix)
+            return [instance] if instance is not None else []
+        return self.under[len(prefix)].get(prefix, [])
+
+
+class AxisNode:
+    """A map with the steps that stand in it, in the order of the graph."""
+
+    def __init__(self, axis: Axis) -> None:
+        self.axis = axis
+        self.depth = len(axis.outer)
+        self.nodes: list[Node] = []
+        self.inner: list[AxisNode] = []
+        # Prefixes that have been unfolded, with the length (of a loop: so far).
+        self.lengths: dict[Positions, int] = {}
+
+    @property
+    def name(self) -> str:
+        return self.axis.name
+
+
+class Plan:
+    """The nodes and axes of a graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: dict[str, Node] = {s.key: Node(s, i) for i, s in enumerate(graph.steps)}
+        self.axes: dict[str, AxisNode] = {a.name: AxisNode(a) for a in graph.axes}
+        # The axes that become known when a step has ended.
+        self.unfolds: dict[str, list[AxisNode]] = {}
+        self._join_bundles()
+        self._connect()
+        self._place_in_axes()
+
+    def _join_bundles(self) -> None:
+        for node in self.nodes.values():
+            if node.step.bundle:
+                node.bundle = self.nodes[node.step.bundle]
+                node.bundle.members.append(node)
+
+    def _connect(self) -> None:
+        for node in self.nodes.values():
+            for key in self._needs_of(node):
+                edge = Edge(self.nodes[key], node)
+                node.needs.append(edge)
+                edge.need.users.append(edge)
+                if edge.many:
+                    edge.need.groups.setdefault(edge.depth, {})
+                if edge.depth < len(node.step.axes):
+                    node.under.setdefault(edge.depth, {})
+
+    def _needs_of(self, node: Node) -> list[str]:
+        """Every step whose end the node waits for, in order, each once."""
+        step = node.step
+        keys = dict.fromkeys(step.needs)
+        for _, binding in step.args:
+            keys.update(dict.fromkeys(steps_read(binding)))
+            for name in axes_read(binding):
+                # Round 0 of a loop reads the initial state, so it waits for whoever makes it.
+                if self.axes[name].axis.loop is not None:
+                    keys.update(dict.fromkeys(steps_read(self.axes[name].axis.sources[0])))
+        keys.update(dict.fromkeys(guard.step for guard in step.guards))
+        for member in node.members:
+            inside = {m.key for m in node.members}
+            keys.update(dict.fromkeys(k for k in member.step.needs if k not in inside))
+        # A member's bundle is no need of it: the bundle performs it.
+        return [k for k in keys if k in self.nodes and k not in (step.key, step.bundle)]
+
+    def _place_in_axes(self) -> None:
+        for node in self.nodes.values():
+            for name in node.step.axes:
+                self.axes[name].nodes.append(node)
+        for axis in self.axes.values():
+            for source in axis.axis.sources:
+                for key in steps_read(source):
+                    self.unfolds.setdefault(key, []).append(axis)
+                    need = self.nodes[key]
+                    if (depth := _common(need.step.axes, axis.axis.outer)) < len(need.step.axes):
+                        need.groups.setdefault(depth, {})
+            if axis.axis.outer:
+                self.axes[axis.axis.outer[-1]].inner.append(axis)
+            if axis.axis.loop is not None:
+                self.nodes[axis.axis.loop.decider].decides = axis
+
+    def known_length(self, source: Binding, params: dict[str, bytes]) -> int | None:
+        """The length of a source that is known without running anything; None if it is no list."""
+        match source:
+            case ListOf(items=items):
+                return len(items)
+            case Param(name=name):
+                return packed_length(params[name]) if name in params else None
+            case _:
+                return None
+
+
+def is_static(source: Binding) -> bool:
+    """Is the length of this source known before the run?"""
+    return not isinstance(source, Output | Carry)
+
+
+def _common(a: tuple[str, ...], b: tuple[str, ...]) -> int:
+    depth = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        depth += 1
+    return depth

@@ -1,0 +1,145 @@
+"""A run that is being executed: its machine, and what the engine needs to hand out its steps.
+
+Rule: nothing is decided here; this is the memory of one run between two turns of the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from partita.core.admission import Key, Lane
+from partita.core.events import RunCreated
+from partita.core.graph import Graph
+from partita.core.inputs import Inputs
+from partita.core.machine import Known, RunMachine
+from partita.core.plan import Instance, Node
+from partita.core.values import Value
+from partita.executors.contract import Demand
+from partita.worker.wire import Brief, Past, Ticket
+
+
+class ActiveRun:
+    """One run in the engine."""
+
+    def __init__(
+        self,
+        *,
+        no: int,
+        run: RunCreated,
+        graph: Graph,
+        known: list[Known],
+        seq: int,
+        stored: Callable[[RunCreated, str], Value | None],
+        interval: tuple[str, str],
+    ) -> None:
+        self.no = no
+        self.id = run.run
+        self.run = run
+        self.machine = RunMachine(graph, run, known)
+        self.inputs = Inputs(self.machine, lambda asset: stored(run, asset))
+        # Of the last journal row.
+        self.seq = seq
+        self.lanes: dict[str, Lane] = {}
+        self.demands: dict[str, Demand] = {}
+        self._briefs: dict[str, Brief] = {}
+        self._interval = interval
+
+    def lane(self, step: str) -> Lane:
+        """The lane in which the ready instances of a step queue."""
+        lane = self.lanes.get(step)
+        if lane is None:
+            lane = self.lanes[step] = self._make_lane(self.machine.plan.nodes[step])
+        return lane
+
+    def demand(self, step: str) -> Demand:
+        """What a step asks of a worker."""
+        demand = self.demands.get(step)
+        if demand is None:
+            spec = self.machine.plan.nodes[step].step
+            demand = self.demands[step] = Demand(self.run.project, spec.call, spec.policies, spec.kind)
+        return demand
+
+    def limits(self) -> dict[Key, int]:
+        """The capacities that this run brings with it."""
+        limits: dict[Key, int] = {}
+        if self.run.limit is not None:
+            limits["run", self.id] = self.run.limit
+        for node in self.machine.plan.nodes.values():
+            policies = node.step.policies
+            if policies.limit is not None:
+                limits["task", self.run.namespace, node.step.call] = policies.limit
+            if policies.limit_per_run is not None:
+                limits["step", self.id, node.key] = policies.limit_per_run
+        return limits
+
+    def brief(self, instance: Instance, new_id: Callable[[], int]) -> Brief:
+        """What all instances of the step share; made once all its needs have ended, and kept from then on."""
+        step = instance.node.key
+        brief = self._briefs.get(step)
+        if brief is None:
+            brief = self._make_brief(instance.node, new_id())
+            if instance.open_needs == 0:
+                self._briefs[step] = brief
+        return brief
+
+    def ticket(self, instance: Instance, no: int, brief: Brief) -> Ticket:
+        """The ticket of the instance's attempt that has just been started."""
+        return Ticket(
+            no=no,
+            brief=brief.id,
+            index=instance.index,
+            attempt=instance.attempt,
+            epoch=instance.epoch,
+            inputs=self.inputs.own(instance),
+            past=tuple(Past(n, state, why) for n, state, why in instance.past) if instance.past else (),  # type: ignore[arg-type]
+            members=self.machine.granted_members(instance) if instance.node.members else (),
+        )
+
+    def _make_lane(self, node: Node) -> Lane:
+        run, step = self.run, node.step
+        policies = step.policies
+        asks: list[tuple[Key, int]] = [(("namespace", run.namespace), 1)]
+        if run.limit is not None:
+            asks.append((("run", run.run), 1))
+        if policies.limit is not None:
+            asks.append((("task", run.namespace, step.call), 1))
+        if policies.limit_per_run is not None:
+            asks.append((("step", run.run, step.key), 1))
+        asks.extend((("pool", run.namespace, name), slots) for name, slots in policies.pools)
+        return Lane(
+            run=run.run,
+            step=step.key,
+            namespace=run.namespace,
+            kind="async" if policies.asynchronous else "sync",
+            priority=run.priority + policies.priority,
+            asks=tuple(asks),
+        )
+
+    def _make_brief(self, node: Node, brief_id: int) -> Brief:
+        step, run = node.step, self.run
+        policies = step.policies
+        return Brief(
+            id=brief_id,
+            run=run.run,
+            run_no=self.no,
+            namespace=run.namespace,
+            pipeline=run.pipeline,
+            step=step.key,
+            call=step.call,
+            inputs=self.inputs.shared(node),
+            kind=step.kind,
+            partition=run.partition,
+            asset=step.asset or (step.check.asset if step.check is not None else ""),
+            check=step.check.name if step.check is not None else "",
+            blocking=step.check.blocking if step.check is not None else False,
+            code_version=step.code_version,
+            reports_choice=step.reports_choice,
+            reports_again=step.reports_again,
+            max_attempts=policies.retry.limit + 1,
+            timeout_s=policies.timeout_s,
+            memory_bytes=policies.memory_bytes,
+            cache=policies.cache,
+            asynchronous=policies.asynchronous,
+            interval=self._interval,
+            run_created_at=run.at,
+        )

@@ -1,0 +1,560 @@
+"""The engine's loop: mailbox, machine, commit, dispatch.
+
+One thread owns the machines. A turn takes in what has happened, lets the machines and the admission decide, commits all of
+it in one synced transaction, and only then acts: hands out tickets, ends attempts, tells listeners. What was not committed
+was not done; what was committed is found again after a crash at any line.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from partita.core.admission import Admission, Key, Lane
+from partita.core.commands import Command, Finished, Kill, Offer, WakeAt, Withdraw
+from partita.core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    CancelRequested,
+    Detail,
+    Event,
+    Failure,
+    PauseRequested,
+    ResumeRequested,
+    RunCreated,
+    RunStarted,
+    StepEnded,
+    StepReused,
+    TimerDue,
+)
+from partita.core.explain import Explanation, explain
+from partita.core.graph import Graph
+from partita.core.graph import decode as decode_graph
+from partita.core.graph import encode as encode_graph
+from partita.core.machine import Known
+from partita.core.plan import Instance
+from partita.core.values import Value
+from partita.engine.active import ActiveRun
+from partita.engine.clock import Clock
+from partita.engine.restore import known_of, run_created_of
+from partita.errors import StoreFull
+from partita.executors.contract import Assignment, Ended, Executor, OpenAttempt, Placement, Report
+from partita.store.contract import Lease, RunCommit, RunRow, Store
+from partita.worker.wire import MemberBegan, MemberEnded, Progress
+
+RESOURCE = "engine"
+
+
+class Listener(Protocol):
+    """Told after each commit; it must be quick and must not fail."""
+
+    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None: ...
+
+    def progressed(self, run: ActiveRun, instance: Instance, progress: Progress) -> None: ...
+
+
+class _Open:
+    """An open attempt: which ticket belongs to which instance."""
+
+    __slots__ = ("instance", "lane", "run")
+
+    def __init__(self, run: ActiveRun, instance: Instance, lane: Lane) -> None:
+        self.run = run
+        self.instance = instance
+        self.lane = lane
+
+
+class Engine:
+    """Runs everything in a store. Call `start`, then `turn` for ever, then `close`; all from one thread.
+
+    `post` is the one method for other threads.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        clock: Clock,
+        *,
+        holder: str,
+        lease_s: float = 10.0,
+        limits: dict[Key, int] | None = None,
+        max_runs: dict[str, int] | None = None,
+        interval: Callable[[RunCreated], tuple[str, str]] = lambda run: ("", ""),
+        listeners: Iterable[Listener] = (),
+    ) -> None:
+        self.store = store
+        self.executor = executor
+        self.clock = clock
+        self.admission = Admission()
+        self.active: dict[str, ActiveRun] = {}
+        # Why nothing is being committed; "" while all is well.
+        self.blocked = ""
+        self.listeners = list(listeners)
+        self._holder = holder
+        self._lease_s = lease_s
+        self._lease: Lease | None = None
+        self._renew_at = 0.0
+        self._interval = interval
+        self._max_runs = max_runs or {}
+        self._running: dict[str, int] = {}
+        self._queued: deque[ActiveRun] = deque()
+        self._mailbox: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._open: dict[int, _Open] = {}
+        self._tickets: dict[tuple[str, str, str], int] = {}
+        self._timers: list[tuple[float, int, ActiveRun, Instance | None]] = []
+        self._dirty: dict[str, ActiveRun] = {}
+        self._uncommitted: list[RunCommit] = []
+        self._starts: list[tuple[ActiveRun, Instance, int, Placement]] = []
+        self._kills: list[tuple[int, str]] = []
+        self._finished: list[ActiveRun] = []
+        self._counter = itertools.count(1)
+        for key, capacity in (limits or {}).items():
+            self.admission.limit(key, capacity)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> list[ActiveRun]:
+        """Take the lease, take up every run that has not ended, and take over what still runs of them."""
+        now = self.clock.now()
+        self._lease = self.store.acquire(RESOURCE, self._holder, self._lease_s)
+        self._renew_at = now + self._lease_s / 3
+        resumed = [self._restore(row) for row in self.store.open_runs()]
+        self._start_queued()
+        self._finish_turn()
+        return resumed
+
+    def turn(self, timeout_s: float) -> bool:
+        """One turn; waits up to `timeout_s` for something to happen. Did anything?"""
+        reports = self.executor.poll(self._patience(timeout_s))
+        for report in reports:
+            self._take(report)
+        posted = self._read_mailbox()
+        due = self._ring_timers()
+        self._renew_lease()
+        return self._finish_turn() or bool(reports) or posted or due
+
+    def run_until(self, is_done: Callable[[], bool], *, timeout_s: float = 1.0) -> None:
+        """Turn until `is_done`."""
+        while not is_done():
+            self.turn(timeout_s)
+
+    def close(self, *, kill: bool = False) -> None:
+        """Commit what waits, give the lease back, let the workers go."""
+        self.executor.close(kill=kill)
+        if self._lease is not None:
+            self.store.release(self._lease)
+            self._lease = None
+
+    @property
+    def epoch(self) -> int:
+        assert self._lease is not None, "the engine has not been started"
+        return self._lease.epoch
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    def post(self, request: Callable[[], Any]) -> Future[Any]:
+        """Have the loop's thread call `request` in its next turn; any thread may ask."""
+        answer: Future[Any] = Future()
+        self._mailbox.append((request, answer))
+        self.executor.wake()
+        return answer
+
+    def submit(self, graph: Graph, run: RunCreated, reused: Sequence[StepReused] = ()) -> ActiveRun:
+        """Create a run. It is durable when this returns. Raises `OriginTaken`, `StoreFull`."""
+        self.store.put_graph(run.graph, encode_graph(graph))
+        self.store.commit([RunCommit(run.run, 1, run.at, (run, *reused))], epoch=self.epoch)
+        row = self.store.run(run.run)
+        assert row is not None, "the run was committed"
+        known = [
+            Known(
+                r.step, r.index, r.state, value=r.value, choice=r.choice, again=r.again, reason=f"from run {r.from_run}"
+            )
+            for r in reused
+        ]
+        active = self._activate(row.no, run, graph, known, seq=1)
+        self._tell(active, (run, *reused))
+        self._queued.append(active)
+        self._start_queued()
+        self._finish_turn()
+        return active
+
+    def cancel(self, run: str, *, by: str, reason: str = "") -> bool:
+        """Ask a run to end; False if it is not active."""
+        return self._ask(run, CancelRequested(self.clock.now(), by, reason))
+
+    def pause(self, run: str, *, by: str, reason: str = "") -> bool:
+        """Start nothing new in a run; what runs goes on. False if it is not active."""
+        return self._ask(run, PauseRequested(self.clock.now(), by, reason))
+
+    def resume(self, run: str, *, by: str) -> bool:
+        """Undo `pause`. False if the run is not active."""
+        return self._ask(run, ResumeRequested(self.clock.now(), by))
+
+    def why(self, run: str, step: str, index: str = "") -> Explanation | None:
+        """Why a step is as it is, with what the admission and the workers say about it."""
+        active = self.active.get(run)
+        if active is None:
+            return None
+        refusal = ""
+        if step in active.lanes:
+            refused = self.admission.refusal(active.lanes[step])
+            refusal = str(refused) if refused is not None else ""
+        return explain(active.machine, step, index, refusal=refusal)
+
+    def _ask(self, run: str, event: Event) -> bool:
+        active = self.active.get(run)
+        if active is None:
+            return False
+        was_queued = active.machine.state == "queued"
+        self._apply(active, event)
+        if was_queued and active.machine.is_finished:
+            self._queued.remove(active)
+        self._finish_turn()
+        return True
+
+    # --- taking in --------------------------------------------------------------------------------------------------
+
+    def _take(self, report: Report) -> None:
+        if type(report) is Ended:
+            outcome = report.outcome
+            opened = self._open.pop(outcome.no, None)
+            if opened is None:
+                return
+            run, instance = opened.run, opened.instance
+            step, index = instance.node.step.key, instance.index
+            del self._tickets[run.id, step, index]
+            self.admission.release(opened.lane)
+            self._apply(
+                run,
+                AttemptEnded(
+                    self.clock.now(),
+                    step,
+                    index,
+                    instance.attempt,
+                    instance.epoch,
+                    outcome.state,
+                    outcome.value,
+                    outcome.detail,
+                    outcome.began_at,
+                    outcome.ended_at,
+                ),
+            )
+        else:
+            self._take_note(report)
+
+    def _take_note(self, report: Report) -> None:
+        """What an attempt says while it runs."""
+        assert not isinstance(report, Ended)
+        opened = self._open.get(report.no)
+        if opened is None:
+            return
+        if isinstance(report, Progress):
+            for listener in self.listeners:
+                listener.progressed(opened.run, opened.instance, report)
+            return
+        member = opened.run.machine.instance(report.member, opened.instance.index)
+        if member is None or member.node.bundle is not opened.instance.node:
+            return
+        if isinstance(report, MemberBegan):
+            self._begin_member(opened, member)
+        else:
+            self._end_member(opened, member, report)
+
+    def _begin_member(self, opened: _Open, member: Instance) -> None:
+        bundle = opened.instance
+        self._apply(
+            opened.run,
+            AttemptStarted(
+                self.clock.now(), member.node.key, member.index, bundle.attempt, bundle.epoch, f"in {bundle.node.key}"
+            ),
+        )
+
+    def _end_member(self, opened: _Open, member: Instance, report: MemberEnded) -> None:
+        now = self.clock.now()
+        is_end = report.state in ("succeeded", "failed")
+        if not member.open and not is_end:
+            failure = report.detail.failure if report.detail is not None else None
+            reason = failure.message if failure is not None else f"{opened.instance.node.key} passed over it"
+            self._apply(opened.run, StepEnded(now, member.node.key, member.index, report.state, reason))  # type: ignore[arg-type]
+            return
+        if not member.open:
+            self._begin_member(opened, member)
+        detail = report.detail or Detail()
+        if not is_end:
+            detail = Detail(failure=Failure(f"{opened.instance.node.key} passed over it", cause="skipped"))
+        elif report.assets or report.checks:
+            detail = Detail(
+                failure=detail.failure,
+                usage=detail.usage,
+                metadata=detail.metadata,
+                assets=report.assets,
+                checks=report.checks,
+            )
+        self._apply(
+            opened.run,
+            AttemptEnded(
+                at=now,
+                step=member.node.key,
+                index=member.index,
+                attempt=member.attempt,
+                epoch=member.epoch,
+                state=report.state if is_end else "cancelled",  # type: ignore[arg-type]
+                value=report.value,
+                detail=detail,
+                began_at=report.began_at,
+                ended_at=report.ended_at,
+            ),
+        )
+
+    def _read_mailbox(self) -> bool:
+        any_read = False
+        while self._mailbox:
+            request, answer = self._mailbox.popleft()
+            any_read = True
+            try:
+                answer.set_result(request())
+            except Exception as error:  # the asker's mistake is the asker's answer, the loop goes on
+                answer.set_exception(error)
+        return any_read
+
+    def _ring_timers(self) -> bool:
+        now = self.clock.now()
+        rung = False
+        while self._timers and self._timers[0][0] <= now:
+            _, _, run, instance = heapq.heappop(self._timers)
+            rung = True
+            if run.machine.is_finished:
+                continue
+            if instance is None:
+                self._apply(run, TimerDue(now))
+            elif instance.offered:
+                self.admission.offer(run.lane(instance.node.key), instance)
+        return rung
+
+    # --- deciding ---------------------------------------------------------------------------------------------------
+
+    def _apply(self, run: ActiveRun, event: Event) -> None:
+        commands = run.machine.apply(event)
+        if run.machine.journal:
+            self._dirty[run.id] = run
+        if commands:
+            self._note(run, commands)
+
+    def _note(self, run: ActiveRun, commands: list[Command]) -> None:
+        for command in commands:
+            kind = type(command)
+            if kind is Offer:
+                instance = run.machine.instance(command.step, command.index)  # type: ignore[union-attr]
+                assert instance is not None
+                if instance.not_before > self.clock.now():
+                    self._set_timer(instance.not_before, run, instance)
+                else:
+                    self.admission.offer(run.lane(instance.node.key), instance)
+            elif kind is Kill:
+                ticket = self._tickets.get((run.id, command.step, command.index))  # type: ignore[union-attr]
+                if ticket is not None:
+                    self._kills.append((ticket, "cancelled"))
+            elif kind is WakeAt:
+                self._set_timer(command.at, run, None)  # type: ignore[union-attr]
+            elif kind is Finished:
+                self._finished.append(run)
+            else:
+                # An instance that is withdrawn says so itself when its turn comes (`offered`).
+                assert kind is Withdraw
+
+    def _set_timer(self, at: float, run: ActiveRun, instance: Instance | None) -> None:
+        heapq.heappush(self._timers, (at, next(self._counter), run, instance))
+
+    def _start_queued(self) -> None:
+        """Let queued runs start, oldest first, as far as the limits of their pipelines allow."""
+        waiting: deque[ActiveRun] = deque()
+        now = self.clock.now()
+        for run in self._queued:
+            key = f"{run.run.namespace}/{run.run.pipeline}"
+            limit = self._max_runs.get(run.run.pipeline)
+            if run.machine.paused or (limit is not None and self._running.get(key, 0) >= limit):
+                waiting.append(run)
+                continue
+            self._running[key] = self._running.get(key, 0) + 1
+            self._apply(run, RunStarted(now))
+        self._queued = waiting
+
+    def _admit(self) -> None:
+        place = self.executor.place
+        now = self.clock.now()
+        for lane, instance, placement in self.admission.pick(
+            lambda lane, instance: place(self.active[lane.run].demand(lane.step))
+        ):
+            run = self.active[lane.run]
+            number = next(self._counter)
+            step, index = instance.node.step.key, instance.index
+            self.admission.take(lane)
+            self._open[number] = _Open(run, instance, lane)
+            self._tickets[run.id, step, index] = number
+            self._apply(run, AttemptStarted(now, step, index, instance.attempt + 1, self.epoch, placement.worker))
+            self._starts.append((run, instance, number, placement))
+
+    # --- committing and acting --------------------------------------------------------------------------------------
+
+    def _finish_turn(self) -> bool:
+        """Admit, commit, act. Was there anything to commit?"""
+        if not self.blocked:
+            self._admit()
+        if not self._dirty and not self._uncommitted:
+            self._act()
+            return False
+        now = self.clock.now()
+        for run in self._dirty.values():
+            run.seq += 1
+            self._uncommitted.append(RunCommit(run.id, run.seq, now, tuple(run.machine.take_journal())))
+        self._dirty.clear()
+        return self._commit()
+
+    def _commit(self) -> bool:
+        try:
+            self.store.commit(self._uncommitted, epoch=self.epoch)
+        except StoreFull as error:
+            # Nothing is lost: the same events are tried again each turn, and until then nothing is started or told.
+            self.blocked = str(error)
+            return True
+        self.blocked = ""
+        committed, self._uncommitted = self._uncommitted, []
+        self._act()
+        for commit in committed:
+            self._tell(self.active[commit.run], commit.events)
+        self._let_go()
+        return True
+
+    def _act(self) -> None:
+        if self._starts:
+            starts, self._starts = self._starts, []
+            assignments = []
+            for run, instance, number, placement in starts:
+                brief = run.brief(instance, lambda: next(self._counter))
+                ticket = run.ticket(instance, number, brief)
+                assignments.append(Assignment(placement, brief, ticket, instance.node.step.policies))
+            self.executor.submit(assignments)
+        if self._kills:
+            kills, self._kills = self._kills, []
+            for number, reason in kills:
+                self.executor.kill(number, reason=reason)
+
+    def _tell(self, run: ActiveRun, events: Sequence[Event]) -> None:
+        for listener in self.listeners:
+            listener.committed(run, events)
+
+    def _let_go(self) -> None:
+        """Forget runs that have ended, and let others start in their place."""
+        if not self._finished:
+            return
+        finished, self._finished = self._finished, []
+        for run in finished:
+            del self.active[run.id]
+            self.admission.forget(iter([("run", run.id), *(k for k in run.limits() if k[0] == "step")]))
+            if run.machine.started_at is not None:
+                key = f"{run.run.namespace}/{run.run.pipeline}"
+                self._running[key] -= 1
+        if self._queued:
+            self._start_queued()
+            self._finish_turn()
+
+    # --- runs of earlier engines --------------------------------------------------------------------------------------
+
+    def _restore(self, row: RunRow) -> ActiveRun:
+        data = self.store.graph(row.graph)
+        assert data is not None, f"graph {row.graph} of run {row.id} is missing in the store"
+        graph = decode_graph(data)
+        run = run_created_of(row)
+        steps, attempts = self.store.steps(row.id), self.store.attempts(row.id)
+        active = self._activate(row.no, run, graph, known_of(steps, attempts), seq=row.seq)
+        machine = active.machine
+        if row.state == "queued":
+            machine.paused = row.paused
+            self._queued.append(active)
+            return active
+        # The start was journaled by an earlier engine; what follows from it is decided again from what is known.
+        commands = machine.apply(RunStarted(row.started_at if row.started_at is not None else row.created_at))
+        machine.journal = [e for e in machine.journal if not isinstance(e, RunStarted)]
+        key = f"{run.namespace}/{run.pipeline}"
+        self._running[key] = self._running.get(key, 0) + 1
+        self._note(active, commands)
+        self._adopt(active)
+        if row.cancel_requested:
+            self._note(active, machine.apply(CancelRequested(self.clock.now(), "an earlier request")))
+            machine.journal = [e for e in machine.journal if not isinstance(e, CancelRequested)]
+        if row.paused:
+            self._note(active, machine.apply(PauseRequested(self.clock.now(), "an earlier request")))
+            machine.journal = [e for e in machine.journal if not isinstance(e, PauseRequested)]
+        if machine.journal:
+            self._dirty[active.id] = active
+        return active
+
+    def _adopt(self, active: ActiveRun) -> None:
+        """Hand the open attempts of a restored run to the executor, which finds out what became of them."""
+        workers = {(a.step, a.index): (a.worker, a.started_at) for a in self.store.attempts(active.id, open_only=True)}
+        found: list[OpenAttempt] = []
+        for instance in active.machine.instances():
+            if not instance.open or instance.node.bundle is not None:
+                continue
+            lane = active.lane(instance.node.key)
+            number = next(self._counter)
+            self.admission.take(lane)
+            self._open[number] = _Open(active, instance, lane)
+            self._tickets[active.id, instance.node.key, instance.index] = number
+            worker, started_at = workers[instance.node.key, instance.index]
+            found.append(
+                OpenAttempt(
+                    run=active.id,
+                    step=instance.node.key,
+                    index=instance.index,
+                    attempt=instance.attempt,
+                    epoch=instance.epoch,
+                    worker=worker,
+                    started_at=started_at,
+                    policies=instance.node.step.policies,
+                    no=number,
+                )
+            )
+        if found:
+            self.executor.adopt(found)
+
+    def _activate(self, no: int, run: RunCreated, graph: Graph, known: list[Known], *, seq: int) -> ActiveRun:
+        active = ActiveRun(
+            no=no, run=run, graph=graph, known=known, seq=seq, stored=self._stored, interval=self._interval(run)
+        )
+        self.active[run.run] = active
+        for key, capacity in active.limits().items():
+            self.admission.limit(key, capacity)
+        if run.namespace_limit is not None:
+            self.admission.limit(("namespace", run.namespace), run.namespace_limit)
+        return active
+
+    def _stored(self, run: RunCreated, asset: str) -> Value | None:
+        """The latest stored value of an asset, of the run's partition first."""
+        row = self.store.materialization(asset, run.partition) if run.partition else None
+        row = row or self.store.materialization(asset)
+        return row.value if row is not None else None
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def _patience(self, timeout_s: float) -> float:
+        """How long this turn may wait: never past a timer, a renewal of the lease, or 5 s (clocks may jump)."""
+        if self._mailbox:
+            return 0.0
+        now = self.clock.now()
+        until = [timeout_s, 1.0 if self.blocked else 5.0, self._renew_at - now]
+        if self._timers:
+            until.append(self._timers[0][0] - now)
+        return max(0.0, min(until))
+
+    def _renew_lease(self) -> None:
+        now = self.clock.now()
+        # A clock that jumped backward must not put the renewal off.
+        if now >= self._renew_at or self._renew_at - now > self._lease_s:
+            self._lease = self.store.acquire(RESOURCE, self._holder, self._lease_s)
+            self._renew_at = now + self._lease_s / 3

@@ -1,0 +1,139 @@
+"""How a worker is started: forked from the process that has the project, or as an interpreter of its own.
+
+A forked worker shares the pages of everything that was imported and is there in milliseconds. An interpreter of its own
+is for steps that ask for it, for projects whose import started threads (a fork would copy their locks, held for
+ever), and for systems where a fork is not safe.
+
+Rule: in the child nothing of the host stays open, and the child never returns into the host's code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from partita.executors.control import Start
+from partita.executors.identity import name_of
+from partita.executors.interpreter import spawn
+from partita.executors.pump import Pump
+
+if TYPE_CHECKING:
+    from partita.define.project import Project
+    from partita.settings import Settings
+
+_PIPE_BYTES = 1 << 20
+_BUG = 70
+
+
+class Child:
+    """A worker, seen from the host."""
+
+    def __init__(self, start: Start, pid: int, pump: Pump) -> None:
+        self.number = start.worker
+        self.kind = start.kind
+        self.pid = pid
+        self.pump = pump
+        self.name = name_of(pid) or ""
+        # Memory its process tree may rest on; 0 = not watched.
+        self.memory_bytes = 0
+        self.over_memory = 0
+        # Monotonic: when what is left of it is killed by force.
+        self.kill_at: float | None = None
+        self.dead = False
+
+
+def may_fork(threads: int) -> bool:
+    """Whether workers may be forked from a process with so many threads."""
+    return threads <= 1 and sys.platform.startswith("linux")
+
+
+def start_child(
+    start: Start, fds: tuple[int, int], project: Project, settings: Settings, leave: Callable[[], None]
+) -> Child:
+    """Start a worker on its descriptors, which are closed here. `leave` closes what is the host's. Raises `OSError`."""
+    nonce = secrets.token_hex(8)
+    out, into = os.pipe()
+    try:
+        _widen(into)
+        if start.kind == "fresh" or not may_fork(project.manifest.threads):
+            pid = _start_interpreter(start, fds, into, nonce, settings)
+        else:
+            pid = _fork(start, fds, into, nonce, project, settings, leave)
+    except OSError:
+        os.close(out)
+        raise
+    finally:
+        os.close(into)
+        for fd in fds:
+            os.close(fd)
+    os.set_blocking(out, False)
+    return Child(start, pid, Pump(out, nonce, settings))
+
+
+def _fork(
+    start: Start,
+    fds: tuple[int, int],
+    output: int,
+    nonce: str,
+    project: Project,
+    settings: Settings,
+    leave: Callable[[], None],
+) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = _BUG
+    try:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        _as_a_process_of_its_own(leave)
+        status = _serve(start, fds, nonce, project, settings)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _as_a_process_of_its_own(leave: Callable[[], None]) -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    leave()
+    # Python reseeds its own generator after a fork, NumPy does not: two workers would draw the same numbers.
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def _serve(start: Start, fds: tuple[int, int], nonce: str, project: Project, settings: Settings) -> int:
+    from partita.worker.main import serve
+
+    sock, claims = fds
+    serve(sock, claims, project, settings, nonce=nonce, asynchronous=start.kind == "async")
+    return 0
+
+
+def _start_interpreter(start: Start, fds: tuple[int, int], output: int, nonce: str, settings: Settings) -> int:
+    sock, claims = fds
+    arguments = [str(settings.project), nonce, start.kind]
+    return spawn(sys.executable, "partita.worker.main", *arguments, output=output, keep={3: sock, 4: claims})
+
+
+def _widen(fd: int) -> None:
+    """A pipe that holds a burst of output while the host is elsewhere. A user may have only so many of them."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

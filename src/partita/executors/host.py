@@ -1,0 +1,261 @@
+"""The process that has imported the project: it starts workers, takes their output to log files, and knows how they ended.
+
+Run as `python -m partita.executors.host` by the project's own interpreter, with its socket to the engine as
+descriptor 3. It has one thread, for it forks. When the engine goes away it starts nothing more; busy workers go on, their
+logs are taken to the end, what their deaths were is noted for the next engine, and then it ends too.
+
+Rule: no user code runs here after the import, except the signature of a pipeline for `Bind`.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from partita.core.manifest import Problem
+from partita.executors import control, memory
+from partita.executors.channel import Channel
+from partita.executors.children import Child, start_child
+from partita.executors.control import FromHost, Start, ToHost
+from partita.executors.deaths import note_death
+from partita.executors.identity import is_alive
+from partita.executors.killing import kill_session, members, signal_group
+
+if TYPE_CHECKING:
+    from partita.define.project import Project
+    from partita.settings import Settings
+
+SOCKET_FD = 3
+_PUMP_S = 0.025
+_SYNC_S = 1.0
+_MEMORY_S = 0.2
+_KILL_S = 0.02
+_OWN_LOG_BYTES = 1 << 20
+_NEVER = float("inf")
+
+
+def main() -> None:
+    """Load the project, then serve until the engine and all workers are gone."""
+    from partita.executors.importing import load
+
+    channel: Channel[ToHost] = Channel(socket.socket(fileno=SOCKET_FD), control.to_host)
+    first, *early = channel.wait() or [None]
+    if first is None:
+        return
+    assert isinstance(first, control.Begin)
+    settings = control.settings_of(first)
+    os.chdir(settings.project)
+    project = load(settings, channel)
+    if project is not None:
+        Host(channel, settings, project).serve(early)
+
+
+class Host:
+    """One project's workers."""
+
+    def __init__(self, channel: Channel[ToHost], settings: Settings, project: Project) -> None:
+        self._channel = channel
+        self._settings = settings
+        self._project = project
+        self._children: dict[int, Child] = {}
+        self._selector = selectors.DefaultSelector()
+        self._busy_pipes: set[Child] = set()
+        self._sync_at = _NEVER
+        self._memory_at = _NEVER
+        # A child's end wakes the loop through this pipe.
+        self._signals, self._signalled = os.pipe()
+        os.set_blocking(self._signals, False)
+        os.set_blocking(self._signalled, False)
+        self._selector.register(self._channel, selectors.EVENT_READ, self._hear)
+        self._selector.register(self._signals, selectors.EVENT_READ, self._reap)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+
+    def serve(self, early: list[ToHost]) -> None:
+        """Do what the engine asks until it is gone and no worker is left."""
+        for message in early:
+            self._do(message)
+        while self._children or not self._channel.gone:
+            for key, _ in self._selector.select(self._wait_s()):
+                key.data()
+            self._look(time.monotonic())
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        for message in self._channel.receive():
+            self._do(message)
+        if self._channel.gone:
+            self._selector.unregister(self._channel)
+
+    def _do(self, message: ToHost) -> None:
+        match message:
+            case Start():
+                self._start(message)
+            case control.Kill(worker, grace_s):
+                self._kill(worker, grace_s)
+            case control.Watch(worker, memory_bytes):
+                self._watch(worker, memory_bytes)
+            case control.Bind():
+                self._say(self._bind(message))
+            case control.AskFigures():
+                figures = [control.Figure(c.number, *memory.figures_of(c.pid)) for c in self._children.values()]
+                self._say(control.Figures(tuple(figures)))
+            case control.Flush(number):
+                for child in self._children.values():
+                    child.pump.drain()
+                    child.pump.sync()
+                self._say(control.Flushed(number))
+            case control.Begin():
+                raise AssertionError("a second Begin")
+
+    def _say(self, message: FromHost) -> None:
+        self._channel.send(control.frame(message))
+
+    def _start(self, start: Start) -> None:
+        fds = (self._channel.fds.popleft(), self._channel.fds.popleft())
+        try:
+            child = start_child(start, fds, self._project, self._settings, self._leave)
+        except OSError as error:
+            self._say(control.Died(start.worker, 0, note=f"cannot start a worker: {error}"))
+            return
+        self._children[child.number] = child
+        self._listen(child)
+        self._say(control.Started(child.number, child.pid, child.name))
+
+    def _leave(self) -> None:
+        """In a forked child: nothing of the host stays open."""
+        self._selector.close()
+        self._channel.close()
+        os.close(self._signals)
+        os.close(self._signalled)
+        for child in self._children.values():
+            child.pump.leave()
+
+    def _bind(self, question: control.Bind) -> control.Bound:
+        from partita.define.params import bind_params
+        from partita.errors import DefinitionError
+
+        try:
+            return control.Bound(question.id, bind_params(self._project, question.pipeline, question.raw))
+        except DefinitionError as error:
+            problem = Problem(error.message, error.hint or "", error.file or "", error.line or 0)
+            return control.Bound(question.id, problems=(problem,))
+
+    def _kill(self, worker: int, grace_s: float) -> None:
+        child = self._children.get(worker)
+        if child is not None and child.kill_at is None:
+            child.kill_at = time.monotonic() + grace_s
+            signal_group(child.pid, signal.SIGTERM if grace_s > 0 else signal.SIGKILL)
+
+    def _watch(self, worker: int, memory_bytes: int) -> None:
+        if child := self._children.get(worker):
+            child.memory_bytes = memory_bytes
+            self._memory_at = time.monotonic() if memory_bytes else self._memory_at
+
+    # --- output ---------------------------------------------------------------------------------------------------
+
+    def _listen(self, child: Child) -> None:
+        self._selector.register(child.pump.fd, selectors.EVENT_READ, lambda: self._pump(child))
+
+    def _pump(self, child: Child) -> None:
+        """Take the output there is, then look at this pipe by the clock for as long as it is busy."""
+        self._selector.unregister(child.pump.fd)
+        child.pump.drain()
+        self._busy_pipes.add(child)
+
+    def _pump_busy(self) -> None:
+        for child in list(self._busy_pipes):
+            if not child.pump.drain() and child.number in self._children:
+                self._busy_pipes.discard(child)
+                if not child.pump.ended:
+                    self._listen(child)
+
+    # --- ends -----------------------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        try:
+            os.read(self._signals, 4096)
+        except BlockingIOError:
+            return
+        for child in self._children.values():
+            child.dead = child.dead or not is_alive(child.name)
+
+    def _look_at_ends(self, now: float) -> None:
+        for child in list(self._children.values()):
+            if child.kill_at is not None and child.kill_at <= now:
+                kill_session(child.pid)
+            if child.dead and self._is_all_gone(child, now):
+                self._bury(child)
+
+    def _is_all_gone(self, child: Child, now: float) -> bool:
+        """Whether nothing of a dead worker's session lives; what is left has until the end of the grace period."""
+        left = [pid for pid in members(child.pid) if pid != child.pid]
+        if left and child.kill_at is None:
+            child.kill_at = now
+        return not left
+
+    def _bury(self, child: Child) -> None:
+        _, status, usage = os.wait4(child.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        del self._children[child.number]
+        self._busy_pipes.discard(child)
+        if child.pump.fd in self._selector.get_map():
+            self._selector.unregister(child.pump.fd)
+        child.pump.close()
+        died = control.Died(
+            child.number,
+            child.pid,
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            peak_rss_bytes=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            over_memory=child.over_memory,
+        )
+        if self._channel.gone and code != 0:
+            note_death(self._settings.home.spool, child.name, died)
+        self._say(died)
+
+    # --- the clock ------------------------------------------------------------------------------------------------
+
+    def _wait_s(self) -> float | None:
+        now = time.monotonic()
+        due = min(self._sync_at, self._memory_at)
+        if self._busy_pipes:
+            due = min(due, now + _PUMP_S)
+        if any(child.dead or child.kill_at is not None for child in self._children.values()):
+            due = min(due, now + _KILL_S)
+        return None if due == _NEVER else max(0.0, due - now)
+
+    def _look(self, now: float) -> None:
+        if self._busy_pipes:
+            self._pump_busy()
+        self._look_at_ends(now)
+        if self._memory_at <= now:
+            self._look_at_memory(now)
+        if self._sync_at <= now:
+            self._sync(now)
+        elif self._sync_at == _NEVER and self._busy_pipes:
+            self._sync_at = now + _SYNC_S
+
+    def _look_at_memory(self, now: float) -> None:
+        watched = [child for child in self._children.values() if child.memory_bytes and not child.dead]
+        for child in watched:
+            used = memory.tree_rss(child.pid)
+            if used > child.memory_bytes:
+                child.over_memory = used
+                child.kill_at = now
+                kill_session(child.pid)
+        self._memory_at = now + _MEMORY_S if watched else _NEVER
+
+    def _sync(self, now: float) -> None:
+        for child in self._children.values():
+            child.pump.sync()
+        self._sync_at = _NEVER
+        # What threads of the import print meanwhile must not grow without end.
+        if os.fstat(2).st_size > _OWN_LOG_BYTES:
+            os.ftruncate(2, 0)

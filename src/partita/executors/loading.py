@@ -1,0 +1,231 @@
+"""The engine's side of a project's host: start it, get its manifest or one clear error, talk to it.
+
+`start_host` returns at once, so the caller can import its own things while the host imports the project; workers asked
+for before the project is loaded are started as soon as it is.
+
+Rule: a project that hangs, dies or cannot be imported ends here in a `LoadError`, and takes nothing else with it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from partita.core import manifest as manifests
+from partita.core.manifest import Manifest
+from partita.errors import ExecutorError, LoadError, PartitaError
+from partita.executors import control
+from partita.executors.channel import Channel
+from partita.executors.control import Bind, Bound, Flush, Flushed, FromHost, Importing, Loaded, LoadFailed
+from partita.executors.interpreter import python_of, spawn
+from partita.executors.killing import kill_session
+from partita.executors.load_log import LoadLog
+from partita.executors.links import Link, open_link
+from partita.settings import Settings
+
+_ANSWER_S = 30.0
+A = TypeVar("A", bound=FromHost)
+
+
+@dataclass(frozen=True)
+class LoadedProject:
+    """A project that was imported, and the host that did it."""
+
+    manifest: Manifest
+    connection: HostConnection
+
+
+def load_project(settings: Settings) -> LoadedProject:
+    """Load a project in a host of its own. Raises `LoadError`."""
+    connection = start_host(settings)
+    try:
+        return LoadedProject(connection.manifest(), connection)
+    except BaseException:
+        connection.close(kill=True)
+        raise
+
+
+def start_host(settings: Settings, *, workers: int = 0) -> HostConnection:
+    """Start loading a project and return at once; `workers` warm workers are started as soon as it is loaded."""
+    connection = HostConnection(settings)
+    connection.early = [connection.start_worker("warm") for _ in range(workers)]
+    return connection
+
+
+class HostConnection:
+    """A project's host, seen from the engine. One thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.inbox: deque[FromHost] = deque()
+        self.early: list[Link] = []
+        self._log = LoadLog()
+        self._numbers = 0
+        self._importing = ""
+        self._manifest: Manifest | None = None
+        self._exit_status: int | None = None
+        self._started_at = time.monotonic()
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        python = python_of(settings.project)
+        try:
+            self.pid = spawn(python, "partita.executors.host", output=self._log.fd, keep={3: theirs.fileno()})
+        except OSError as error:
+            ours.close()
+            raise ExecutorError(f"cannot start {python}: {error.strerror}") from error
+        finally:
+            theirs.close()
+        self.channel: Channel[FromHost] = Channel(ours, control.from_host)
+        self.channel.send(control.frame(control.begin(settings)))
+
+    @property
+    def gone(self) -> bool:
+        """The host has ended or closed its side."""
+        return self.channel.gone
+
+    def start_worker(self, kind: control.WorkerKind) -> Link:
+        """Ask for a worker; it is named by a `Started` or given up by a `Died` with its number."""
+        self._numbers += 1
+        link, theirs = open_link(self._numbers, kind, self.settings.async_slots)
+        self.channel.send(control.frame(control.Start(link.number, kind)), theirs)
+        return link
+
+    def send(self, message: control.ToHost) -> None:
+        self.channel.send(control.frame(message))
+
+    def receive(self) -> list[FromHost]:
+        """What the host has said since the last call, without waiting."""
+        self._read()
+        messages = list(self.inbox)
+        self.inbox.clear()
+        return messages
+
+    def manifest(self, timeout_s: float | None = None) -> Manifest:
+        """Wait for the project. Raises `LoadError`; the time counts from the start of the host."""
+        if self._manifest is None:
+            limit = self.settings.load_timeout_s if timeout_s is None else timeout_s
+            answer = self._await(_is_load_answer, self._started_at + limit)
+            if isinstance(answer, Loaded):
+                self._manifest = manifests.decode(answer.manifest)
+            else:
+                self._fail_to_load(answer, limit)
+        assert self._manifest is not None
+        return self._manifest
+
+    def bind(self, pipeline: str, raw: dict[str, str | bytes]) -> Bound:
+        """Check parameters of a run against the signature of its pipeline, in the process that knows it."""
+        self._numbers += 1
+        return self._ask(Bind(self._numbers, pipeline, raw), Bound, self._numbers)
+
+    def flush_logs(self) -> None:
+        """Return when everything that workers have written until now is in the log files."""
+        self._numbers += 1
+        self._ask(Flush(self._numbers), Flushed, self._numbers)
+
+    def close(self, *, kill: bool = False) -> None:
+        """Let the host go: it ends after its busy workers have. With `kill` all of it ends now. Twice does nothing."""
+        for link in self.early:
+            link.close()
+        self.early = []
+        self.channel.close()
+        self._log.close()
+        if kill and self.reap() is None:
+            kill_session(self.pid)
+            self.reap(wait_s=5.0)
+        else:
+            self.reap()
+
+    def reap(self, *, wait_s: float = 0.0) -> int | None:
+        """The host's exit status (negative: the signal that ended it), None while it lives."""
+        deadline = time.monotonic() + wait_s
+        while self._exit_status is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = self.pid, 0
+            if pid:
+                self._exit_status = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() >= deadline:
+                break
+            else:
+                time.sleep(0.002)
+        return self._exit_status
+
+    def output(self) -> str:
+        """The last lines that the project printed while it was imported."""
+        return self._log.tail()
+
+    def _ask(self, question: control.ToHost, kind: type[A], number: int) -> A:
+        self.send(question)
+        answer = self._await(lambda m: isinstance(m, kind) and m.id == number, time.monotonic() + _ANSWER_S)  # type: ignore[attr-defined]
+        if answer is None:
+            raise ExecutorError(
+                f"the host of {self.settings.project.name!r} does not answer", hint="see `partita doctor`"
+            )
+        assert isinstance(answer, kind)
+        return answer
+
+    def _await(self, wanted: Callable[[FromHost], bool], deadline: float) -> FromHost | None:
+        """The first message that is wanted, whatever else comes stays in the inbox; None = too late, or gone."""
+        while True:
+            self._read()
+            for message in self.inbox:
+                if wanted(message):
+                    self.inbox.remove(message)
+                    return message
+            remaining = deadline - time.monotonic()
+            if self.channel.gone or remaining <= 0:
+                return None
+            self.channel.flush()
+            writers = [self.channel] if self.channel.blocked else []
+            select.select([self.channel], writers, [], min(remaining, 1.0))
+
+    def _read(self) -> None:
+        for message in self.channel.receive():
+            if isinstance(message, Importing):
+                self._importing = message.module
+            else:
+                self.inbox.append(message)
+
+    def _fail_to_load(self, answer: FromHost | None, limit_s: float) -> None:
+        name = self.settings.project.name
+        if isinstance(answer, LoadFailed):
+            raise LoadError(f"project {name!r} cannot be loaded: {answer.message}", hint=answer.hint or None)
+        if not self.channel.gone:
+            place = self._log.dump_of(lambda: os.kill(self.pid, signal.SIGUSR1), self.settings.project)
+            kill_session(self.pid)
+            self.reap(wait_s=5.0)
+            place = place or self._importing
+            raise LoadError(
+                f"project {name!r} takes longer than {limit_s:g} s to import{f', it is at {place}' if place else ''}"
+                + self._printed(),
+                hint="do the work in a task, not at import; or raise `load_timeout_s`",
+            )
+        raise self._death(name)
+
+    def _death(self, name: str) -> PartitaError:
+        status = self.reap(wait_s=5.0)
+        how = "closed its connection" if status is None else f"ended with exit code {status}"
+        if status is not None and status < 0:
+            how = f"was killed by {signal.Signals(-status).name}"
+        where = f" while importing {self._importing}" if self._importing else ""
+        return LoadError(
+            f"the import of project {name!r} {how}{where}" + self._printed(),
+            hint="a module must not end the process that imports it (`os._exit`, a crash in native code)",
+        )
+
+    def _printed(self) -> str:
+        tail = self._log.tail()
+        return f"\n{tail}" if tail else ""
+
+
+def _is_load_answer(message: FromHost) -> bool:
+    return isinstance(message, Loaded | LoadFailed)

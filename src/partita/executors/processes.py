@@ -1,0 +1,492 @@
+"""The executor of local processes: tickets to warm workers and outcomes back, in one thread around one selector.
+
+All bytes for one worker leave in one send, and no write ever waits. What is not on the common path (kills, timeouts,
+deaths, take-backs) is found by looking at few workers now and then, so that it costs a ticket nothing.
+
+Rule: each ticket ends exactly once: it is in `Worker.held` until it has, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import selectors
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from partita.errors import ExecutorError
+from partita.executors import control, verdicts
+from partita.executors.adoption import Adoption
+from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
+from partita.executors.crew import Crew, Held, Stop, Worker, is_exclusive, rest
+from partita.executors.killing import kill_session
+from partita.executors.loading import HostConnection
+from partita.executors.verdicts import Death
+from partita.worker import wire
+from partita.worker.wire import CancelTicket, Exit, Hello, Outcome, Outcomes, Ticket, Tickets
+
+# After so long without an outcome, tickets that wait behind a step are given to idle workers.
+_STUCK_S = 0.05
+_FIGURES_S = 5.0
+_NEVER = float("inf")
+
+
+class ProcessExecutor:
+    """Runs tickets in the workers of one host per project. `connections` are by project name (`Manifest.project`)."""
+
+    def __init__(self, connections: Mapping[str, HostConnection]) -> None:
+        numbers = itertools.count(1)
+        self.crews = {name: Crew(name, connection, numbers) for name, connection in connections.items()}
+        self._selector = selectors.DefaultSelector()
+        self._reports: list[Report] = []
+        self._deadlines: list[tuple[float, int, Worker]] = []
+        self._writers: set[Worker] = set()
+        self._adoption: Adoption | None = None
+        self._look_at = 0.0
+        self._figures_at = time.monotonic() + _FIGURES_S
+        self._closed = False
+        self._woken, self._waker = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._waker, False)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._drain_wakes)
+        for crew in self.crews.values():
+            self._listen_to_host(crew)
+            self._listen_to_new(crew)
+
+    # --- the contract ---------------------------------------------------------------------------------------------
+
+    def place(self, demand: Demand) -> Placement | None:
+        """Room for one more ticket now, or None; `poll` returns early when a worker was started that may have room."""
+        crew = self.crews.get(demand.project)
+        if crew is None:
+            raise ExecutorError(f"no host for project {demand.project!r}", hint="was it loaded by this engine?")
+        if crew.connection.gone and crew.revive():
+            self._listen_to_host(crew)
+        worker = crew.room_for(demand)
+        if crew.new:
+            self._listen_to_new(crew)
+        if worker is None:
+            return None
+        crew.reserve(worker, demand)
+        return Placement(worker.name, worker.slot)
+
+    def unplace(self, placement: Placement) -> None:
+        """Give a placement back."""
+        if worker := self._worker(placement.slot):
+            worker.crew.release(worker)
+
+    def submit(self, assignments: Sequence[Assignment]) -> None:
+        """Hand out tickets, all for one worker in one send."""
+        batches: dict[Worker, list[Assignment]] = {}
+        for assignment in assignments:
+            worker = self._worker(assignment.placement.slot)
+            if worker is None or worker.link.gone:
+                outcome = verdicts.not_begun(assignment.ticket.no, time.time(), "the worker died before it began")
+                self._reports.append(Ended(outcome))
+                if worker is not None:
+                    worker.crew.release(worker)
+            elif worker in batches:
+                batches[worker].append(assignment)
+            else:
+                batches[worker] = [assignment]
+        for worker, batch in batches.items():
+            self._hand_out(worker, batch)
+
+    def kill(self, ticket_no: int, *, reason: str) -> None:
+        """End an attempt: cancelled ones that wait at once, begun ones politely and then by force."""
+        for crew in self.crews.values():
+            for worker in crew.workers():
+                if ticket_no in worker.held:
+                    self._stop(worker, ticket_no, reason, message="")
+                    return
+        if self._adoption:
+            self._adoption.kill(ticket_no, reason)
+
+    def poll(self, timeout_s: float) -> list[Report]:
+        """What happened since the last call; may return early and empty when there may be room again."""
+        now = time.monotonic()
+        wait = 0.0 if self._reports else max(0.0, min(timeout_s, self._next_look(now) - now))
+        for key, _ in self._selector.select(wait):
+            key.data()
+        now = time.monotonic()
+        if now >= self._next_look(now):
+            self._look(now)
+        reports, self._reports = self._reports, []
+        return reports
+
+    def wake(self) -> None:
+        """Let a waiting `poll` return."""
+        try:
+            os.write(self._waker, b"w")
+        except BlockingIOError:
+            return
+
+    def adopt(self, attempts: Sequence[OpenAttempt]) -> None:
+        """Take over what an earlier engine left open."""
+        if self._adoption is None:
+            home = next(iter(self.crews.values())).settings.home
+            self._adoption = Adoption(home, self._selector)
+        self._adoption.take_over(attempts)
+        self._look_at = 0.0
+
+    def describe(self) -> list[str]:
+        """One line per worker."""
+        now = time.time()
+        lines = [worker.describe(now) for crew in self.crews.values() for worker in crew.workers()]
+        return lines + (self._adoption.describe(now) if self._adoption else [])
+
+    def close(self, *, kill: bool = False) -> None:
+        """Let all workers end: idle ones now, busy ones after their step, or all by force."""
+        if self._closed:
+            return
+        self._closed = True
+        for crew in self.crews.values():
+            pids = [worker.pid for worker in crew.workers() if worker.pid]
+            for worker in crew.workers():
+                if not kill and worker.ready:
+                    worker.link.take_back()
+                    worker.link.send(wire.frame(Exit()))
+                worker.link.close()
+            crew.connection.close(kill=kill)
+            if kill:
+                for pid in pids:
+                    kill_session(pid)
+        if self._adoption:
+            self._adoption.close()
+        self._selector.close()
+        os.close(self._woken)
+        os.close(self._waker)
+
+    def flush_logs(self) -> None:
+        """Return when everything that workers have written until now is in the log files."""
+        for crew in self.crews.values():
+            if not crew.connection.gone:
+                crew.connection.flush_logs()
+
+    # --- tickets out ----------------------------------------------------------------------------------------------
+
+    def _worker(self, slot: int) -> Worker | None:
+        for crew in self.crews.values():
+            if worker := crew.slots.get(slot):
+                return worker
+        return None
+
+    def _hand_out(self, worker: Worker, batch: list[Assignment]) -> None:
+        now, at = time.monotonic(), time.time()
+        if not worker.held:
+            worker.moved_at = now
+        data: list[bytes] = []
+        tickets: list[Ticket] = []
+        for assignment in batch:
+            ticket, brief = assignment.ticket, assignment.brief
+            if brief.id not in worker.known_briefs:
+                worker.known_briefs.add(brief.id)
+                data.append(wire.frame(brief))
+            lane, expected_s = worker.reserved.popleft() if worker.reserved else (brief.call, 0.0)
+            worker.held[ticket.no] = Held(assignment, lane, expected_s, at)
+            tickets.append(ticket)
+            if is_exclusive(assignment.policies):
+                self._guard(worker, assignment, now)
+        if len(worker.held) > 1:
+            self._look_at = min(self._look_at, now + _STUCK_S)
+        data.append(wire.frame(Tickets(tickets)))
+        worker.link.claim([ticket.no for ticket in tickets])
+        worker.link.send(b"".join(data))
+        if worker.link.blocked:
+            self._writers.add(worker)
+            self._watch_writes(worker, on=True)
+
+    def _guard(self, worker: Worker, assignment: Assignment, now: float) -> None:
+        policies = assignment.policies
+        if policies.timeout_s is not None:
+            heapq.heappush(self._deadlines, (now + policies.timeout_s, assignment.ticket.no, worker))
+        if policies.memory_bytes is not None and worker.link.kind != "async":
+            worker.memory_limit = policies.memory_bytes
+            worker.crew.connection.send(control.Watch(worker.link.number, policies.memory_bytes))
+
+    # --- outcomes in ----------------------------------------------------------------------------------------------
+
+    def _hear(self, worker: Worker) -> None:
+        """The worker's socket has something."""
+        if worker.link.blocked:
+            self._write(worker)
+        self._take(worker, worker.link.receive())
+        if worker.link.gone:
+            # What became of it is the host's to tell, or ours if the host is gone too.
+            self._selector.unregister(worker.link)
+            self._writers.discard(worker)
+            worker.crew.dismiss(worker)
+
+    def _take(self, worker: Worker, messages: list[wire.FromWorker]) -> None:
+        for message in messages:
+            if type(message) is Outcomes:
+                self._take_outcomes(worker, message.items)
+            elif type(message) is Hello:
+                worker.pid = worker.pid or message.pid
+                if worker.name:
+                    worker.crew.greeted(worker)
+            else:
+                self._reports.append(message)  # type: ignore[arg-type]
+
+    def _take_outcomes(self, worker: Worker, outcomes: list[Outcome]) -> None:
+        held_by, learn, reports = worker.held, worker.crew.lanes.learn, self._reports
+        for outcome in outcomes:
+            if worker.stops and outcome.no in worker.stops:
+                self._take_stopped(worker, outcome)
+                continue
+            held = held_by.pop(outcome.no, None)
+            if held is None:
+                continue
+            learn(held.lane, outcome.ended_at - outcome.began_at)
+            worker.load_s -= held.expected_s
+            worker.done += 1
+            reports.append(Ended(outcome))
+        worker.moved_at = time.monotonic()
+        worker.last_ended_at = outcomes[-1].ended_at if outcomes else 0.0
+        if not held_by:
+            self._at_rest(worker)
+
+    def _take_stopped(self, worker: Worker, outcome: Outcome) -> None:
+        """An outcome of an attempt that is being killed: it stands if the user's code had ended before the kill."""
+        stop = worker.stops[outcome.no]
+        finished_before = outcome.state in ("succeeded", "failed") and outcome.ended_at <= stop.asked_at
+        if worker.link.kind == "async":
+            del worker.stops[outcome.no]
+            self._end(worker, outcome if finished_before else self._stopped(worker, stop, outcome))
+        elif finished_before:
+            self._end(worker, outcome)
+        else:
+            # Reported when its process group is gone: until then something of it may still run.
+            worker.came[outcome.no] = outcome
+        if worker.link.kind != "async":
+            worker.link.send(wire.frame(Exit()))
+
+    def _stopped(self, worker: Worker, stop: Stop, outcome: Outcome | None, no: int = 0) -> Outcome:
+        no = outcome.no if outcome else no
+        began_at = outcome.began_at if outcome else worker.held[no].since
+        return verdicts.stopped(no, stop.reason, began_at, time.time(), outcome, stop.message)
+
+    def _end(self, worker: Worker, outcome: Outcome) -> None:
+        """A ticket ends."""
+        held = worker.held.pop(outcome.no, None)
+        if held is None:
+            return
+        worker.load_s -= held.expected_s
+        worker.done += 1
+        self._reports.append(Ended(outcome))
+        if not worker.held:
+            self._at_rest(worker)
+
+    def _at_rest(self, worker: Worker) -> None:
+        if not worker.reserved:
+            rest(worker)
+        if worker.memory_limit is not None:
+            worker.memory_limit = None
+            worker.crew.connection.send(control.Watch(worker.link.number, 0))
+        if worker.link.kind == "fresh" or worker.done >= worker.crew.settings.worker_max_steps:
+            self._retire(worker)
+
+    def _retire(self, worker: Worker) -> None:
+        """The worker has done enough: another one takes its place when it is needed."""
+        if not worker.leaving and not worker.count:
+            worker.crew.dismiss(worker)
+            worker.link.send(wire.frame(Exit()))
+
+    # --- hosts ----------------------------------------------------------------------------------------------------
+
+    def _listen_to_host(self, crew: Crew) -> None:
+        connection = crew.connection
+        self._selector.register(connection.channel, selectors.EVENT_READ, lambda: self._hear_host(crew))
+        # What came while somebody waited for the manifest.
+        if connection.inbox:
+            self._hear_host(crew)
+
+    def _listen_to_new(self, crew: Crew) -> None:
+        for worker in crew.new:
+            self._selector.register(worker.link, selectors.EVENT_READ, _bound(self._hear, worker))
+        crew.new.clear()
+
+    def _hear_host(self, crew: Crew) -> None:
+        for message in crew.connection.receive():
+            match message:
+                case control.Started():
+                    self._started(crew, message)
+                case control.Died():
+                    if worker := self._by_number(crew, message.worker):
+                        self._bury(worker, _death(message, worker.memory_limit))
+                case control.Figures():
+                    self._weigh(crew, message)
+                case _:
+                    # Loaded: the answer of a host that was started anew.
+                    continue
+        if crew.connection.gone:
+            self._lose_host(crew)
+
+    def _started(self, crew: Crew, message: control.Started) -> None:
+        worker = self._by_number(crew, message.worker)
+        if worker is not None:
+            greeted = worker.pid != 0
+            worker.pid, worker.name = message.pid, message.name
+            if greeted:
+                crew.greeted(worker)
+
+    def _by_number(self, crew: Crew, number: int) -> Worker | None:
+        return next((w for w in crew.workers() if w.link.number == number), None)
+
+    def _weigh(self, crew: Crew, figures: control.Figures) -> None:
+        for figure in figures.items:
+            worker = self._by_number(crew, figure.worker)
+            if worker and worker.ready and figure.rss_bytes > crew.settings.worker_max_rss_bytes:
+                self._retire(worker)
+
+    def _bury(self, worker: Worker, death: Death) -> None:
+        """A worker is dead: what it had still said counts, the rest of its tickets gets a verdict."""
+        if not worker.link.closed:
+            try:
+                self._selector.unregister(worker.link)
+            except KeyError:
+                pass
+            self._take(worker, worker.link.receive_rest())
+            unbegun = set(worker.link.take_back())
+            self._judge(worker, death, unbegun)
+        self._writers.discard(worker)
+        worker.stops.clear()
+        worker.crew.died(worker, death.note or _how(death))
+
+    def _judge(self, worker: Worker, death: Death, unbegun: set[int]) -> None:
+        at = time.time()
+        begun = [no for no in worker.held if no not in unbegun]
+        for no in list(worker.held):
+            held, stop = worker.held[no], worker.stops.get(no)
+            began_at = max(held.since, min(worker.last_ended_at, at))
+            if stop is not None:
+                came = worker.came.pop(no, None)
+                outcome = self._stopped(worker, stop, came if isinstance(came, Outcome) else None, no)
+            elif no in unbegun:
+                outcome = verdicts.not_begun(no, at, f"not begun: its worker was gone ({_how(death)})")
+            elif worker.link.kind == "async":
+                outcome = verdicts.of_begun(no, death, began_at, at, alone=len(begun) == 1)
+            elif no == begun[-1]:
+                outcome = verdicts.of_begun(no, death, began_at, at)
+            else:
+                outcome = verdicts.of_unsent(no, death, held.since, at)
+            self._end(worker, outcome)
+
+    def _lose_host(self, crew: Crew) -> None:
+        """The host is gone: its workers have nobody who takes their logs, and end with it."""
+        self._selector.unregister(crew.connection.channel)
+        for worker in crew.workers():
+            if worker.pid:
+                kill_session(worker.pid)
+            self._bury(worker, Death(note="the host of the project is gone"))
+        crew.host_died()
+
+    # --- now and then ---------------------------------------------------------------------------------------------
+
+    def _next_look(self, now: float) -> float:
+        """When something is to be looked at without being told."""
+        due = min(self._look_at, self._figures_at)
+        return min(due, self._deadlines[0][0]) if self._deadlines else due
+
+    def _look(self, now: float) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, no, worker = heapq.heappop(self._deadlines)
+            if no in worker.held:
+                timeout_s = worker.held[no].assignment.policies.timeout_s
+                self._stop(worker, no, "timeout", message=f"timed out after {timeout_s:g} s")
+        again_at = _NEVER
+        for crew in self.crews.values():
+            for worker in crew.workers():
+                again_at = min(again_at, self._look_at_worker(worker, now))
+        if self._adoption:
+            self._reports += [Ended(outcome) for outcome in self._adoption.look(now)]
+            again_at = min(again_at, self._adoption.next_look(now))
+        self._look_at = min(again_at, now + _STUCK_S) if again_at < _NEVER else now + _FIGURES_S
+        if now >= self._figures_at:
+            self._figures_at = now + _FIGURES_S
+            for crew in self.crews.values():
+                crew.connection.send(control.AskFigures())
+
+    def _look_at_worker(self, worker: Worker, now: float) -> float:
+        """Take back what is stuck behind a long step, and end an async worker that does not obey; when to look again."""
+        if worker.stops and worker.link.kind == "async":
+            late = [no for no, stop in worker.stops.items() if stop.give_up_at <= now]
+            if late and not worker.leaving:
+                worker.crew.connection.send(control.Kill(worker.link.number, 0.0))
+                worker.crew.dismiss(worker)
+            return now + _STUCK_S
+        if worker.link.kind != "warm" or len(worker.held) < 2:
+            return _NEVER
+        if now - worker.moved_at > _STUCK_S and worker.crew.idle_elsewhere(worker):
+            head = next(iter(worker.held.values()))
+            worker.crew.lanes.learn(head.lane, now - worker.moved_at)
+            self._take_back(worker, "not begun: it waited behind a longer step")
+        return now + _STUCK_S
+
+    def _take_back(self, worker: Worker, why: str) -> None:
+        for no in worker.link.take_back():
+            self._end(worker, verdicts.not_begun(no, time.time(), why))
+
+    def _stop(self, worker: Worker, no: int, reason: str, *, message: str) -> None:
+        if no in worker.stops:
+            return
+        policies = worker.held[no].assignment.policies
+        stop = Stop(reason, time.time(), time.monotonic() + policies.grace_s, message)
+        if worker.link.kind == "async":
+            worker.stops[no] = stop
+            worker.link.send(wire.frame(CancelTicket(no, reason)))
+            self._look_at = 0.0
+            return
+        unbegun = worker.link.take_back()
+        for other in unbegun:
+            if other == no:
+                self._end(worker, self._stopped(worker, stop, None, no))
+            else:
+                self._end(worker, verdicts.not_begun(other, time.time()))
+        if no not in unbegun:
+            worker.stops[no] = stop
+            worker.crew.dismiss(worker)
+            worker.crew.connection.send(control.Kill(worker.link.number, policies.grace_s))
+
+    # --- bytes ----------------------------------------------------------------------------------------------------
+
+    def _write(self, worker: Worker) -> None:
+        worker.link.flush()
+        if not worker.link.blocked:
+            self._writers.discard(worker)
+            if not worker.link.gone:
+                self._watch_writes(worker, on=False)
+
+    def _watch_writes(self, worker: Worker, *, on: bool) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if on else 0)
+        self._selector.modify(worker.link, events, _bound(self._hear, worker))
+
+    def _drain_wakes(self) -> None:
+        try:
+            os.read(self._woken, 4096)
+        except BlockingIOError:
+            return
+
+
+def _bound(method: Callable[[Worker], None], worker: Worker) -> Callable[[], None]:
+    return lambda: method(worker)
+
+
+def _death(message: control.Died, memory_limit: int | None) -> Death:
+    return Death(
+        exit_code=message.exit_code,
+        signal=message.signal,
+        peak_rss_bytes=message.peak_rss_bytes,
+        over_memory=message.over_memory,
+        memory_limit=memory_limit,
+        note=message.note,
+    )
+
+
+def _how(death: Death) -> str:
+    if death.signal is not None:
+        return f"ended by signal {death.signal}"
+    if death.exit_code is not None:
+        return f"ended with exit code {death.exit_code}"
+    return death.note or "gone"

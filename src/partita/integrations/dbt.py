@@ -1,0 +1,577 @@
+"""dbt in process: the nodes of a project as plain values, and runs that tell of each node as it happens.
+
+Rule: nothing of dbt leaves this file, and dbt is imported only inside functions. One process runs one dbt command
+at a time (dbt keeps its flags and its adapters in globals), and gives the warehouse back when a command ends.
+
+    project = DbtProject("transform", target_path="out/dbt")
+    nodes = read_nodes(project)
+    outcome = DbtRunner(project).run([node.unique_id for node in nodes if node.group == "finance"], on_event=print)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["model", "seed", "test", "snapshot", "source"]
+State = Literal["succeeded", "warned", "failed", "skipped"]
+
+_KINDS = ("model", "seed", "test", "snapshot", "source")
+_STATES: dict[str, State] = {
+    "success": "succeeded",
+    "pass": "succeeded",
+    "no-op": "succeeded",
+    "warn": "warned",
+    "fail": "failed",
+    "error": "failed",
+    "runtime error": "failed",
+    "partial success": "failed",
+    "skipped": "skipped",
+}
+_READ_SUFFIXES = {".sql", ".yml", ".yaml", ".csv", ".py", ".md"}
+_ENVIRONMENT_NAME = re.compile(rb"env_var\(\s*['\"](\w+)")
+_QUIET = ("--log-level", "none", "--log-level-file", "none", "--no-use-colors", "--no-print")
+
+
+class DbtFailed(Exception):
+    """dbt did not get as far as running nodes: the project or its profile is wrong."""
+
+
+class DbtProject(msgspec.Struct, frozen=True):
+    """Where a dbt project is and with what it runs."""
+
+    project_dir: str
+    profiles_dir: str | None = None  # None: beside dbt_project.yml
+    target_path: str | None = None  # None: `target` in the project
+    target: str | None = None
+    threads: int | None = None
+    environment: dict[str, str] = {}  # on top of the process's own, while dbt runs
+    variables: dict[str, Any] = {}
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.project_dir).absolute()
+
+    @property
+    def target_folder(self) -> Path:
+        return Path(self.target_path).absolute() if self.target_path else self.folder / "target"
+
+
+class DbtColumn(msgspec.Struct, frozen=True):
+    name: str
+    description: str
+    data_type: str | None
+
+
+class DbtNode(msgspec.Struct, frozen=True):
+    """One node of the project's graph, a source included."""
+
+    unique_id: str
+    name: str
+    kind: Kind
+    description: str
+    owner: str | None
+    group: str | None
+    tags: tuple[str, ...]
+    meta: dict[str, Any]
+    depends_on: tuple[str, ...]  # unique ids of models, seeds, snapshots and sources
+    columns: tuple[DbtColumn, ...]
+    materialized: str | None
+    schema: str | None
+    relation: str | None
+    path: str  # of its file, from the project's folder
+    severity: Literal["error", "warn"] | None  # of a test
+    attached_to: str | None  # the node that a test is about
+    fingerprint: str  # changes when the node's own code, configuration or macros change
+
+    @property
+    def is_blocking(self) -> bool:
+        return self.severity == "error"
+
+
+class DbtNodeStarted(msgspec.Struct, frozen=True):
+    unique_id: str
+    kind: Kind
+    at: float
+
+
+class DbtNodeLine(msgspec.Struct, frozen=True):
+    """A line of the log of one node."""
+
+    unique_id: str
+    level: str
+    text: str
+    at: float
+
+
+class DbtNodeFinished(msgspec.Struct, frozen=True):
+    unique_id: str
+    kind: Kind
+    state: State
+    dbt_status: str
+    started_at: float
+    finished_at: float
+    execution_s: float
+    message: str
+    rows: int | None  # what the adapter says it wrote; DuckDB says it for seeds only
+    failures: int | None  # rows that a test found
+    adapter_response: dict[str, Any]
+    compiled_path: str | None
+    relation: str | None
+    depends_on: tuple[str, ...]
+    blocked_by: tuple[str, ...]  # of a skipped node: the failed ones that it would have built on
+
+
+DbtEvent = DbtNodeStarted | DbtNodeLine | DbtNodeFinished
+
+
+class DbtOutcome(msgspec.Struct, frozen=True):
+    succeeded: bool
+    nodes: tuple[DbtNodeFinished, ...]  # in the order in which they finished
+    elapsed_s: float
+
+    def of(self, state: State) -> tuple[DbtNodeFinished, ...]:
+        return tuple(node for node in self.nodes if node.state == state)
+
+
+# Reading the project ----------------------------------------------------------------------------------------
+
+
+def read_nodes(project: DbtProject) -> tuple[DbtNode, ...]:
+    """All nodes of the project, from `manifest.json`; dbt parses the project first if that is missing or old."""
+    if not _is_manifest_current(project):
+        DbtRunner(project).parse()
+    text = (project.target_folder / "manifest.json").read_bytes()
+    manifest = msgspec.json.decode(text, type=_Manifest)
+    return tuple(_nodes(manifest))
+
+
+def content_hash(project: DbtProject) -> str:
+    """What a parse depends on: the project's files, its variables and target, the environment it names, and dbt."""
+    from importlib.metadata import version
+
+    digest = hashlib.sha256()
+    names: set[str] = set()
+    for path in _project_files(project):
+        content = path.read_bytes()
+        names |= {match.decode() for match in _ENVIRONMENT_NAME.findall(content)}
+        digest.update(str(path.relative_to(project.folder) if path.is_relative_to(project.folder) else path.name).encode())
+        digest.update(hashlib.sha256(content).digest())
+    values = {**os.environ, **project.environment}
+    facts = [project.target, project.variables, version("dbt-core"), [(name, values.get(name)) for name in sorted(names)]]
+    digest.update(msgspec.json.encode(facts, order="sorted"))
+    return digest.hexdigest()
+
+
+def _project_files(project: DbtProject) -> list[Path]:
+    skipped = {project.target_folder, project.folder / "target", project.folder / "logs"}
+    found = []
+    for parent, folders, names in os.walk(project.folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "__")) and Path(parent, name) not in skipped]
+        found += [Path(parent, name) for name in names if Path(name).suffix in _READ_SUFFIXES]
+    if project.profiles_dir:
+        found += [Path(project.profiles_dir).absolute() / "profiles.yml"]
+    return sorted({path for path in found if path.exists()})
+
+
+def _is_manifest_current(project: DbtProject) -> bool:
+    stamp = project.target_folder / "manifest.hash"
+    if not stamp.exists() or not (project.target_folder / "manifest.json").exists():
+        return False
+    return stamp.read_text() == content_hash(project)
+
+
+# Only what is used is named, so that decoding 3 MB takes milliseconds and other versions of dbt fit too.
+
+
+class _Columns(msgspec.Struct, frozen=True):
+    name: str
+    description: str = ""
+    data_type: str | None = None
+
+
+class _DependsOn(msgspec.Struct, frozen=True):
+    nodes: list[str] = []
+    macros: list[str] = []
+
+
+class _Checksum(msgspec.Struct, frozen=True):
+    checksum: str = ""
+
+
+class _Node(msgspec.Struct, frozen=True):
+    unique_id: str
+    name: str
+    resource_type: str
+    original_file_path: str = ""
+    description: str = ""
+    tags: list[str] = []
+    group: str | None = None
+    config: dict[str, Any] = {}
+    unrendered_config: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
+    depends_on: _DependsOn = _DependsOn()
+    columns: dict[str, _Columns] = {}
+    schema: str | None = None
+    relation_name: str | None = None
+    attached_node: str | None = None
+    raw_code: str = ""
+    checksum: _Checksum = _Checksum()
+
+
+class _Macro(msgspec.Struct, frozen=True):
+    macro_sql: str
+    package_name: str
+    depends_on: _DependsOn = _DependsOn()
+
+
+class _Owner(msgspec.Struct, frozen=True):
+    name: str | None = None
+    email: str | list[str] | None = None
+
+
+class _Group(msgspec.Struct, frozen=True):
+    name: str
+    owner: _Owner = _Owner()
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    project_name: str | None = None
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    nodes: dict[str, _Node]
+    sources: dict[str, _Node]
+    macros: dict[str, _Macro]
+    groups: dict[str, _Group] = {}
+
+
+def _nodes(manifest: _Manifest) -> Iterator[DbtNode]:
+    owners = {group.name: group.owner.name for group in manifest.groups.values()}
+    macros = _MacroDigests(manifest.macros, manifest.metadata.project_name)
+    chosen = [node for node in (*manifest.sources.values(), *manifest.nodes.values()) if node.resource_type in _KINDS]
+    nodes = {node.unique_id: _translated(node, owners, macros) for node in chosen}
+    for node in nodes.values():
+        tested = nodes.get(node.attached_to or "")
+        yield _with_owner_of(node, tested) if tested and node.owner is None else node
+
+
+def _with_owner_of(test: DbtNode, tested: DbtNode) -> DbtNode:
+    return msgspec.structs.replace(test, owner=tested.owner, group=test.group or tested.group)
+
+
+def _translated(node: _Node, owners: Mapping[str, str | None], macros: _MacroDigests) -> DbtNode:
+    config = node.config
+    meta = {**node.meta, **(config.get("meta") or {})}
+    group = node.group or config.get("group")
+    is_test = node.resource_type == "test"
+    return DbtNode(
+        unique_id=node.unique_id,
+        name=node.name,
+        kind=node.resource_type,  # type: ignore[arg-type] # held by the caller
+        description=node.description,
+        owner=meta.get("owner") or owners.get(group or ""),
+        group=group,
+        tags=tuple(node.tags),
+        meta=meta,
+        depends_on=tuple(dict.fromkeys(node.depends_on.nodes)),
+        columns=tuple(DbtColumn(c.name, c.description, c.data_type) for c in node.columns.values()),
+        materialized=config.get("materialized"),
+        schema=node.schema,
+        relation=node.relation_name,
+        path=node.original_file_path,
+        severity=str(config.get("severity") or "error").lower() if is_test else None,  # type: ignore[arg-type]
+        attached_to=_attached_to(node) if is_test else None,
+        fingerprint=_fingerprint(node, macros),
+    )
+
+
+def _attached_to(test: _Node) -> str | None:
+    # A test of one's own SQL is attached to nothing: it is about what it reads first.
+    return test.attached_node or next(iter(test.depends_on.nodes), None)
+
+
+def _fingerprint(node: _Node, macros: _MacroDigests) -> str:
+    facts = [node.raw_code, node.checksum.checksum, node.unrendered_config, sorted(node.depends_on.nodes)]
+    digest = hashlib.sha256(msgspec.json.encode(facts, order="sorted"))
+    for name in sorted(node.depends_on.macros):
+        digest.update(macros.of(name))
+    return digest.hexdigest()[:16]
+
+
+class _MacroDigests:
+    """The digest of a macro and of all that it calls. dbt's own macros count as one: its version is in the hash."""
+
+    def __init__(self, macros: Mapping[str, _Macro], project: str | None) -> None:
+        self._macros = macros
+        self._project = project
+        self._known: dict[str, bytes] = {}
+
+    def of(self, name: str) -> bytes:
+        if name not in self._known:
+            self._known[name] = b""  # macros may call each other in a circle
+            self._known[name] = self._computed(name)
+        return self._known[name]
+
+    def _computed(self, name: str) -> bytes:
+        macro = self._macros.get(name)
+        if macro is None or macro.package_name != self._project:
+            return b""
+        digest = hashlib.sha256(macro.macro_sql.encode())
+        for called in sorted(macro.depends_on.macros):
+            digest.update(self.of(called))
+        return digest.digest()
+
+
+# Running ----------------------------------------------------------------------------------------------------
+
+_ONE_COMMAND = threading.Lock()
+
+
+class DbtRunner:
+    """Runs commands of one project in this process; what dbt has parsed is kept between them."""
+
+    def __init__(self, project: DbtProject) -> None:
+        self.project = project
+        self._manifest: Any = None
+        self._manifest_hash = ""
+
+    def parse(self) -> None:
+        """Parse the project unless this runner has parsed these files already."""
+        with _ONE_COMMAND:
+            self._parse()
+
+    def run(
+        self,
+        select: Iterable[str] | None = None,
+        *,
+        command: Literal["build", "run", "test", "seed", "snapshot", "compile"] = "build",
+        on_event: Callable[[DbtEvent], object] | None = None,
+        full_refresh: bool = False,
+    ) -> DbtOutcome:
+        """Run exactly the nodes with these unique ids (None: all), and tell of each as it starts and ends.
+
+        A node that fails is part of the outcome; `DbtFailed` is raised if dbt could not run nodes at all.
+        """
+        with _ONE_COMMAND:
+            started = time.time()
+            self._parse()
+            arguments = self._selection(select)
+            if arguments is None:
+                return DbtOutcome(True, (), 0.0)
+            if full_refresh:
+                arguments = [*arguments, "--full-refresh"]
+            listener = _Listener(self._manifest, self.project, on_event)
+            result = self._invoke([command, *arguments], listener)
+            listener.finish(result)
+            return DbtOutcome(bool(result.success), tuple(listener.finished.values()), time.time() - started)
+
+    def _parse(self) -> None:
+        current = content_hash(self.project)
+        if self._manifest is not None and current == self._manifest_hash:
+            return
+        result = self._invoke(["parse"], None)
+        if not result.success:
+            raise DbtFailed(f"dbt cannot parse {self.project.folder.name}: {result.exception or 'see its messages'}")
+        self._manifest, self._manifest_hash = result.result, current
+        stamp = self.project.target_folder / "manifest.hash"
+        temporary = stamp.with_name(f".{stamp.name}.{os.getpid()}.tmp")
+        temporary.write_text(current)
+        temporary.replace(stamp)
+
+    def _selection(self, select: Iterable[str] | None) -> list[str] | None:
+        if select is None:
+            return []
+        names = [self._selector(unique_id) for unique_id in select]
+        if not names:
+            return None  # for dbt an empty selection is everything
+        # "empty": dbt adds no tests of its own accord to the nodes that were chosen.
+        return ["--indirect-selection", "empty", "--select", *names]
+
+    def _selector(self, unique_id: str) -> str:
+        node = self._manifest.nodes.get(unique_id)
+        if node is None:
+            raise LookupError(f"the dbt project has no node {unique_id!r}{_hint(unique_id, self._manifest.nodes)}")
+        return ".".join(["fqn:" + node.fqn[0], *node.fqn[1:]])
+
+    def _invoke(self, command: Sequence[str], listener: _Listener | None) -> Any:
+        from dbt.cli.main import dbtRunner
+
+        is_parse = command[0] == "parse"
+        callbacks = [listener.hear] if listener else []
+        runner = dbtRunner(manifest=None if is_parse else self._manifest, callbacks=callbacks)
+        # Written by a parse only: 3 MB of manifest after every command is a tenth of a second for nobody.
+        write = [] if is_parse else ["--no-write-json"]
+        with _environment(self.project.environment):
+            try:
+                return runner.invoke([*_QUIET, *write, command[0], *self._places(), *command[1:]])
+            finally:
+                _give_warehouse_back()
+
+    def _places(self) -> list[str]:
+        project = self.project
+        target = project.target_folder
+        target.mkdir(parents=True, exist_ok=True)
+        places = ["--project-dir", str(project.folder), "--target-path", str(target), "--log-path", str(target)]
+        places += ["--profiles-dir", str(Path(project.profiles_dir or project.project_dir).absolute())]
+        if project.target:
+            places += ["--target", project.target]
+        if project.threads:
+            places += ["--threads", str(project.threads)]
+        if project.variables:
+            places += ["--vars", msgspec.json.encode(project.variables).decode()]
+        return places
+
+
+def _hint(unique_id: str, known: Iterable[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(unique_id, list(known), n=1)
+    return f"\nhint: did you mean {close[0]!r}?" if close else ""
+
+
+class _Listener:
+    """Turns dbt's events into ours. It is called from dbt's threads, one call at a time."""
+
+    def __init__(self, manifest: Any, project: DbtProject, on_event: Callable[[DbtEvent], object] | None) -> None:
+        self._manifest = manifest
+        self._project = project
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._started: dict[str, float] = {}
+        self._broken: BaseException | None = None
+        self.finished: dict[str, DbtNodeFinished] = {}
+
+    def hear(self, event: Any) -> None:
+        with self._lock:
+            try:
+                self._hear(event)
+            except Exception as error:
+                # Raised inside dbt it would fail the node that happened to run; the caller gets it at the end.
+                self._broken = self._broken or error
+
+    def finish(self, result: Any) -> None:
+        """Tell of the nodes that dbt left out without a word, and raise what kept it from running."""
+        if self._broken:
+            raise self._broken
+        if result.exception is not None and not self.finished:
+            raise DbtFailed(str(result.exception)) from result.exception
+        for run_result in getattr(result.result, "results", None) or ():
+            if run_result.node.unique_id not in self.finished:
+                self._tell_left_out(run_result)
+
+    def _hear(self, event: Any) -> None:
+        unique_id = event.data.node_info.unique_id if hasattr(event.data, "node_info") else ""
+        if not unique_id:
+            return
+        at = event.info.ts.ToMicroseconds() / 1e6
+        if event.info.name == "NodeStart":
+            self._started[unique_id] = at
+            self._tell(DbtNodeStarted(unique_id, self._kind(unique_id), at))
+        elif event.info.name == "NodeFinished":
+            self._tell_finished(unique_id, event.data.run_result, at)
+        elif event.info.level in ("info", "warn", "error") or event.info.name == "SQLQuery":
+            self._tell(DbtNodeLine(unique_id, event.info.level, event.info.msg, at))
+
+    def _tell_finished(self, unique_id: str, result: Any, at: float) -> None:
+        from google.protobuf.json_format import MessageToDict
+
+        response = MessageToDict(result.adapter_response)
+        is_test = self._kind(unique_id) == "test"
+        self._add(unique_id, result.status, at, result.execution_time, result.message, response,
+                  result.num_failures if is_test else None)
+
+    def _tell_left_out(self, result: Any) -> None:
+        self._add(result.node.unique_id, str(result.status), time.time(), 0.0, result.message or "", {}, None)
+
+    def _add(self, unique_id: str, status: str, at: float, seconds: float, message: str, response: dict[str, Any],
+             failures: int | None) -> None:
+        node = self._manifest.nodes[unique_id]
+        depends_on = tuple(getattr(node, "depends_on_nodes", ()))  # a seed has none
+        state = _STATES.get(str(status), "failed")
+        rows = response.get("rows_affected")
+        finished = DbtNodeFinished(
+            unique_id=unique_id,
+            kind=self._kind(unique_id),
+            state=state,
+            dbt_status=str(status),
+            started_at=self._started.get(unique_id, at),
+            finished_at=at,
+            execution_s=round(float(seconds), 6),
+            message=message,
+            rows=int(rows) if rows is not None and int(rows) >= 0 else None,
+            failures=failures,
+            adapter_response=response,
+            compiled_path=self._compiled_path(node),
+            relation=getattr(node, "relation_name", None),
+            depends_on=depends_on,
+            blocked_by=self._blocked_by(depends_on) if state == "skipped" else (),
+        )
+        self.finished[unique_id] = finished
+        self._tell(finished)
+
+    def _blocked_by(self, depends_on: Sequence[str]) -> tuple[str, ...]:
+        found: list[str] = []
+        for unique_id in depends_on:
+            above = self.finished.get(unique_id)
+            if above and above.state == "failed":
+                found.append(unique_id)
+            elif above and above.state == "skipped":
+                found += above.blocked_by
+            found += [test.unique_id for test in self.finished.values() if _is_failed_test_of(test, unique_id)]
+        return tuple(dict.fromkeys(found))
+
+    def _compiled_path(self, node: Any) -> str | None:
+        path = getattr(node, "compiled_path", None)
+        return str(Path(self._project.folder, path)) if path else None
+
+    def _kind(self, unique_id: str) -> Kind:
+        return str(self._manifest.nodes[unique_id].resource_type)  # type: ignore[return-value]
+
+    def _tell(self, event: DbtEvent) -> None:
+        if self._on_event:
+            self._on_event(event)
+
+
+def _is_failed_test_of(node: DbtNodeFinished, unique_id: str) -> bool:
+    return node.kind == "test" and node.state == "failed" and unique_id in node.depends_on
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    # dbt reads the environment of its process and nothing else.
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _give_warehouse_back() -> None:
+    """Close what dbt keeps open: DuckDB locks its file for other processes as long as this one holds it."""
+    from dbt.adapters.factory import reset_adapters
+
+    reset_adapters()
+    connections = sys.modules.get("dbt.adapters.duckdb.connections")
+    if connections is None:
+        return
+    manager = connections.DuckDBConnectionManager
+    if manager._ENV is not None:
+        manager._ENV.close()
+    manager.close_all_connections()

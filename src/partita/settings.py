@@ -1,0 +1,76 @@
+"""Where things lie and how large they may be: one frozen value, read in `main`, passed down."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder with everything that Partita keeps for a project: `.partita` beside the user's files."""
+
+    root: Path
+
+    @property
+    def db(self) -> Path:
+        return self.root / "partita.db"
+
+    @property
+    def blobs(self) -> Path:
+        """Values too large to be inline, by digest."""
+        return self.root / "blobs"
+
+    @property
+    def cache(self) -> Path:
+        """The index of cached results, by key."""
+        return self.root / "cache"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def spool(self) -> Path:
+        """Outcomes that no scheduler was there to take."""
+        return self.root / "spool"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def socket(self) -> Path:
+        """Where the engine that owns the store listens for commands (0600)."""
+        return self.root / "engine.sock"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. Times in seconds, sizes in bytes."""
+
+    project: Path
+    home: Home
+    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+    # How many coroutines an async worker carries at once.
+    async_slots: int = 10_000
+    load_timeout_s: float = 30.0
+    inline_bytes: int = 4096
+    # A worker is replaced after so many steps, or when it rests on more memory than this.
+    worker_max_steps: int = 100_000
+    worker_max_rss_bytes: int = 1 << 30
+    log_head_bytes: int = 16 << 20
+    log_tail_bytes: int = 48 << 20
+    lease_s: float = 10.0
+    namespace: str = "default"
+
+    @staticmethod
+    def of(project: Path, **changes: object) -> Settings:
+        """Settings of a project folder: PARTITA_HOME and PARTITA_WORKERS from the environment, then `changes`."""
+        project = project.resolve()
+        home = os.environ.get("PARTITA_HOME")
+        values: dict[str, object] = {"home": Home(Path(home).resolve() if home else project / ".partita")}
+        if workers := os.environ.get("PARTITA_WORKERS"):
+            values["workers"] = int(workers)
+        return Settings(project=project, **{**values, **changes})  # type: ignore[arg-type]

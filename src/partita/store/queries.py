@@ -1,0 +1,34 @@
+"""The named statements of `queries.sql`, read once.
+
+Rule: a statement is looked up by name and never put together from values; `{name}` in one stands for another.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAMED = re.compile(r"^-- name: (\w+)\n(.*?);\n", re.MULTILINE | re.DOTALL)
+_INCLUDED = re.compile(r"\{(\w+)\}")
+
+
+@cache
+def statements(file: str = "queries.sql") -> dict[str, str]:
+    """Every statement of a file by name."""
+    text = (files("partita.store") / file).read_text(encoding="utf-8")
+    found = dict(_NAMED.findall(text))
+    return {name: _INCLUDED.sub(lambda m: found[m[1]], sql).strip() for name, sql in found.items()}
+
+
+@cache
+def runs(arm: str, arms: int) -> str:
+    """The list of runs, newest first, from `arms` copies of a `runs_arm...` statement."""
+    text = statements()[arm]
+    return " UNION ALL ".join(f"SELECT * FROM ({text})" for _ in range(arms)) + " ORDER BY 1 DESC LIMIT ?"
+
+
+def script(text: str) -> list[str]:
+    """The statements of a file such as schema.sql, comments taken out."""
+    bare = re.sub(r"--[^\n]*", "", text)
+    return [statement.strip() for statement in bare.split(";") if statement.strip()]

@@ -1,0 +1,282 @@
+"""The reader's side of the contract over SQL, for every database.
+
+Rule: rows become our own frozen types here and nowhere else. Nothing is decided; what SQL cannot sort (indexes by
+number) is sorted here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from partita.core import manifest as manifests
+from partita.core.events import CheckReport, Event, Meta
+from partita.core.manifest import Manifest
+from partita.core.states import RUN_MOVES, STEP_MOVES
+from partita.core.values import Value
+from partita.store import queries
+from partita.store.audit import audit
+from partita.store.contract import (
+    AttemptRow,
+    CheckRow,
+    Finding,
+    JournalRow,
+    Lease,
+    MaterializationRow,
+    RunRow,
+    StepRow,
+)
+from partita.store.database import Database, Params, Row
+from partita.store.order import as_number, by_instance
+from partita.store.rows import AttemptDetail
+
+_events = msgspec.msgpack.Decoder(tuple[Event, ...]).decode
+_value = msgspec.msgpack.Decoder(Value).decode
+_detail = msgspec.msgpack.Decoder(AttemptDetail).decode
+_names = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+_metadata = msgspec.msgpack.Decoder(tuple[Meta, ...]).decode
+_packed = msgspec.msgpack.Decoder(dict[str, bytes]).decode
+
+_ALL_RUNS = tuple(RUN_MOVES)
+_ALL_STEPS = tuple(STEP_MOVES)
+_NO_DETAIL = AttemptDetail()
+
+
+class SqlReader:
+    """`contract.Reader` over a `Database`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._sql = queries.statements()
+
+    def run(self, run: str) -> RunRow | None:
+        found = self._fetch("run_by_id", (run,))
+        no = as_number(run)
+        if not found and no is not None:
+            found = self._fetch("run_by_no", (no,))
+        if not found and run:
+            found = self._fetch("runs_by_beginning", (run, run + chr(sys.maxunicode)))
+        return _run_row(found[0]) if len(found) == 1 else None
+
+    def runs(
+        self,
+        *,
+        pipeline: str | None = None,
+        states: Sequence[str] = (),
+        partition: str | None = None,
+        before_no: int | None = None,
+        limit: int = 50,
+    ) -> list[RunRow]:
+        arm, filters = _arm(pipeline, partition)
+        wanted = [state for state in _ALL_RUNS if not states or state in states]
+        if not wanted:
+            return []
+        last = 2**62 if before_no is None else before_no
+        params = [value for state in wanted for value in (*filters, state, last, limit)]
+        rows = self._db.fetch(queries.runs(arm, len(wanted)), [*params, limit])
+        return [_run_row(row) for row in rows]
+
+    def open_runs(self) -> list[RunRow]:
+        return [_run_row(row) for row in self._fetch("open_runs")]
+
+    def steps(self, run: str, *, step: str | None = None, states: Sequence[str] = ()) -> list[StepRow]:
+        wanted = [state for state in _ALL_STEPS if not states or state in states]
+        places = wanted + [None] * (len(_ALL_STEPS) - len(wanted))
+        if step is None:
+            rows = self._fetch("steps_of_run", (run, *places))
+        else:
+            rows = self._fetch("steps_of_step", (run, *places, step))
+        return sorted((_step_row(row) for row in rows), key=by_instance)
+
+    def attempts(
+        self, run: str, *, step: str | None = None, index: str | None = None, open_only: bool = False
+    ) -> list[AttemptRow]:
+        if open_only:
+            # Few, so the rest is a filter.
+            rows = [
+                row
+                for row in self._fetch("open_attempts", (run,))
+                if step in (None, row[0]) and index in (None, row[1])
+            ]
+        elif step is None and index is None:
+            rows = self._fetch("attempts_of_run", (run,))
+        elif index is None:
+            rows = self._fetch("attempts_of_step", (run, step))
+        elif step is None:
+            rows = self._fetch("attempts_of_any_step_at_index", (run, index))
+        else:
+            rows = self._fetch("attempts_of_index", (run, step, index))
+        return sorted((_attempt_row(row) for row in rows), key=by_instance)
+
+    def journal(self, run: str, *, after_seq: int = 0, limit: int = 1000) -> list[JournalRow]:
+        rows = self._fetch("journal", (run, after_seq, limit))
+        return [JournalRow(run=run, seq=seq, at=at, events=_events(events)) for seq, at, events in rows]
+
+    def graph(self, version: str) -> bytes | None:
+        rows = self._fetch("graph", (version,))
+        return rows[0][0] if rows else None
+
+    def manifest(self, project: str) -> Manifest | None:
+        rows = self._fetch("manifest", (project,))
+        return manifests.decode(rows[0][0]) if rows else None
+
+    def materialization(self, asset: str, partition: str = "") -> MaterializationRow | None:
+        rows = self._fetch("latest_materialization", (asset, partition))
+        return _materialization_row(rows[0]) if rows else None
+
+    def materializations(
+        self, asset: str, *, partition: str | None = None, limit: int = 50
+    ) -> list[MaterializationRow]:
+        if partition is None:
+            rows = self._fetch("materializations_of_asset", (asset, limit))
+        else:
+            rows = self._fetch("materializations_of_partition", (asset, partition, limit))
+        return [_materialization_row(row) for row in rows]
+
+    def materialized_in(self, run: str) -> list[MaterializationRow]:
+        return [_materialization_row(row) for row in self._fetch("materialized_in", (run,))]
+
+    def checks(self, *, run: str | None = None, asset: str | None = None, limit: int = 1000) -> list[CheckRow]:
+        filters = [value for value in (run, asset) if value is not None]
+        name = "checks" if not filters else "checks_of_" + ("asset" if run is None else "run")
+        if len(filters) == 2:
+            name = "checks_of_run_and_asset"
+        return [_check_row(row) for row in self._fetch(name, (*filters, limit))]
+
+    def usual(self, pipeline: str, *, runs: int = 20) -> dict[str, tuple[float, float, int]]:
+        rows = self._fetch("usual", (pipeline, runs))
+        return {step: (median, p90, count) for step, median, p90, count in rows}
+
+    def lease(self, resource: str) -> Lease | None:
+        found = self._lease_row(resource)
+        return found if found and found.holder else None
+
+    def audit(self) -> Iterator[Finding]:
+        return audit(self, snapshot=self._db.snapshot, own_check=self._db.findings)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _fetch(self, name: str, params: Params = ()) -> list[Row]:
+        return self._db.fetch(self._sql[name], params)
+
+    def _lease_row(self, resource: str) -> Lease | None:
+        rows = self._fetch("lease", (resource,))
+        return Lease(*rows[0]) if rows else None
+
+
+def _arm(pipeline: str | None, partition: str | None) -> tuple[str, list[str]]:
+    """The statement that lists runs with these filters, and their values in its order."""
+    arm = "runs_arm" if pipeline is None else "runs_arm_of_pipeline"
+    of_pipeline = [] if pipeline is None else [pipeline]
+    if partition is None:
+        return arm, of_pipeline
+    if not partition:
+        return f"{arm}_unpartitioned", of_pipeline
+    if pipeline is None:
+        return "runs_arm_of_partition", [partition]
+    return "runs_arm_of_pipeline_and_partition", [partition, pipeline]
+
+
+def _run_row(row: Row) -> RunRow:
+    (no, id, namespace, project, pipeline, graph, code, origin, state, created_at, started_at, finished_at, by,
+     params, partition, priority, rerun_of, selection, fail_fast, timeout_s, step_limit, namespace_limit, tags,
+     paused, cancel_requested, reason, seq) = row  # fmt: skip
+    return RunRow(
+        no=no,
+        id=id,
+        namespace=namespace,
+        project=project,
+        pipeline=pipeline,
+        graph=graph,
+        code=code,
+        origin=origin,
+        state=state,
+        created_at=created_at,
+        started_at=started_at,
+        finished_at=finished_at,
+        by=by,
+        params=_packed(params) if params else {},
+        partition=partition,
+        priority=priority,
+        rerun_of=rerun_of,
+        selection=_names(selection) if selection else (),
+        fail_fast=bool(fail_fast),
+        timeout_s=timeout_s,
+        limit=step_limit,
+        namespace_limit=namespace_limit,
+        tags=_names(tags) if tags else (),
+        paused=bool(paused),
+        cancel_requested=bool(cancel_requested),
+        reason=reason,
+        seq=seq,
+    )
+
+
+def _step_row(row: Row) -> StepRow:
+    step, index, state, attempt, not_before, finished_at, reason, because, value, choice, again, reused_from = row
+    return StepRow(
+        step=step,
+        index=index,
+        state=state,
+        attempt=attempt,
+        not_before=not_before,
+        finished_at=finished_at,
+        reason=reason,
+        because=_names(because) if because else (),
+        value=_value(value) if value else None,
+        choice=choice,
+        again=None if again is None else bool(again),
+        reused_from=reused_from,
+    )
+
+
+def _attempt_row(row: Row) -> AttemptRow:
+    (step, index, no, state, epoch, worker, external, started_at, finished_at, began_at, ended_at, cached_from,
+     packed) = row  # fmt: skip
+    detail = _detail(packed) if packed else _NO_DETAIL
+    return AttemptRow(
+        step=step,
+        index=index,
+        attempt=no,
+        state=state,
+        epoch=epoch,
+        worker=worker,
+        external=external,
+        started_at=started_at,
+        finished_at=finished_at,
+        began_at=began_at,
+        ended_at=ended_at,
+        failure=detail.failure,
+        usage=detail.usage,
+        metadata=detail.metadata,
+        cached_from=cached_from,
+    )
+
+
+def _materialization_row(row: Row) -> MaterializationRow:
+    *key, metadata, value, began_at, ended_at = row
+    return MaterializationRow(
+        *key,
+        metadata=_metadata(metadata) if metadata else (),
+        value=_value(value) if value else None,
+        began_at=began_at,
+        ended_at=ended_at,
+    )
+
+
+def _check_row(row: Row) -> CheckRow:
+    run, step, index, attempt, at, asset, name, passed, severity, message, partition, metadata = row
+    report = CheckReport(
+        asset=asset,
+        check=name,
+        passed=bool(passed),
+        severity=severity,
+        message=message,
+        partition=partition,
+        metadata=_metadata(metadata) if metadata else (),
+    )
+    return CheckRow(run=run, step=step, index=index, attempt=attempt, at=at, report=report)

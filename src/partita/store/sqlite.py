@@ -1,0 +1,338 @@
+"""SQLite by apsw: how the file is opened, what a synced transaction is, and what its errors mean.
+
+One writer process and connection owns the file (`locking.py`); readers are read-only and never in its way. WAL with
+synchronous=FULL: a commit that has returned is on the disk. Checkpoints come from the writer alone.
+
+Rule: only what is SQLite's. Statements are in `queries.sql`, what they mean in `reading.py` and `writing.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+
+import apsw
+
+from partita.errors import StoreError, StoreFull
+from partita.store import migrate as migrations
+from partita.store.database import Params, Row
+from partita.store.fold import second_open_attempt
+from partita.store.locking import OwnerLock, mounts, refuse_network
+from partita.store.reading import SqlReader
+from partita.store.writing import SqlStore
+
+# "Part", so that `file` and we can tell the database from others.
+_APPLICATION = 0x50617274
+# WAL pages (of 4 KiB) after which the writer copies them into the database: rarely enough that pages written often
+# are copied once, and early enough that the WAL stays at some MB.
+_CHECKPOINT_PAGES = 2000
+_WAL_LIMIT_BYTES = 64 << 20
+# Against tools that people open the file with; none of ours blocks.
+_BUSY_MS = 5000
+
+SqliteReader = SqlReader
+
+
+class SqliteStore(SqlStore):
+    """The owner of a SQLite store."""
+
+    def __init__(self, db: SqliteDatabase, lock: OwnerLock, *, clock: Callable[[], float]) -> None:
+        super().__init__(db, clock=clock)
+        self._lock = lock
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._lock.release()
+
+
+def open_store(path: Path | str, *, clock: Callable[[], float] = time.time, vfs: str | None = None) -> SqliteStore:
+    """Own the store at `path` until it is closed: made where there is none, brought up to date where it is older.
+
+    Raises `StoreLocked`, `StoreTooNew`, `StoreFull`, `StoreError`. `vfs` names another way to the disk (tests).
+    """
+    path = Path(path).absolute()
+    lock = _lock(path)
+    try:
+        db = _open_to_write(path, vfs)
+        try:
+            _prepare(db, path, clock())
+        except BaseException:
+            db.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+    return SqliteStore(db, lock, clock=clock)
+
+
+def open_reader(path: Path | str) -> SqliteReader:
+    """Read the store at `path`, whether an engine runs on it or not. Raises `StoreTooNew`, `StoreError`."""
+    path = Path(path).absolute()
+    db = _open_to_read(path)
+    try:
+        if migrations.pending(db, str(path)):
+            raise StoreError(f"{path} is of an older Partita", hint="bring it up to date: partita db migrate")
+    except BaseException:
+        db.close()
+        raise
+    return SqliteReader(db)
+
+
+def migrate(path: Path | str, *, clock: Callable[[], float] = time.time) -> list[str]:
+    """Bring the store at `path` up to date; the names of what was applied. Raises as `open_store`."""
+    path = Path(path).absolute()
+    if not path.exists():
+        raise _missing(path)
+    lock = _lock(path)
+    try:
+        db = _open_to_write(path, None)
+        try:
+            _refuse_foreign(db, path)
+            return migrations.upgrade(db, str(path), now=clock())
+        finally:
+            db.close()
+    finally:
+        lock.release()
+
+
+class SqliteDatabase:
+    """`database.Database` over one apsw connection."""
+
+    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._path = path
+        self._wal_pages = 0
+        self._checkpoint_at = _CHECKPOINT_PAGES
+        # Why nothing can be written any more: after a failed sync nobody knows what is on the disk.
+        self._broken: str | None = None
+
+    def fetch(self, sql: str, params: Params = ()) -> list[Row]:
+        try:
+            return self._cursor.execute(sql, params).fetchall()
+        except apsw.Error as error:
+            self._fail(error)
+
+    def write_many(self, sql: str, rows: Sequence[Params]) -> None:
+        try:
+            self._cursor.executemany(sql, rows)
+        except apsw.Error as error:
+            self._fail(error)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self._broken:
+            raise StoreError(self._broken, hint="start Partita again; what was acknowledged is safe")
+        self.fetch("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._rollback()
+            raise
+        try:
+            self._cursor.execute("COMMIT")
+        except apsw.Error as error:
+            self._rollback()
+            self._break_if_io(error)
+            self._fail(error)
+        if self._wal_pages >= self._checkpoint_at:
+            self._checkpoint()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        self.fetch("BEGIN")
+        try:
+            yield
+        finally:
+            self._rollback()
+
+    def findings(self) -> list[str]:
+        found = [str(row[0]) for row in self.fetch("PRAGMA integrity_check") if row[0] != "ok"]
+        for table, rowid, parent, _ in self.fetch("PRAGMA foreign_key_check"):
+            found.append(f"a row of {table} {'' if rowid is None else rowid} names a row of {parent} that is not there")
+        return found
+
+    def close(self) -> None:
+        # Forced: a connection that has failed must not keep its lock on the file.
+        self._connection.close(True)
+
+    def count_wal(self) -> None:
+        """Take over from SQLite when the WAL is copied into the database."""
+        self._connection.set_wal_hook(self._committed)
+
+    def _committed(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Copy the WAL into the database as far as readers allow; what is left comes with a later one."""
+        try:
+            pages, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.FullError, apsw.BusyError):
+            # The commit is safe in the WAL; the copy is tried again.
+            pages, copied = self._wal_pages, 0
+        except apsw.Error as error:
+            self._break_if_io(error)
+            self._fail(error)
+        self._checkpoint_at = _CHECKPOINT_PAGES if copied >= pages else pages + _CHECKPOINT_PAGES
+
+    def _rollback(self) -> None:
+        # SQLite has already rolled back after some errors.
+        if self._connection.in_transaction:
+            try:
+                self._cursor.execute("ROLLBACK")
+            except apsw.Error as error:
+                self._broken = self._broken or f"{self._path} cannot be rolled back: {error}"
+
+    def _break_if_io(self, error: apsw.Error) -> None:
+        if isinstance(error, apsw.IOError) and not self._no_space(error):
+            self._broken = f"the disk failed under {self._path} ({error}): whether the last commit is there is unknown"
+
+    def _no_space(self, error: apsw.Error) -> bool:
+        if isinstance(error, (apsw.FullError, apsw.ReadOnlyError)):
+            return True
+        return isinstance(error, apsw.IOError) and self._connection.system_errno in (errno.ENOSPC, errno.EDQUOT)
+
+    def _fail(self, error: apsw.Error) -> NoReturn:
+        """Raise what `error` means in our words."""
+        if self._no_space(error):
+            raise StoreFull(
+                f"{self._path} cannot be written: {error}",
+                hint="make space on its disk (and see that the folder is writable); nothing was lost",
+            ) from error
+        if isinstance(error, apsw.ConstraintError) and str(error).endswith("attempts.run, attempts.step, attempts.idx"):
+            raise second_open_attempt("an attempt") from error
+        if isinstance(error, apsw.BusyError):
+            raise StoreError(
+                f"another program writes to {self._path}", hint="close the tool that has it open, and try again"
+            ) from error
+        if isinstance(error, (apsw.NotADBError, apsw.CorruptError)):
+            raise StoreError(
+                f"{self._path} is not a database of Partita, or it is damaged: {error}",
+                hint="restore a backup, or move the file away and start afresh",
+            ) from error
+        raise StoreError(self._broken or f"{self._path} failed: {error}") from error
+
+
+# --- opening ------------------------------------------------------------------------------------------------------
+
+
+def _lock(path: Path) -> OwnerLock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreFull(
+            f"{path.parent} cannot be made: {error.strerror}", hint="set PARTITA_HOME to a folder that can be written"
+        ) from error
+    refuse_network(path.parent.resolve(), mounts())
+    return OwnerLock(path)
+
+
+def _open_to_write(path: Path, vfs: str | None) -> SqliteDatabase:
+    try:
+        # Before SQLite does, to have it private whatever the umask is; the WAL takes over its mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreFull(
+            f"{path} cannot be written: {error.strerror}", hint="the file and its folder must be writable"
+        ) from error
+    db = SqliteDatabase(_connect(path, apsw.SQLITE_OPEN_READWRITE, vfs), path)
+    try:
+        # Before the first table: later it would be ignored.
+        db.fetch("PRAGMA auto_vacuum = INCREMENTAL")
+        for setting in (
+            f"busy_timeout = {_BUSY_MS}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "mmap_size = 0",
+            "wal_autocheckpoint = 0",
+            f"journal_size_limit = {_WAL_LIMIT_BYTES}",
+        ):
+            db.fetch(f"PRAGMA {setting}")
+    except BaseException:
+        db.close()
+        raise
+    db.count_wal()
+    return db
+
+
+def _prepare(db: SqliteDatabase, path: Path, now: float) -> None:
+    """Tables for an empty file, migrations for an older one."""
+    if db.fetch("SELECT count(*) FROM sqlite_master")[0][0]:
+        _refuse_foreign(db, path)
+        migrations.upgrade(db, str(path), now=now)
+        return
+    db.fetch(f"PRAGMA application_id = {_APPLICATION}")
+    migrations.create(db, now=now)
+    # The file's name must be as durable as what is in it.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _refuse_foreign(db: SqliteDatabase, path: Path) -> None:
+    if not db.fetch("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'"):
+        raise StoreError(
+            f"{path} is a SQLite database, but not one of Partita",
+            hint="move it away, or set PARTITA_HOME to another folder",
+        )
+
+
+def _open_to_read(path: Path) -> SqliteDatabase:
+    if not path.exists():
+        raise _missing(path)
+    db = SqliteDatabase(_connect(path, apsw.SQLITE_OPEN_READONLY, None), path)
+    try:
+        db.fetch(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        _refuse_foreign(db, path)
+        return db
+    except StoreError as error:
+        db.close()
+        if not isinstance(error.__cause__, (apsw.CantOpenError, apsw.ReadOnlyError)):
+            raise
+        # WAL needs a file beside the database, and this folder takes none.
+        return _open_where_nothing_can_be_written(path)
+
+
+def _open_where_nothing_can_be_written(path: Path) -> SqliteDatabase:
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise StoreError(
+            f"{path} was not closed, and what is in its WAL cannot be read from a folder that is read-only",
+            hint="make the folder writable, or copy it elsewhere",
+        )
+    # Nobody can write here, so nothing will change under us.
+    uri = f"file:{quote(str(path))}?immutable=1"
+    db = SqliteDatabase(_connect(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, None), path)
+    try:
+        _refuse_foreign(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _connect(name: Path | str, flags: int, vfs: str | None) -> apsw.Connection:
+    try:
+        connection = apsw.Connection(str(name), flags=flags, vfs=vfs, statementcachesize=100)
+    except apsw.CantOpenError as error:
+        raise StoreError(f"{name} cannot be opened: {error}", hint="is it a file that you may read?") from error
+    # Checkpoints are the writer's; a reader that closes last must not make one.
+    if flags & apsw.SQLITE_OPEN_READONLY:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    return connection
+
+
+def _missing(path: Path) -> StoreError:
+    return StoreError(f"there is no store at {path}", hint="`partita run` makes it")

@@ -1,0 +1,100 @@
+"""The owner's side of the contract over SQL, for every database.
+
+Rule: a commit is one transaction that begins with the fence. Nothing is remembered before it is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from partita.core import manifest as manifests
+from partita.core.events import RunCreated, RunEnded
+from partita.core.manifest import Manifest
+from partita.errors import StoreError
+from partita.store.contract import Lease, OriginTaken, RunCommit
+from partita.store.database import Database
+from partita.store.leases import ENGINE, acquired, check_epoch, released
+from partita.store.reading import SqlReader
+from partita.store.rows import Batch, new_run, put_journal
+
+# The number of a run, and of its last journal row.
+_End = tuple[int, int]
+
+
+class SqlStore(SqlReader):
+    """`contract.Store` over a `Database`. `clock` is what leases go by."""
+
+    def __init__(self, db: Database, *, clock: Callable[[], float]) -> None:
+        super().__init__(db)
+        self._clock = clock
+        # Of the runs that were written to and have not ended: saves a query for each commit.
+        self._ends: dict[str, _End] = {}
+
+    def acquire(self, resource: str, holder: str, ttl_s: float) -> Lease:
+        with self._db.transaction():
+            known = self._lease_row(resource)
+            lease = acquired(known, resource, holder, now=self._clock(), ttl_s=ttl_s)
+            self._put_lease(lease)
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        with self._db.transaction():
+            after = released(self._lease_row(lease.resource), lease)
+            if after is not None:
+                self._put_lease(after)
+
+    def commit(self, commits: Sequence[RunCommit], *, epoch: int) -> None:
+        ends: dict[str, _End] = {}
+        with self._db.transaction():
+            check_epoch(self._lease_row(ENGINE), epoch)
+            batch = Batch(self._write_many)
+            for commit in commits:
+                no = self._follow(commit, ends)
+                put_journal(batch, no, commit.seq, commit.at, commit.events)
+            batch.flush()
+        self._ends.update(ends)
+        for commit in commits:
+            if commit.events and type(commit.events[-1]) is RunEnded:
+                self._ends.pop(commit.run, None)
+
+    def put_graph(self, version: str, data: bytes) -> None:
+        if self.graph(version) is None:
+            with self._db.transaction():
+                self._fetch("put_graph", (version, data))
+
+    def put_manifest(self, manifest: Manifest) -> None:
+        with self._db.transaction():
+            self._fetch("put_manifest", (manifest.project, manifests.encode(manifest)))
+
+    def _put_lease(self, lease: Lease) -> None:
+        self._fetch("put_lease", (lease.resource, lease.holder, lease.epoch, lease.until))
+
+    def _write_many(self, name: str, rows: list[tuple[object, ...]]) -> None:
+        self._db.write_many(self._sql[name], rows)
+
+    def _follow(self, commit: RunCommit, ends: dict[str, _End]) -> int:
+        """The number of the run, whose journal this commit continues."""
+        run = commit.run
+        if commit.events and type(commit.events[0]) is RunCreated:
+            no, last = self._create(run, commit.events[0]), 0
+        else:
+            no, last = ends.get(run) or self._ends.get(run) or self._end_of_journal(run)
+        if commit.seq != last + 1:
+            raise StoreError(f"journal row {commit.seq} of run {run} does not follow row {last}")
+        ends[run] = (no, commit.seq)
+        return no
+
+    def _create(self, run: str, event: RunCreated) -> int:
+        taken = self._fetch("run_of_origin", (event.namespace, event.origin))
+        if taken:
+            raise OriginTaken(event.origin, taken[0][0])
+        if self._fetch("end_of_journal", (run,)):
+            raise StoreError(f"run {run} exists already")
+        return int(self._fetch("insert_run", new_run(event))[0][0])
+
+    def _end_of_journal(self, run: str) -> _End:
+        rows = self._fetch("end_of_journal", (run,))
+        if not rows:
+            raise StoreError(f"there is no run {run}")
+        no, last = rows[0]
+        return no, last

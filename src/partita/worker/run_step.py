@@ -1,0 +1,340 @@
+"""One ticket: load the inputs, call the user's function, store what it returns, say what became of it.
+
+The common case (a task that takes and returns small plain data) goes straight through; all that a step may have beside
+it (cache, IO objects, checks, assets, members, a context) is found out once per step, in its `Plan`, not per ticket.
+
+Rule: nothing that user code does gets past `run`; it answers with an outcome, always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from partita.core.events import AssetReport, Detail, Failure
+from partita.core.values import Input, Value
+from partita.define.calls import Call
+from partita.define.context import Context, enter, leave
+from partita.errors import Cancelled, ValueCodecError
+from partita.settings import Home
+from partita.values import cache, storing
+from partita.values.blobs import Blobs
+from partita.worker import limits
+from partita.worker.capture import Capture
+from partita.worker.context_backend import Backend, Send, context_of
+from partita.worker.failures import InputError, verdict
+from partita.worker.markers import log_stem
+from partita.worker.masking import Masker
+from partita.worker.reports import check_reports, choice_of, members_of
+from partita.worker.wire import Brief, Outcome, Ticket
+
+_load = storing.load
+_store = storing.store
+_now = time.time
+
+
+class Plan:
+    """What all tickets of a brief share, found out once."""
+
+    __slots__ = ("brief", "call", "function", "inputs", "log_stem", "needs_context", "simple")
+
+    def __init__(self, brief: Brief, call: Call) -> None:
+        self.brief = brief
+        self.call = call
+        self.inputs = tuple((name, source) for name, source in brief.inputs.items() if name not in call.input_io)
+        self.log_stem = log_stem(brief.run_no, brief.step)
+        self.function = call.function
+        if brief.memory_bytes and not call.asynchronous:
+            self.function = limits.limited(self.function, brief.memory_bytes)
+        self.needs_context = bool(call.context_param or call.input_io or call.members_param or call.io or call.outs)
+        self.simple = not (
+            self.needs_context
+            or brief.cache
+            or brief.reports_choice
+            or brief.reports_again
+            or brief.kind in ("asset", "check", "bundle")
+            or call.check
+            or brief.asset
+        )
+
+
+class Attempt:
+    """One ticket under way. It is its own maker of a context: most steps never ask for one."""
+
+    __slots__ = ("_context", "cache_key", "cancelled", "cpu_s", "log", "plan", "runner", "ticket")
+
+    def __init__(self, runner: StepRunner, plan: Plan, ticket: Ticket) -> None:
+        self.runner = runner
+        self.plan = plan
+        self.ticket = ticket
+        self.cancelled = False
+        self.cache_key = ""
+        self.cpu_s = 0.0
+        self.log = f"{plan.log_stem}{ticket.index or '_'}.{ticket.attempt}"
+        self._context: Context | None = None
+
+    def __call__(self) -> Context:
+        if self._context is None:
+            self._context = context_of(self)
+        return self._context
+
+    @property
+    def context(self) -> Context | None:
+        """The context, if anybody asked for it."""
+        return self._context
+
+    @property
+    def members_ended(self) -> set[str]:
+        """Members of a bundle whose end was reported already."""
+        backend = self._context.backend if self._context is not None else None
+        return backend.members_ended if isinstance(backend, Backend) else set()
+
+
+class StepRunner:
+    """Runs tickets, one after the other with `run`, many at a time with `run_async`."""
+
+    def __init__(
+        self,
+        calls: Mapping[str, Call],
+        blobs: Blobs,
+        home: Home,
+        send: Send,
+        *,
+        inline_bytes: int = 4096,
+        mask: Masker | None = None,
+        capture: Capture | None = None,
+    ) -> None:
+        self.calls = calls
+        self.blobs = blobs
+        self.home = home
+        self.send = send
+        self.inline_bytes = inline_bytes
+        self.mask = mask or Masker()
+        self.capture = capture or Capture()
+        # User code of `run` is on the stack: the one time in which a signal may raise in the main thread.
+        self.in_user_code = False
+        self.attempt: Attempt | None = None
+
+    def plan(self, brief: Brief) -> Plan:
+        """What the tickets of this brief need. A call that is not in the project fails its tickets, not the worker."""
+        call = self.calls.get(brief.call)
+        if call is None:
+            call = Call(name=brief.call, function=_unknown_call(brief))
+        return Plan(brief, call)
+
+    def run(self, plan: Plan, ticket: Ticket) -> Outcome:
+        """Perform one ticket in this thread."""
+        attempt = Attempt(self, plan, ticket)
+        self.attempt = attempt
+        self.capture.begin(attempt.log)
+        attempt.cpu_s = time.process_time()
+        token = enter(attempt)
+        began_at = _now()
+        try:
+            arguments = self._arguments(attempt)
+            if not plan.simple:
+                cached = self._from_cache(attempt, arguments, began_at)
+                if cached is not None:
+                    return cached
+            self.in_user_code = True
+            if attempt.cancelled:
+                raise Cancelled
+            value = plan.function(**arguments)
+            if plan.call.asynchronous:
+                value = asyncio.run(_awaited(value))
+            self.in_user_code = False
+            return self._succeeded(attempt, value, began_at)
+        except BaseException as error:
+            self.in_user_code = False
+            return self._failed(attempt, error, began_at)
+        finally:
+            self.attempt = None
+            leave(token)
+
+    async def run_async(self, plan: Plan, ticket: Ticket) -> Outcome:
+        """Perform one ticket as a coroutine among others; what is not a coroutine runs in a thread."""
+        attempt = Attempt(self, plan, ticket)
+        self.capture.begin(attempt.log)
+        enter(attempt)
+        began_at = _now()
+        try:
+            arguments = self._arguments(attempt)
+            if not plan.simple:
+                cached = self._from_cache(attempt, arguments, began_at)
+                if cached is not None:
+                    return cached
+            value = await self._call_async(attempt, arguments)
+            return self._succeeded(attempt, value, began_at)
+        except BaseException as error:
+            attempt.cancelled = isinstance(error, asyncio.CancelledError)
+            return self._failed(attempt, error, began_at)
+        finally:
+            self.capture.end(attempt.log)
+
+    async def _call_async(self, attempt: Attempt, arguments: dict[str, Any]) -> Any:
+        plan = attempt.plan
+        scope = asyncio.timeout(plan.brief.timeout_s)
+        try:
+            async with scope:
+                if plan.call.asynchronous:
+                    return await plan.function(**arguments)
+                return await asyncio.to_thread(plan.function, **arguments)
+        except TimeoutError as error:
+            if scope.expired():
+                raise TimedOut(f"took longer than its {plan.brief.timeout_s:g} s") from error
+            raise
+
+    # --- before ---
+
+    def _arguments(self, attempt: Attempt) -> dict[str, Any]:
+        plan, ticket = attempt.plan, attempt.ticket
+        blobs = self.blobs
+        name = ""
+        try:
+            arguments = {}
+            for name, source in plan.inputs:
+                arguments[name] = _load(source, blobs)
+            for name, source in ticket.inputs.items():
+                arguments[name] = _load(source, blobs)
+            if plan.needs_context:
+                self._add_context(attempt, arguments)
+        except Exception as error:
+            if name:
+                error.add_note(f"while argument {name!r} of step {plan.brief.step!r} was loaded")
+            raise InputError from error
+        return arguments
+
+    def _add_context(self, attempt: Attempt, arguments: dict[str, Any]) -> None:
+        call = attempt.plan.call
+        for name, io in call.input_io.items():
+            arguments[name] = io.load(attempt())
+        if call.context_param:
+            arguments[call.context_param] = attempt()
+        if call.members_param:
+            arguments[call.members_param] = attempt.ticket.members
+
+    def _from_cache(self, attempt: Attempt, arguments: dict[str, Any], began_at: float) -> Outcome | None:
+        brief, call = attempt.plan.brief, attempt.plan.call
+        policy = brief.cache
+        if policy is None:
+            return None
+        if policy.key == "own" and call.cache_key is not None:
+            own = {name: value for name, value in arguments.items() if name != call.context_param}
+            key = cache.key_by_function(brief.call, policy.salt, call.cache_key, own)
+        else:
+            inputs: dict[str, Input] = {**brief.inputs, **attempt.ticket.inputs}
+            salt = f"{policy.salt}/{brief.asset}/{brief.partition}"
+            key = cache.key_by_inputs(brief.call, brief.code_version, salt, inputs, self.blobs)
+        attempt.cache_key = key
+        entry = cache.look_up(self.home.cache, key, policy, self.blobs, now=began_at)
+        if entry is None:
+            return None
+        value = entry.value
+        detail = Detail(cached_from=entry.origin, assets=self._asset_reports(attempt, value))
+        if brief.reports_choice or brief.reports_again:
+            detail = self._decisions(attempt, storing.decode(value, self.blobs), detail)
+        return self.mask.outcome(Outcome(attempt.ticket.no, "succeeded", began_at, _now(), value, detail))
+
+    # --- after ---
+
+    def _succeeded(self, attempt: Attempt, value: Any, began_at: float) -> Outcome:
+        plan, no = attempt.plan, attempt.ticket.no
+        if plan.simple and attempt.context is None:
+            stored = _store(value, self.blobs, inline_bytes=self.inline_bytes)
+            ended_at = _now()
+            used = limits.usage(began_at, ended_at, attempt.cpu_s)
+            detail = None if used is None else Detail(usage=used)
+            outcome = Outcome(no, "succeeded", began_at, ended_at, stored, detail)
+        else:
+            outcome = self._reported(attempt, value, began_at)
+        return self.mask.outcome(outcome) if self.mask.active else outcome
+
+    def _reported(self, attempt: Attempt, value: Any, began_at: float) -> Outcome:
+        """The outcome of a step that says more than its value."""
+        plan = attempt.plan
+        brief, call = plan.brief, plan.call
+        context = attempt.context
+        if brief.kind == "bundle":
+            members_of(attempt, value)
+            stored = None
+        else:
+            stored = self._store_result(attempt, value)
+        checks = check_reports(brief, call, value, context)
+        detail = Detail(
+            metadata=context.reported_metadata() if context is not None else (),
+            assets=self._asset_reports(attempt, stored),
+            checks=checks,
+        )
+        detail = self._decisions(attempt, value, detail)
+        if attempt.cache_key and stored is not None and all(check.passed for check in checks):
+            origin = f"{brief.run}/{brief.step}/{attempt.ticket.index}/{attempt.ticket.attempt}"
+            cache.remember(self.home.cache, attempt.cache_key, cache.Entry(stored, _now(), origin))
+        ended_at = _now()
+        used = limits.usage(began_at, ended_at, attempt.cpu_s)
+        return Outcome(attempt.ticket.no, "succeeded", began_at, ended_at, stored, _with(detail, usage=used))
+
+    def _store_result(self, attempt: Attempt, value: Any) -> Value:
+        io = attempt.plan.call.io
+        if io is None:
+            return _store(value, self.blobs, inline_bytes=self.inline_bytes)
+        io.dump(attempt(), value)
+        return _elsewhere(value)
+
+    def store_member(self, attempt: Attempt, member: str, value: Any) -> Value:
+        """Store what a member of a bundle made."""
+        io = attempt.plan.call.outs_io.get(member)
+        if io is None:
+            return _store(value, self.blobs, inline_bytes=self.inline_bytes)
+        io.dump(attempt(), value)
+        return _elsewhere(value)
+
+    def _asset_reports(self, attempt: Attempt, stored: Value | None) -> tuple[AssetReport, ...]:
+        brief, context = attempt.plan.brief, attempt.context
+        reports = context.reported_assets() if context is not None else ()
+        if brief.asset and brief.kind != "check" and not any(report.asset == brief.asset for report in reports):
+            reports = (AssetReport(brief.asset, brief.partition), *reports)
+        return tuple(
+            report if report.data_version or report.asset != brief.asset else _with(report, data_version=version)
+            for version in (data_version(attempt, stored),)
+            for report in reports
+        )
+
+    def _decisions(self, attempt: Attempt, value: Any, detail: Detail) -> Detail:
+        brief, call = attempt.plan.brief, attempt.plan.call
+        if brief.reports_choice:
+            detail = _with(detail, choice=choice_of(brief.step, value))
+        if brief.reports_again:
+            detail = _with(detail, again=call.until is not None and not call.until(value))
+        return detail
+
+    def _failed(self, attempt: Attempt, error: BaseException, began_at: float) -> Outcome:
+        context = attempt.context
+        if isinstance(error, TimedOut):
+            state, failure = "timed_out", Failure(str(error), cause="timeout")
+        else:
+            state, failure = verdict(error, attempt.plan.call.retry_if)  # type: ignore[assignment]
+        ended_at = _now()
+        detail = Detail(
+            failure=failure,
+            usage=limits.usage(began_at, ended_at, attempt.cpu_s),
+            metadata=context.reported_metadata() if context is not None else (),
+        )
+        return self.mask.outcome(Outcome(attempt.ticket.no, state, began_at, ended_at, None, detail))  # type: ignore[arg-type]
+
+
+class TimedOut(BaseException):
+    """A coroutine took longer than its limit."""
+
+
+def data_version(attempt: Attempt, stored: Value | None) -> str:
+    """The version of what an attempt made: by content where we have it, else by the attempt."""
+    if stored is not None and stored.digest:
+        return stored.digest[:16]
+    if stored is not None and stored.data is not None and stored.data != b"\xc0":
+        return hashlib.sha256(stored.codec.encode() + b"\0" + stored.data).hexdigest()[:16]
+    # The data lies elsewhere (an IO object, a table): whether it changed is not known, so it counts as changed.
+    ticket, brief = attempt.ticket, attempt.plan.brief
+    return hashlib.sha256(f"{brief.run}/{brief.step}/{ticket.index}/{ticket.attempt}".encode()).hexdigest()[:16]

@@ -1,0 +1,160 @@
+"""Random graphs that are valid: maps (known and not), nested maps, loops, branches, joins, retries, teardowns, bundles."""
+
+from __future__ import annotations
+
+from random import Random
+
+from partita.core import plain
+from partita.core.graph import (
+    Axis,
+    Binding,
+    Carry,
+    Const,
+    Element,
+    Graph,
+    Guard,
+    ListOf,
+    Loop,
+    Output,
+    Step,
+)
+from partita.core.policies import Policies, Retry
+
+RULES = (
+    "all_failed",
+    "all_done",
+    "all_done_any_succeeded",
+    "any_succeeded",
+    "any_failed",
+    "any_done",
+    "none_failed",
+    "none_skipped",
+    "none_failed_any_succeeded",
+    "all_skipped",
+    "always",
+)
+CHOICES = (plain.pack("left"), plain.pack("right"))
+
+
+class _Builder:
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        self.steps: list[Step] = []
+        self.axes: list[Axis] = []
+
+    def policies(self) -> Policies:
+        rng = self.rng
+        retries = rng.choice((0, 0, 1, 3))
+        return Policies(
+            retry=Retry(limit=retries, delays_s=(rng.choice((0.0, 5.0, 60.0)),), jitter=rng.choice(("none", "full"))),
+            timeout_s=rng.choice((None, None, 30.0)),
+            pools=(("db", rng.choice((1, 2))),) if rng.random() < 0.2 else (),
+            priority=rng.choice((0, 0, 0, 5, -3)),
+            limit_per_run=rng.choice((None, None, None, 2)),
+            on_lost=rng.choice(("retry", "retry", "retry", "fail", "ask")),
+            lost_limit=50,
+        )
+
+    def key(self) -> str:
+        return f"s{len(self.steps)}"
+
+    def some_needs(self) -> tuple[str, ...]:
+        candidates = [s.key for s in self.steps if s.kind != "member"]
+        count = min(len(candidates), self.rng.choice((0, 1, 1, 2, 3)))
+        return tuple(self.rng.sample(candidates, count))
+
+    def add(self, **fields: object) -> Step:
+        fields.setdefault("key", self.key())
+        fields.setdefault("policies", self.policies())
+        step = Step(**fields)  # type: ignore[arg-type]
+        self.steps.append(step)
+        return step
+
+    def plain_step(self) -> None:
+        needs = self.some_needs()
+        when = self.rng.choice(RULES) if needs and self.rng.random() < 0.25 else "all_succeeded"
+        args = tuple((f"a{i}", Output(n)) for i, n in enumerate(needs) if self.rng.random() < 0.5)
+        self.add(needs=needs, when=when, args=args)
+
+    def known_map(self) -> None:
+        key = self.key()
+        items = tuple(Const(plain.pack(i)) for i in range(self.rng.choice((0, 1, 3, 8))))
+        self.axes.append(Axis(key, (ListOf(items),)))
+        self.add(key=key, axes=(key,), args=(("x", Element(key)),), needs=self.some_needs())
+        self.after_map(key)
+
+    def run_time_map(self) -> None:
+        source = self.add(needs=self.some_needs()).key
+        key = self.key()
+        self.axes.append(Axis(key, (Output(source),)))
+        self.add(key=key, axes=(key,), args=(("x", Element(key)),), needs=(source,))
+        self.after_map(key)
+
+    def after_map(self, mapped: str) -> None:
+        if self.rng.random() < 0.6:
+            self.add(axes=(mapped,), args=(("x", Output(mapped)),), needs=(mapped,))
+        if self.rng.random() < 0.4:
+            inner = self.key()
+            self.axes.append(Axis(inner, (Output(mapped),), outer=(mapped,)))
+            self.add(key=inner, axes=(mapped, inner), args=(("x", Element(inner)),), needs=(mapped,))
+            if self.rng.random() < 0.5:
+                self.add(axes=(mapped,), args=(("xs", Output(inner)),), needs=(inner,))
+        if self.rng.random() < 0.7:
+            self.add(args=(("xs", Output(mapped)),), needs=(mapped,), when=self.rng.choice(("all_succeeded", "all_done")))
+
+    def branch(self) -> None:
+        decider = self.add(needs=self.some_needs(), reports_choice=True).key
+        for arm in range(2):
+            self.add(needs=(decider,), guards=(Guard(decider, (CHOICES[arm],)),))
+        arms = tuple(s.key for s in self.steps[-2:])
+        self.add(needs=arms, when="none_failed_any_succeeded")
+
+    def loop(self) -> None:
+        start = self.add(needs=self.some_needs()).key
+        axis = f"loop{len(self.axes)}"
+        first = self.add(axes=(axis,), args=(("state", Carry(axis)),), needs=(start,)).key
+        decider = self.add(axes=(axis,), args=(("x", Output(first)),), needs=(first,), reports_again=True).key
+        self.axes.append(
+            Axis(axis, (Output(start),), loop=Loop(decider, self.rng.choice((1, 3, 6)), self.rng.choice(("succeed", "fail"))))
+        )
+        self.add(args=(("x", Output(decider, last=True)),), needs=(decider,))
+
+    def setup_and_teardown(self) -> None:
+        setup = self.add(needs=self.some_needs()).key
+        work = self.add(needs=(setup,)).key
+        self.add(
+            needs=(setup, work), when="all_done_setup_succeeded", teardown_of=(setup,), counts=self.rng.random() < 0.3
+        )
+
+    def bundle(self) -> None:
+        before = self.some_needs()
+        bundle = self.key()
+        self.add(key=bundle, kind="bundle")
+        members: list[str] = []
+        for _ in range(self.rng.choice((1, 3, 5))):
+            inside = tuple(self.rng.sample(members, min(len(members), self.rng.choice((0, 1, 2)))))
+            outside = tuple(n for n in before if self.rng.random() < 0.5)
+            members.append(self.add(kind="member", bundle=bundle, needs=(*inside, *outside), asset=self.key()).key)
+        self.add(needs=(self.rng.choice(members),))
+
+
+def random_graph(rng: Random) -> Graph:
+    """A graph of a few to a few dozen steps."""
+    builder = _Builder(rng)
+    kinds = (
+        builder.plain_step,
+        builder.plain_step,
+        builder.plain_step,
+        builder.known_map,
+        builder.run_time_map,
+        builder.branch,
+        builder.loop,
+        builder.setup_and_teardown,
+        builder.bundle,
+    )
+    for _ in range(rng.randint(2, 9)):
+        rng.choice(kinds)()
+    return Graph("random", tuple(builder.steps), tuple(builder.axes))
+
+
+__all__ = ["Binding", "random_graph"]
