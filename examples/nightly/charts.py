@@ -87,7 +87,9 @@ def _inline(svg: str, width: int, height: int) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<svg [^>]*>", f'<svg viewBox="0 0 {width} {height}" role="img" style="--w:{width}px">', svg, count=1)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    # A style in a plot would be a style of the page; ids of groups are not referred to, and repeat.
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
     svg = re.sub(r"font: ([^\"';]*?)(\d+(?:\.\d+)?)px [^;\"]*", r"font-size: \2px; font-weight: \1", svg)

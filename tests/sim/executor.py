@@ -207,11 +207,15 @@ class SimExecutor:
         fate = Random(f"{job.run}/{job.step}/{job.index}/{failures}")
         chance = fate.random()
         if chance < 0.06:
-            return Outcome(job.no, "failed", 0.0, 0.0, detail=Detail(failure=Failure("boom", ("ValueError", "Exception"))))
+            return Outcome(
+                job.no, "failed", 0.0, 0.0, detail=Detail(failure=Failure("boom", ("ValueError", "Exception")))
+            )
         if chance < 0.08:
             return Outcome(job.no, "timed_out", 0.0, 0.0, detail=Detail(failure=Failure("too long", cause="timeout")))
         if chance < 0.11:
-            return Outcome(job.no, "cancelled", 0.0, 0.0, detail=Detail(failure=Failure("nothing to do", cause="skipped")))
+            return Outcome(
+                job.no, "cancelled", 0.0, 0.0, detail=Detail(failure=Failure("nothing to do", cause="skipped"))
+            )
         choice = fate.choice(CHOICES) if step.reports_choice else None
         again = fate.random() < 0.6 if step.reports_again else None
         detail = Detail(choice=choice, again=again) if choice is not None or again is not None else None

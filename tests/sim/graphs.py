@@ -100,7 +100,9 @@ class _Builder:
             if self.rng.random() < 0.5:
                 self.add(axes=(mapped,), args=(("xs", Output(inner)),), needs=(inner,))
         if self.rng.random() < 0.7:
-            self.add(args=(("xs", Output(mapped)),), needs=(mapped,), when=self.rng.choice(("all_succeeded", "all_done")))
+            self.add(
+                args=(("xs", Output(mapped)),), needs=(mapped,), when=self.rng.choice(("all_succeeded", "all_done"))
+            )
 
     def branch(self) -> None:
         decider = self.add(needs=self.some_needs(), reports_choice=True).key
@@ -115,7 +117,11 @@ class _Builder:
         first = self.add(axes=(axis,), args=(("state", Carry(axis)),), needs=(start,)).key
         decider = self.add(axes=(axis,), args=(("x", Output(first)),), needs=(first,), reports_again=True).key
         self.axes.append(
-            Axis(axis, (Output(start),), loop=Loop(decider, self.rng.choice((1, 3, 6)), self.rng.choice(("succeed", "fail"))))
+            Axis(
+                axis,
+                (Output(start),),
+                loop=Loop(decider, self.rng.choice((1, 3, 6)), self.rng.choice(("succeed", "fail"))),
+            )
         )
         self.add(args=(("x", Output(decider, last=True)),), needs=(decider,))
 

@@ -103,7 +103,7 @@ class Watch:
         self._need(event.epoch >= epoch, event, "I7: epochs never fall")
         if step.bundle is None:
             self._need(event.attempt == number + 1, event, "I3: attempt numbers grow by one")
-            self._need(not self.paused, event, "an attempt starts while its run is paused")
+            self._need(not self.paused or bool(step.teardown_of), event, "an attempt starts while its run is paused")
             self._need(not self.ending or bool(step.teardown_of), event, "I13: an attempt starts after the cancel")
         self._need_needs(step, event)
         self.attempts[address] = (
@@ -131,7 +131,9 @@ class Watch:
                 self._need(not bad, event, f"I6: {need} has not succeeded: {bad}")
             exact = shared == len(self.steps[need].axes)
             self._need(bool(ends) or not exact, event, f"I6: {need} has not ended")
-            running = [a for a in self.attempts if a[0] == need and self._is_open(a) and _under(a[1], positions[:shared])]
+            running = [
+                a for a in self.attempts if a[0] == need and self._is_open(a) and _under(a[1], positions[:shared])
+            ]
             self._need(not running, event, f"I6: {need} is still running: {running}")
 
     def _ends_under(self, need: str, prefix: list[str]) -> dict[str, str]:

@@ -73,6 +73,8 @@ class Known(msgspec.Struct, frozen=True):
     losses: int = 0
     # The attempt is open, under this epoch.
     epoch: int | None = None
+    # It was handed to an engine of others and has not asked to start.
+    dispatched: bool = False
     past: tuple[tuple[int, str, str], ...] = ()
 
 
@@ -169,6 +171,8 @@ class RunMachine:
         for axis in self.plan.axes.values():
             if axis.depth == 0:
                 self._try_unfold(axis, ())
+        # Everything that is known must have been told first, or maps with open attempts would not be unfolded.
+        self._settle_all()
         if self.bad and self.run.fail_fast:
             self._end_early("a step failed, and the run ends at its first failure")
 
@@ -179,7 +183,9 @@ class RunMachine:
             return
         if instance.open:
             # The start gate of an engine of others: dispatched, and now it asks to start.
-            if type(event) is AttemptStarted and (event.attempt, event.epoch) == (instance.attempt, instance.epoch):
+            same = (event.attempt, event.epoch) == (instance.attempt, instance.epoch)
+            if type(event) is AttemptStarted and instance.dispatched and same:
+                instance.dispatched = False
                 self.journal.append(event)
             else:
                 self.ignored += 1
@@ -192,6 +198,7 @@ class RunMachine:
         instance.state = "running"
         instance.attempt = event.attempt
         instance.open = True
+        instance.dispatched = type(event) is AttemptDispatched
         instance.epoch = event.epoch
         instance.offered = False
         instance.since = event.at
@@ -402,6 +409,9 @@ class RunMachine:
         for member in members:
             if member.state in TERMINAL_STEP:
                 continue
+            if member.granted:
+                granted.add(member.node.key)
+                continue
             tallies = {edge.need.key: self._tally(edge, member.path) for edge in member.node.needs}
             for key in granted:
                 if key in tallies:
@@ -515,6 +525,7 @@ class RunMachine:
         elif known.epoch is not None:
             instance.state = "running"
             instance.open = True
+            instance.dispatched = known.dispatched
             instance.epoch = known.epoch
             instance.granted = instance.node.bundle is not None
         elif known.state == "ready":

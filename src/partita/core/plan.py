@@ -37,6 +37,7 @@ class Instance:
         "attempt",
         "because",
         "choice",
+        "dispatched",
         "epoch",
         "failures",
         "granted",
@@ -63,6 +64,8 @@ class Instance:
         # The number of the current or last attempt; whether it is open; the epoch it was started under.
         self.attempt = 0
         self.open = False
+        # Open, but it has not passed the start gate of an engine of others.
+        self.dispatched = False
         self.epoch = 0
         # What the user's budget and ours have spent.
         self.failures = 0

@@ -214,6 +214,7 @@ class Engine:
         self._apply(active, event)
         if was_queued and active.machine.is_finished:
             self._queued.remove(active)
+        self._start_queued()
         self._finish_turn()
         return True
 

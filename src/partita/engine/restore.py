@@ -78,6 +78,7 @@ def _known(row: StepRow, attempts: list[AttemptRow]) -> Known:
         failures=_failures(attempts),
         losses=_losses(attempts),
         epoch=last.epoch if last is not None and is_open else None,
+        dispatched=last is not None and last.state == "dispatched",
         past=_past(attempts),
     )
 
@@ -93,6 +94,7 @@ def _known_by_attempts(key: tuple[str, str], attempts: list[AttemptRow]) -> Know
         failures=_failures(attempts),
         losses=_losses(attempts),
         epoch=last.epoch if last.state in OPEN_ATTEMPT else None,
+        dispatched=last.state == "dispatched",
         past=_past(attempts),
     )
 

@@ -85,6 +85,12 @@ class Channel(Generic[M]):
             else:
                 self._outgoing[0] = (data[sent:], ())
 
+    def flush_all(self) -> None:
+        """Write everything that waits, for as long as that takes. For the host; the engine never waits for a write."""
+        while self._outgoing:
+            select.select([], [self], [])
+            self.flush()
+
     def close(self) -> None:
         """Close the socket and every descriptor that was not taken or sent."""
         self.gone = True

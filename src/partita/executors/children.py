@@ -12,17 +12,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from partita.executors.control import Start
 from partita.executors.identity import name_of
 from partita.executors.interpreter import spawn
 from partita.executors.pump import Pump
+from partita.worker.main import Setup
 
 if TYPE_CHECKING:
     from partita.define.project import Project
@@ -41,8 +43,9 @@ class Child:
         self.pid = pid
         self.pump = pump
         self.name = name_of(pid) or ""
-        # Memory its process tree may rest on; 0 = not watched.
+        # Memory that its process tree may rest on beside what it had before; 0 = not watched.
         self.memory_bytes = 0
+        self.rss_before = 0
         self.over_memory = 0
         # Monotonic: when what is left of it is killed by force.
         self.kill_at: float | None = None
@@ -58,14 +61,21 @@ def start_child(
     start: Start, fds: tuple[int, int], project: Project, settings: Settings, leave: Callable[[], None]
 ) -> Child:
     """Start a worker on its descriptors, which are closed here. `leave` closes what is the host's. Raises `OSError`."""
-    nonce = secrets.token_hex(8)
+    setup = Setup(
+        project=str(settings.project),
+        home=str(settings.home.root),
+        inline_bytes=settings.inline_bytes,
+        secrets=project.secrets,
+        nonce=os.urandom(8).hex(),
+        asynchronous=start.kind == "async",
+    )
     out, into = os.pipe()
     try:
         _widen(into)
         if start.kind == "fresh" or not may_fork(project.manifest.threads):
-            pid = _start_interpreter(start, fds, into, nonce, settings)
+            pid = _start_interpreter(fds, into, setup)
         else:
-            pid = _fork(start, fds, into, nonce, project, settings, leave)
+            pid = _fork(fds, into, setup, project, leave)
     except OSError:
         os.close(out)
         raise
@@ -74,18 +84,10 @@ def start_child(
         for fd in fds:
             os.close(fd)
     os.set_blocking(out, False)
-    return Child(start, pid, Pump(out, nonce, settings))
+    return Child(start, pid, Pump(out, setup, settings))
 
 
-def _fork(
-    start: Start,
-    fds: tuple[int, int],
-    output: int,
-    nonce: str,
-    project: Project,
-    settings: Settings,
-    leave: Callable[[], None],
-) -> int:
+def _fork(fds: tuple[int, int], output: int, setup: Setup, project: Project, leave: Callable[[], None]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -98,7 +100,7 @@ def _fork(
         os.dup2(output, 2)
         os.close(output)
         _as_a_process_of_its_own(leave)
-        status = _serve(start, fds, nonce, project, settings)
+        status = _serve(fds, setup, project)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -118,18 +120,24 @@ def _as_a_process_of_its_own(leave: Callable[[], None]) -> None:
         numpy_random.seed()
 
 
-def _serve(start: Start, fds: tuple[int, int], nonce: str, project: Project, settings: Settings) -> int:
+def _serve(fds: tuple[int, int], setup: Setup, project: Project) -> int:
     from partita.worker.main import serve
 
-    sock, claims = fds
-    serve(sock, claims, project, settings, nonce=nonce, asynchronous=start.kind == "async")
+    serve(*fds, project.calls, setup)
     return 0
 
 
-def _start_interpreter(start: Start, fds: tuple[int, int], output: int, nonce: str, settings: Settings) -> int:
+def _start_interpreter(fds: tuple[int, int], output: int, setup: Setup) -> int:
     sock, claims = fds
-    arguments = [str(settings.project), nonce, start.kind]
-    return spawn(sys.executable, "partita.worker.main", *arguments, output=output, keep={3: sock, 4: claims})
+    told, tell = os.pipe()
+    try:
+        os.write(tell, msgspec.msgpack.encode(setup))
+        os.close(tell)
+        arguments = ["--sock", "3", "--claims", "4", "--setup", "5"]
+        keep = {3: sock, 4: claims, 5: told}
+        return spawn(sys.executable, "partita.worker.main", *arguments, output=output, keep=keep)
+    finally:
+        os.close(told)
 
 
 def _widen(fd: int) -> None:

@@ -52,7 +52,7 @@ class Kill(msgspec.Struct, frozen=True, array_like=True, tag="kill"):
 
 
 class Watch(msgspec.Struct, frozen=True, array_like=True, tag="watch"):
-    """From now on this worker's process tree may rest on so much memory; 0 = the watch is over."""
+    """From now on this worker's process tree may grow by so much memory; 0 = the watch is over."""
 
     worker: int
     memory_bytes: int

@@ -116,6 +116,7 @@ class Host:
 
     def _say(self, message: FromHost) -> None:
         self._channel.send(control.frame(message))
+        self._channel.flush_all()
 
     def _start(self, start: Start) -> None:
         fds = (self._channel.fds.popleft(), self._channel.fds.popleft())
@@ -156,6 +157,7 @@ class Host:
     def _watch(self, worker: int, memory_bytes: int) -> None:
         if child := self._children.get(worker):
             child.memory_bytes = memory_bytes
+            child.rss_before = memory.tree_rss(child.pid)
             self._memory_at = time.monotonic() if memory_bytes else self._memory_at
 
     # --- output ---------------------------------------------------------------------------------------------------
@@ -245,7 +247,7 @@ class Host:
     def _look_at_memory(self, now: float) -> None:
         watched = [child for child in self._children.values() if child.memory_bytes and not child.dead]
         for child in watched:
-            used = memory.tree_rss(child.pid)
+            used = memory.tree_rss(child.pid) - child.rss_before
             if used > child.memory_bytes:
                 child.over_memory = used
                 child.kill_at = now

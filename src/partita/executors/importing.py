@@ -52,6 +52,7 @@ def load(settings: Settings, channel: Channel[ToHost]) -> Project | None:
         sys.meta_path.remove(notice)  # type: ignore[arg-type]
         faulthandler.unregister(signal.SIGUSR1)
     channel.send(control.frame(answer))
+    channel.flush_all()
     # What the import left is kept out of every later collection, so a worker's collector copies no shared page.
     gc.collect()
     gc.freeze()

@@ -29,6 +29,7 @@ from partita.worker.wire import CancelTicket, Exit, Hello, Outcome, Outcomes, Ti
 # After so long without an outcome, tickets that wait behind a step are given to idle workers.
 _STUCK_S = 0.05
 _FIGURES_S = 5.0
+_ASYNC_SLACK_S = 1.0
 _NEVER = float("inf")
 
 
@@ -126,9 +127,9 @@ class ProcessExecutor:
         """Take over what an earlier engine left open."""
         if self._adoption is None:
             home = next(iter(self.crews.values())).settings.home
-            self._adoption = Adoption(home, self._selector)
+            self._adoption = Adoption(home, self._selector, self._look_soon)
         self._adoption.take_over(attempts)
-        self._look_at = 0.0
+        self._look_soon()
 
     def describe(self) -> list[str]:
         """One line per worker."""
@@ -144,8 +145,8 @@ class ProcessExecutor:
         for crew in self.crews.values():
             pids = [worker.pid for worker in crew.workers() if worker.pid]
             for worker in crew.workers():
-                if not kill and worker.ready:
-                    worker.link.take_back()
+                # A busy one finds its socket closed, and spools what it has and what it has not begun.
+                if worker.ready and not worker.held:
                     worker.link.send(wire.frame(Exit()))
                 worker.link.close()
             crew.connection.close(kill=kill)
@@ -200,7 +201,9 @@ class ProcessExecutor:
     def _guard(self, worker: Worker, assignment: Assignment, now: float) -> None:
         policies = assignment.policies
         if policies.timeout_s is not None:
-            heapq.heappush(self._deadlines, (now + policies.timeout_s, assignment.ticket.no, worker))
+            # An async worker keeps the time of its coroutines itself; this is for one that is stuck.
+            slack_s = _ASYNC_SLACK_S if worker.link.kind == "async" else 0.0
+            heapq.heappush(self._deadlines, (now + policies.timeout_s + slack_s, assignment.ticket.no, worker))
         if policies.memory_bytes is not None and worker.link.kind != "async":
             worker.memory_limit = policies.memory_bytes
             worker.crew.connection.send(control.Watch(worker.link.number, policies.memory_bytes))
@@ -389,6 +392,9 @@ class ProcessExecutor:
         due = min(self._look_at, self._figures_at)
         return min(due, self._deadlines[0][0]) if self._deadlines else due
 
+    def _look_soon(self) -> None:
+        self._look_at = 0.0
+
     def _look(self, now: float) -> None:
         while self._deadlines and self._deadlines[0][0] <= now:
             _, no, worker = heapq.heappop(self._deadlines)
@@ -436,7 +442,7 @@ class ProcessExecutor:
         if worker.link.kind == "async":
             worker.stops[no] = stop
             worker.link.send(wire.frame(CancelTicket(no, reason)))
-            self._look_at = 0.0
+            self._look_soon()
             return
         unbegun = worker.link.take_back()
         for other in unbegun:

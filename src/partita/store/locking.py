@@ -18,7 +18,9 @@ import msgspec
 from partita.errors import StoreError, StoreFull, StoreLocked
 
 # File systems on which locks or shared memory do not hold between machines.
-_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse"})
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse"}
+)
 
 
 class Owner(msgspec.Struct, frozen=True):

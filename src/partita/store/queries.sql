@@ -1,5 +1,5 @@
 -- All SQL of reading and writing, by name. `?` is a parameter; conditions that name no state are primary keys.
--- What creates the tables is in schema.sql, what audits them in audit.sql.
+-- What creates the tables is in schema.sql.
 
 -- ==== writing: one statement for each thing that an event does to a row (rows.py says which) ====
 
@@ -256,6 +256,10 @@ FROM (SELECT step, CASE WHEN ended_at <> 0.0 THEN ended_at - began_at ELSE finis
       JOIN attempts ON run = recent
       WHERE state = 'succeeded' AND cached_from = '') AS a
 GROUP BY a.step;
+
+-- For the audit; the unique key should make it empty.
+-- name: doubled_origins
+SELECT namespace, origin, count(*) FROM runs GROUP BY namespace, origin HAVING count(*) > 1;
 
 -- name: migrations
 SELECT no, name FROM migrations ORDER BY no;

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 
@@ -155,13 +154,21 @@ class SqlReader:
         return found if found and found.holder else None
 
     def audit(self) -> Iterator[Finding]:
-        return audit(self, snapshot=self._db.snapshot, own_check=self._db.findings)
+        return audit(self, snapshot=self._db.snapshot, own_check=self._own_check)
 
     def close(self) -> None:
         self._db.close()
 
     def _fetch(self, name: str, params: Params = ()) -> list[Row]:
         return self._db.fetch(self._sql[name], params)
+
+    def _own_check(self) -> list[Finding]:
+        """What the database can say about all rows at once."""
+        damage = [Finding("database", message) for message in self._db.findings()]
+        return damage + [
+            Finding("I1", f"{count} runs of namespace {namespace} have the origin {origin!r}")
+            for namespace, origin, count in self._fetch("doubled_origins")
+        ]
 
     def _lease_row(self, resource: str) -> Lease | None:
         rows = self._fetch("lease", (resource,))
@@ -258,9 +265,18 @@ def _attempt_row(row: Row) -> AttemptRow:
 
 
 def _materialization_row(row: Row) -> MaterializationRow:
-    *key, metadata, value, began_at, ended_at = row
+    (asset, partition, run, step, index, attempt, at, data_version, code_version, metadata, value, began_at,
+     ended_at) = row  # fmt: skip
     return MaterializationRow(
-        *key,
+        asset=asset,
+        partition=partition,
+        run=run,
+        step=step,
+        index=index,
+        attempt=attempt,
+        at=at,
+        data_version=data_version,
+        code_version=code_version,
         metadata=_metadata(metadata) if metadata else (),
         value=_value(value) if value else None,
         began_at=began_at,

@@ -31,8 +31,8 @@ from partita.core.events import (
     RunEnded,
     RunStarted,
     StepEnded,
-    StepReused,
     StepRetried,
+    StepReused,
     Usage,
 )
 from partita.core.values import Value
@@ -177,9 +177,7 @@ def _resume_requested(batch: Batch, run: int, event: ResumeRequested) -> None:
 
 
 def _attempt_dispatched(batch: Batch, run: int, e: AttemptDispatched) -> None:
-    batch.put(
-        _DISPATCH, (run, e.step, e.index), (run, e.step, e.index, e.attempt, e.epoch, e.worker, e.external, e.at)
-    )
+    batch.put(_DISPATCH, (run, e.step, e.index), (run, e.step, e.index, e.attempt, e.epoch, e.worker, e.external, e.at))
 
 
 def _attempt_started(batch: Batch, run: int, e: AttemptStarted) -> None:
@@ -225,9 +223,7 @@ def _step_ended(batch: Batch, run: int, e: StepEnded) -> None:
 
 def _step_reused(batch: Batch, run: int, e: StepReused) -> None:
     instance = (run, e.step, e.index)
-    batch.put(
-        _REUSED, instance, (*instance, e.state, e.at, _value(e.value), e.choice, _flag(e.again), e.from_run)
-    )
+    batch.put(_REUSED, instance, (*instance, e.state, e.at, _value(e.value), e.choice, _flag(e.again), e.from_run))
 
 
 def _value(value: Value | None) -> bytes | None:

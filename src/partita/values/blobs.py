@@ -13,7 +13,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from partita.errors import ValueCodecError
 
@@ -99,7 +99,7 @@ class FileBlobs:
         return data
 
     def open(self, ref: str, digest: str, size: int) -> BinaryIO:
-        file = self._opened(ref)
+        file: Any = self._opened(ref)
         try:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             _prove(ref, digest, size, found, file.tell())
@@ -107,7 +107,8 @@ class FileBlobs:
         except BaseException:
             file.close()
             raise
-        return file
+        opened: BinaryIO = file
+        return opened
 
     def has(self, ref: str, size: int) -> bool:
         try:

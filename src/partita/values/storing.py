@@ -108,7 +108,8 @@ def data_of(value: Value, blobs: Blobs) -> bytes:
     if value.ref is None:
         raise ValueCodecError("a stored value has neither bytes nor a place where they lie")
     ref, digest, size = value.ref, value.digest, value.size
-    return _bytes.get(digest, lambda: blobs.read(ref, digest, size), len)
+    data: bytes = _bytes.get(digest, lambda: blobs.read(ref, digest, size), len)
+    return data
 
 
 # --- encoding ---------------------------------------------------------------------------------------------------
@@ -218,7 +219,8 @@ def elements_of(value: Value, blobs: Blobs) -> list[bytes] | None:
     """The packed elements of a plain list, tuple or set; None for any other plain value."""
     # Inline bytes are their own key: hashing 4 KB is far cheaper than splitting them for each of 1,000 instances.
     key = value.data if value.data is not None else value.digest
-    return _elements.get(key, lambda: plain.elements(data_of(value, blobs)), lambda _: value.size)
+    parts: list[bytes] | None = _elements.get(key, lambda: plain.elements(data_of(value, blobs)), lambda _: value.size)
+    return parts
 
 
 def items_in(value: Value, blobs: Blobs) -> list[Value]:

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+from typing import Any
 
 from partita.worker.markers import mark
 
@@ -102,14 +103,12 @@ def take_streams(capture: Capture) -> None:
     """Put `sys.stdout` and `sys.stderr` on the worker's pipe, and logging on stderr."""
     old = (sys.stdout, sys.stderr)
     for name, fd in (("stdout", 1), ("stderr", 2)):
-        raw = _SharedStream(capture, fd) if isinstance(capture, SharedCapture) else _PipeStream(fd)
         # Lines leave at once: a killed process loses nothing, and output of child processes stays in order.
+        # Coroutines write through, for what waits in a buffer would be attributed to whoever flushes it.
+        shared = isinstance(capture, SharedCapture)
+        raw: Any = _SharedStream(capture, fd) if isinstance(capture, SharedCapture) else io.BufferedWriter(_pipe(fd))
         text = io.TextIOWrapper(
-            raw if isinstance(raw, _SharedStream) else io.BufferedWriter(raw),  # type: ignore[arg-type]
-            encoding="utf-8",
-            errors="backslashreplace",
-            line_buffering=True,
-            write_through=isinstance(raw, _SharedStream),
+            raw, encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=shared
         )
         setattr(sys, name, text)
     _take_logging(old)
@@ -126,6 +125,10 @@ class _PipeStream(io.FileIO):
             return super().write(data)
         except BrokenPipeError:
             return len(data)
+
+
+def _pipe(fd: int) -> Any:
+    return _PipeStream(fd)
 
 
 class _SharedStream(io.RawIOBase):

@@ -6,10 +6,11 @@ in groups. All of it becomes bounded, printable text.
 
 from __future__ import annotations
 
-import asyncio
 import os
+import sys
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 
 import msgspec
 
@@ -32,7 +33,7 @@ class InputError(Exception):
 
 def verdict(error: BaseException, retry_if: Callable[[BaseException], object] | None) -> tuple[AttemptState, Failure]:
     """The state in which the attempt ends, and why."""
-    if isinstance(error, Cancelled | asyncio.CancelledError):
+    if isinstance(error, Cancelled) or _is_cancelled_coroutine(error):
         return "cancelled", Failure(text_of(error) or "cancelled", cause="cancelled")
     if isinstance(error, Skip):
         return "failed", Failure(text_of(error) or "there was nothing to do", cause="skipped", retryable=False)
@@ -87,6 +88,12 @@ def text_of(error: BaseException) -> str:
     return clean(text[: _MAX_MESSAGE * 2])[:_MAX_MESSAGE]
 
 
+def _is_cancelled_coroutine(error: BaseException) -> bool:
+    # asyncio costs 25 ms to import; without it no error can be one of its own.
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+
+
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the step called sys.exit({clean(repr(error.code)[:200]) if _is_simple(error.code) else '...'})"
@@ -114,7 +121,7 @@ def _ask(retry_if: Callable[[BaseException], object], error: BaseException) -> b
 
 def _traceback(error: BaseException) -> str:
     try:
-        text = "".join(traceback.format_exception(type(error), error, _without_ours(error), limit=None))
+        text = "".join(traceback.format_exception(type(error), error, _without_ours(error)))
     except Exception as broken:
         # Seen with exceptions whose attributes raise; the frames alone are still worth having.
         frames = "".join(traceback.format_tb(_without_ours(error)))
@@ -122,7 +129,7 @@ def _traceback(error: BaseException) -> str:
     return _capped(clean(text), _MAX_TRACEBACK)
 
 
-def _without_ours(error: BaseException) -> object:
+def _without_ours(error: BaseException) -> TracebackType | None:
     """The traceback from the first frame of user code on."""
     start = error.__traceback__
     while start is not None and start.tb_frame.f_code.co_filename.startswith(_OUR_FOLDERS):

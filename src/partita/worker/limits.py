@@ -49,9 +49,9 @@ class OutOfMemory(MemoryError):
     """A step asked for more memory than its limit."""
 
 
-def usage(began_at: float, ended_at: float, cpu_before_s: float) -> Usage | None:
-    """What an attempt used; None for one too short to tell."""
-    if ended_at - began_at < _WORTH_S:
+def usage(began_at: float, ended_at: float, cpu_before_s: float | None) -> Usage | None:
+    """What an attempt used; None for one too short to tell, or one of many coroutines."""
+    if cpu_before_s is None or ended_at - began_at < _WORTH_S:
         return None
     used = Usage(time.process_time() - cpu_before_s, peak_rss_bytes())
     _forget_peak()

@@ -46,7 +46,7 @@ class Masker:
         """Whether there is anything to mask."""
         return self._pattern is not None
 
-    def bytes(self, data: bytes) -> bytes:
+    def masked(self, data: bytes) -> bytes:
         """The data without secrets."""
         return self._pattern.sub(MASK, data) if self._pattern is not None else data
 
@@ -54,7 +54,7 @@ class Masker:
         """The text without secrets."""
         if self._pattern is None or not text:
             return text
-        return self.bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        return self.masked(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def take(self, buffer: bytes, *, last: bool) -> tuple[bytes, bytes]:
         """The masked beginning of a stream's buffer, and the rest that must wait for more (nothing with `last`)."""
@@ -127,7 +127,7 @@ class Masker:
         return tuple(Meta(m.name, m.kind, self._packed(m.data)) for m in metadata)
 
     def _packed(self, data: bytes) -> bytes:
-        if self.bytes(data) == data:
+        if self.masked(data) == data:
             return data
         return plain.pack(self._plain(plain.unpack(data)))
 
@@ -135,7 +135,7 @@ class Masker:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, bytes):
-            return self.bytes(value)
+            return self.masked(value)
         if isinstance(value, dict):
             return {self._plain(key): self._plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

@@ -8,27 +8,30 @@ Rule: nothing that user code does gets past `run`; it answers with an outcome, a
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from partita.core.events import AssetReport, Detail, Failure
 from partita.core.values import Input, Value
 from partita.define.calls import Call
 from partita.define.context import Context, enter, leave
-from partita.errors import Cancelled, ValueCodecError
+from partita.define.io import BoundIO
+from partita.errors import Cancelled, LoadError
 from partita.settings import Home
 from partita.values import cache, storing
 from partita.values.blobs import Blobs
+from partita.values.preview import preview
 from partita.worker import limits
 from partita.worker.capture import Capture
 from partita.worker.context_backend import Backend, Send, context_of
 from partita.worker.failures import InputError, verdict
 from partita.worker.markers import log_stem
 from partita.worker.masking import Masker
-from partita.worker.reports import check_reports, choice_of, members_of
+from partita.worker.reports import check_reports, choice_of, members_of, with_version
 from partita.worker.wire import Brief, Outcome, Ticket
 
 _load = storing.load
@@ -72,7 +75,8 @@ class Attempt:
         self.ticket = ticket
         self.cancelled = False
         self.cache_key = ""
-        self.cpu_s = 0.0
+        # None where the processor's time cannot be told apart (coroutines).
+        self.cpu_s: float | None = None
         self.log = f"{plan.log_stem}{ticket.index or '_'}.{ticket.attempt}"
         self._context: Context | None = None
 
@@ -116,6 +120,8 @@ class StepRunner:
         self.capture = capture or Capture()
         # User code of `run` is on the stack: the one time in which a signal may raise in the main thread.
         self.in_user_code = False
+        # Coroutines share this runner; nothing may be raised into them by a signal.
+        self.shared = False
         self.attempt: Attempt | None = None
 
     def plan(self, brief: Brief) -> Plan:
@@ -144,7 +150,7 @@ class StepRunner:
                 raise Cancelled
             value = plan.function(**arguments)
             if plan.call.asynchronous:
-                value = asyncio.run(_awaited(value))
+                value = _run_coroutine(value)
             self.in_user_code = False
             return self._succeeded(attempt, value, began_at)
         except BaseException as error:
@@ -169,12 +175,13 @@ class StepRunner:
             value = await self._call_async(attempt, arguments)
             return self._succeeded(attempt, value, began_at)
         except BaseException as error:
-            attempt.cancelled = isinstance(error, asyncio.CancelledError)
             return self._failed(attempt, error, began_at)
         finally:
             self.capture.end(attempt.log)
 
     async def _call_async(self, attempt: Attempt, arguments: dict[str, Any]) -> Any:
+        import asyncio
+
         plan = attempt.plan
         scope = asyncio.timeout(plan.brief.timeout_s)
         try:
@@ -274,13 +281,13 @@ class StepRunner:
             cache.remember(self.home.cache, attempt.cache_key, cache.Entry(stored, _now(), origin))
         ended_at = _now()
         used = limits.usage(began_at, ended_at, attempt.cpu_s)
-        return Outcome(attempt.ticket.no, "succeeded", began_at, ended_at, stored, _with(detail, usage=used))
+        return Outcome(attempt.ticket.no, "succeeded", began_at, ended_at, stored, replace(detail, usage=used))
 
     def _store_result(self, attempt: Attempt, value: Any) -> Value:
         io = attempt.plan.call.io
         if io is None:
             return _store(value, self.blobs, inline_bytes=self.inline_bytes)
-        io.dump(attempt(), value)
+        self._dump(io, attempt, value)
         return _elsewhere(value)
 
     def store_member(self, attempt: Attempt, member: str, value: Any) -> Value:
@@ -288,26 +295,33 @@ class StepRunner:
         io = attempt.plan.call.outs_io.get(member)
         if io is None:
             return _store(value, self.blobs, inline_bytes=self.inline_bytes)
-        io.dump(attempt(), value)
+        self._dump(io, attempt, value)
         return _elsewhere(value)
+
+    def _dump(self, io: BoundIO, attempt: Attempt, value: Any) -> None:
+        # An IO object is user code as well: a cancel may interrupt it.
+        was, self.in_user_code = self.in_user_code, not self.shared
+        try:
+            io.dump(attempt(), value)
+        finally:
+            self.in_user_code = was
 
     def _asset_reports(self, attempt: Attempt, stored: Value | None) -> tuple[AssetReport, ...]:
         brief, context = attempt.plan.brief, attempt.context
         reports = context.reported_assets() if context is not None else ()
         if brief.asset and brief.kind != "check" and not any(report.asset == brief.asset for report in reports):
             reports = (AssetReport(brief.asset, brief.partition), *reports)
-        return tuple(
-            report if report.data_version or report.asset != brief.asset else _with(report, data_version=version)
-            for version in (data_version(attempt, stored),)
-            for report in reports
-        )
+        if not reports:
+            return ()
+        version = data_version(attempt, stored)
+        return tuple(with_version(report, version) if report.asset == brief.asset else report for report in reports)
 
     def _decisions(self, attempt: Attempt, value: Any, detail: Detail) -> Detail:
         brief, call = attempt.plan.brief, attempt.plan.call
         if brief.reports_choice:
-            detail = _with(detail, choice=choice_of(brief.step, value))
+            detail = replace(detail, choice=choice_of(brief.step, value))
         if brief.reports_again:
-            detail = _with(detail, again=call.until is not None and not call.until(value))
+            detail = replace(detail, again=call.until is not None and not call.until(value))
         return detail
 
     def _failed(self, attempt: Attempt, error: BaseException, began_at: float) -> Outcome:
@@ -338,3 +352,28 @@ def data_version(attempt: Attempt, stored: Value | None) -> str:
     # The data lies elsewhere (an IO object, a table): whether it changed is not known, so it counts as changed.
     ticket, brief = attempt.ticket, attempt.plan.brief
     return hashlib.sha256(f"{brief.run}/{brief.step}/{ticket.index}/{ticket.attempt}".encode()).hexdigest()[:16]
+
+
+def _elsewhere(value: Any) -> Value:
+    """What is kept of a value that an IO object has stored: what people see of it."""
+    return Value("plain", 1, b"\xc0", preview=preview(value))
+
+
+def _run_coroutine(coroutine: Any) -> Any:
+    """A coroutine in a worker that has no loop (isolation="process")."""
+    import asyncio
+
+    async def awaited() -> Any:
+        return await coroutine
+
+    return asyncio.run(awaited())
+
+
+def _unknown_call(brief: Brief) -> Callable[..., Any]:
+    def fail(**arguments: Any) -> Any:
+        raise LoadError(
+            f"step {brief.step!r} calls {brief.call!r}, which is not in the project as it is loaded here",
+            hint="the code has changed since the run was planned: start the run again",
+        )
+
+    return fail

@@ -1,0 +1,196 @@
+"""`@pipeline`: a function that is called once to build a graph; or a selection of assets under a name.
+
+Rule: a `PipelineDef` says what is wanted; `compile` builds the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, Unpack, overload
+
+from partita.core.manifest import ParamSpec, PartitionSpec, ScheduleSpec
+from partita.define.guess import did_you_mean
+from partita.define.group import last_part, trace_body
+from partita.define.mapping import map_arguments, plain_map, spread
+from partita.define.names import name_problem
+from partita.define.options import STEP_OPTIONS, text, words
+from partita.define.params import param_specs
+from partita.define.recording import Declared, declare
+from partita.define.schedule import schedules
+from partita.define.signature import Signature
+from partita.define.task import Partial
+from partita.define.tracer import current_tracer
+from partita.define.where import Place, caller, calling_module, place_of, wrong
+
+
+class PipelineOptions(TypedDict, total=False):
+    """The options of a pipeline, as written. `defaults` are options for all its tasks that do not set them."""
+
+    name: str
+    schedule: ScheduleSpec | str | Sequence[ScheduleSpec | str] | None
+    catchup: str
+    partitions: PartitionSpec | None
+    description: str
+    owner: str
+    tags: str | Sequence[str]
+    fail_fast: bool
+    timeout: Any
+    max_runs: int
+    max_steps: int
+    defaults: Mapping[str, Any]
+
+
+_KNOWN = frozenset(PipelineOptions.__annotations__)
+_CATCHUP = ("none", "latest", "all")
+
+
+class PipelineDef(Declared):
+    """A pipeline as written: `function` builds it, or `assets` selects it."""
+
+    def __init__(
+        self, function: Callable[..., Any] | None, options: PipelineOptions, *, assets: Any = None, place: Place
+    ) -> None:
+        self.function = function
+        self.assets = assets
+        self.place = place
+        self.module = getattr(function, "__module__", None) or calling_module()
+        self.name = options.get("name") or getattr(function, "__name__", "")
+        self._read(options)
+        if function is not None:
+            functools.update_wrapper(self, function)
+        declare(self)
+
+    def _read(self, options: PipelineOptions) -> None:
+        for option in options:
+            if option not in _KNOWN:
+                hint = did_you_mean(option, _KNOWN)
+                raise self._wrong(f"has no option `{option}`", hint=hint)
+        if problem := name_problem(self.name):
+            raise self._wrong(problem)
+        self.catchup = options.get("catchup", "none")
+        if self.catchup not in _CATCHUP and not (self.catchup.startswith("last ") and self.catchup[5:].isdigit()):
+            raise self._wrong(f"has no catchup {self.catchup!r}", hint='there is "none", "latest", "all", "last 3"')
+        self.partitions = options.get("partitions")
+        if self.partitions is not None and not isinstance(self.partitions, PartitionSpec):
+            raise self._wrong(f"has partitions {self.partitions!r}", hint='write pt.daily(start="2024-01-01")')
+        self.fail_fast = bool(options.get("fail_fast", False))
+        self.max_runs, self.max_steps = options.get("max_runs"), options.get("max_steps")
+        self.defaults = dict(options.get("defaults") or {})
+        self._read_texts(options)
+        for option in self.defaults:
+            if option not in STEP_OPTIONS or option == "name":
+                raise self._wrong(f"has a default for `{option}`, which is no option of tasks", hint=did_you_mean(option, STEP_OPTIONS))
+
+    def _read_texts(self, options: PipelineOptions) -> None:
+        from partita.define.durations import seconds
+
+        try:
+            self.schedules = schedules(options.get("schedule"), self.name, self.catchup)
+            self.owner = text(options.get("owner", ""))
+            self.tags = words(options.get("tags", ()))
+            given = options.get("timeout")
+            self.timeout_s = None if given is None else seconds(given)
+            for limit in (self.max_runs, self.max_steps):
+                if limit is not None and (not isinstance(limit, int) or limit < 1):
+                    raise ValueError(f"{limit!r} is no number of 1 or more")
+            self.description = text(options.get("description", inspect.cleandoc(getattr(self.function, "__doc__", "") or "")))
+        except ValueError as error:
+            raise self._wrong(str(error)) from None
+
+    def _wrong(self, message: str, hint: str | None = None) -> Exception:
+        return wrong(f"pipeline `{self.name}`: {message}", hint=hint, place=self.place)
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """The parameters of the run."""
+        if self.function is None:
+            raise self._wrong("is a selection of assets and has no parameters")
+        return Signature(self.function)
+
+    @functools.cached_property
+    def params(self) -> tuple[ParamSpec, ...]:
+        """The run's parameters with their schemas."""
+        return () if self.function is None else param_specs(self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """In another pipeline: its steps, as a group. Elsewhere: the plain function."""
+        from partita.define.group import trace_call
+
+        tracer = current_tracer()
+        function = self._called()
+        if tracer is None:
+            return function(*args, **kwargs)
+        return tracer.keeping(lambda: trace_call(tracer, self.name, function, self.signature, args, kwargs))
+
+    def map(self, *args: Any, **kwargs: Any) -> Any:
+        """In another pipeline: its steps once per element."""
+        return self._map(args, kwargs, {})
+
+    def partial(self, **fixed: Any) -> Partial:
+        """Some arguments given."""
+        return Partial(self, fixed)
+
+    def run(self, **params: Any) -> Any:
+        """Run it in this process and return what became of it; nothing is stored."""
+        import importlib
+
+        testing: Any = importlib.import_module("partita.testing")
+        return testing.run(self, params)
+
+    def _called(self) -> Callable[..., Any]:
+        if self.function is None:
+            raise wrong(f"pipeline `{self.name}` is a selection of assets: it cannot be called")
+        return self.function
+
+    def _map(self, args: tuple[Any, ...], kwargs: dict[str, Any], fixed: dict[str, Any]) -> Any:
+        from partita.define.group import constants_bare
+
+        tracer = current_tracer()
+        function = self._called()
+        if tracer is None:
+            return plain_map(function, map_arguments(self.signature, self.name, args, kwargs, fixed))
+
+        def build() -> Any:
+            key = tracer.unique(self.name)
+            found = spread(tracer, self.signature, self.name, args, kwargs, fixed, lambda: key)
+            with tracer.inside(group=last_part(tracer, key), axis=found.axis):
+                return trace_body(tracer, self.name, function, constants_bare(found.arguments))
+
+        return tracer.keeping(build)
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.name} at {self.place}>"
+
+
+@overload
+def pipeline(function: Callable[..., Any], /) -> PipelineDef: ...
+@overload
+def pipeline(name: str, /, *, assets: Any, **options: Unpack[PipelineOptions]) -> PipelineDef: ...
+@overload
+def pipeline(**options: Unpack[PipelineOptions]) -> Callable[[Callable[..., Any]], PipelineDef]: ...
+def pipeline(what: Any = None, /, *, assets: Any = None, **options: Any) -> Any:
+    """Make a function a pipeline, or a selection of assets: `pt.pipeline("nightly", assets="group:raw+")`."""
+    if assets is not None:
+        if not isinstance(what, str):
+            raise wrong("a pipeline of assets needs a name", hint='write pt.pipeline("nightly", assets=...)')
+        return PipelineDef(None, {**options, "name": what}, assets=assets, place=caller())  # type: ignore[typeddict-item]
+    if what is None:
+        return lambda function: pipeline_of(function, options)
+    if isinstance(what, str):
+        raise wrong(f"pipeline `{what}` has no assets", hint='write pt.pipeline("nightly", assets="group:raw+")')
+    return pipeline_of(what, options)
+
+
+def pipeline_of(function: Any, options: Any) -> PipelineDef:
+    """The pipeline of a function. Raises `DefinitionError` for what cannot be one."""
+    if not callable(function) or isinstance(function, type):
+        raise wrong(f"@pipeline is for functions, not for {function!r}")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise wrong(
+            f"pipeline `{function.__name__}` must be a plain function: it is called once to build the graph",
+            hint="make the tasks `async def`, not the pipeline",
+            place=place_of(function),
+        )
+    return PipelineDef(function, options, place=place_of(function))

@@ -1,0 +1,43 @@
+"""What a worker is told when it starts, whichever way it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from partita.define.calls import Call
+from partita.settings import Home
+from partita.values.blobs import FileBlobs
+from partita.worker.capture import Capture
+from partita.worker.context_backend import Send
+from partita.worker.masking import Masker
+from partita.worker.run_step import StepRunner
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """Where a worker works and what it must keep to itself."""
+
+    project: str
+    home: str
+    inline_bytes: int = 4096
+    # Values that must never be written down.
+    secrets: tuple[bytes, ...] = ()
+    # 16 hexadecimal digits that mark this worker's log stream; "" = the streams are left alone.
+    nonce: str = ""
+    asynchronous: bool = False
+
+
+def runner_of(setup: Setup, calls: Mapping[str, Call], send: Send, capture: Capture) -> StepRunner:
+    """What runs the tickets of this worker."""
+    home = Home(Path(setup.home))
+    return StepRunner(
+        calls,
+        FileBlobs(home.blobs),
+        home,
+        send,
+        inline_bytes=setup.inline_bytes,
+        mask=Masker(setup.secrets),
+        capture=capture,
+    )
