@@ -472,6 +472,7 @@ _SECTORS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 def _draw_roses(figure: Figure, rows: list[dict[str, Any]]) -> None:
     from math import pi
 
+    figure.get_layout_engine().set(wspace=0.1)  # type: ignore[union-attr]
     titles = dict(zip(_AIRPORTS, ("Newark", "Kennedy", "LaGuardia"), strict=True))
     most = max(row["late_share"] for row in rows)
     for place, airport in enumerate(_AIRPORTS, 1):
@@ -564,6 +565,7 @@ def _draw_age(figure: Figure, rows: list[dict[str, Any]]) -> None:
                  s=[row["flights"] / 60 for row in rows], color=ink.ACCENT, alpha=0.6, linewidths=0)  # fmt: skip
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
     axes.set_ylim(65, 85)
+    axes.set_yticks(range(65, 86, 5))
     axes.set_xlabel("years")
 
 

@@ -145,9 +145,22 @@ MODELS: dict[str, ModelPlan] = {plan.name: plan for plan in _PLANS}
 
 def train(name: str, warehouse: Path, artifacts: Path, seed: int = 2013) -> dict[str, Any]:
     """Train one model, keep it and its score under `artifacts`, and return the score."""
-    started = time.monotonic()
-    plan = MODELS[name]
+    from threadpoolctl import threadpool_limits
+
     faults.before_training(name)
+    # One thread a model: the orchestrator runs several at once, and threads that wait for each other's cores spin.
+    with threadpool_limits(1):
+        return _trained(MODELS[name], warehouse, artifacts, seed)
+
+
+def score_is_good_enough(score: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+    """The blocking check of a trained model: its held-out score against its threshold."""
+    kept = {key: score[key] for key in ("metric", "value", "baseline", "threshold")}
+    return bool(score["passed"]), kept
+
+
+def _trained(plan: ModelPlan, warehouse: Path, artifacts: Path, seed: int) -> dict[str, Any]:
+    started = time.monotonic()
     with reader(warehouse) as connection:
         data = _features(connection, plan, seed)
     learn, ask = _split_by_day(data["flight_date"], seed)
@@ -156,10 +169,10 @@ def train(name: str, warehouse: Path, artifacts: Path, seed: int = 2013) -> dict
     model = _estimator(plan, seed).fit(inputs[learn], target[learn])
     told = _told(model, plan, inputs[ask])
     score = _score(plan, {key: values[ask] for key, values in data.items()}, target[learn], target[ask], told)
-    path = artifacts / f"{name}.joblib"
-    _keep(path, {"model": model, "columns": [*plan.categories, *plan.numbers], "categories": codes, "plan": name})
+    path = artifacts / f"{plan.name}.joblib"
+    _keep(path, {"model": model, "columns": [*plan.categories, *plan.numbers], "categories": codes, "plan": plan.name})
     result = {
-        "name": name,
+        "name": plan.name,
         "metric": plan.metric,
         **score,
         "higher_is_better": plan.higher_is_better,
@@ -174,14 +187,8 @@ def train(name: str, warehouse: Path, artifacts: Path, seed: int = 2013) -> dict
         "importance": _importance(model, plan, inputs[ask], target[ask], seed),
         "bands": _bands(told, target[ask]),
     }
-    write_text_whole(artifacts / f"{name}.json", json.dumps(result, indent=1))
+    write_text_whole(artifacts / f"{plan.name}.json", json.dumps(result, indent=1))
     return result | {"seconds": round(time.monotonic() - started, 2)}
-
-
-def score_is_good_enough(score: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
-    """The blocking check of a trained model: its held-out score against its threshold."""
-    kept = {key: score[key] for key in ("metric", "value", "baseline", "threshold")}
-    return bool(score["passed"]), kept
 
 
 def _features(connection: duckdb.DuckDBPyConnection, plan: ModelPlan, seed: int) -> dict[str, np.ndarray]:

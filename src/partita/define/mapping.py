@@ -16,7 +16,7 @@ from partita.define.binding import Constant, bind
 from partita.define.guess import did_you_mean
 from partita.define.handles import Handle, StandIn
 from partita.define.signature import Signature, WrongCall
-from partita.define.tracer import Tracer
+from partita.define.tracer import Follows, Tracer
 from partita.define.where import wrong
 
 _NO_LISTS: frozenset[object] = frozenset({str, int, float, bool, bytes, dict, None, type(None)})
@@ -89,7 +89,7 @@ def _listed(value: Any) -> Any:
 
 def _nothing_to_map(name: str, arguments: dict[str, Any]) -> Exception:
     if any(isinstance(value, StandIn) for value in arguments.values()):
-        return wrong(f"`{name}.map` maps over a call that is wrong")
+        return Follows(f"`{name}.map` maps over a call that is wrong")
     if not arguments:
         return wrong(f"`{name}.map` has nothing to map over", hint=f"give it a list: `{name}.map([...])`")
     parameter, value = next(iter(arguments.items()))
@@ -144,7 +144,7 @@ def _source(tracer: Tracer, value: Any, of: str, axis: str) -> Binding:
     depth = tracer.rank(value)
     if depth == 0 and is_no_list(value._declared):
         shown = getattr(value._declared, "__name__", value._declared)
-        raise wrong(f"{of} is no list: {value!r} is declared as `{shown}`", hint="return a list, or call it without map")
+        raise wrong(f"{of} is no list: {value!r} is declared as `{shown}`", hint="to pass it to every instance as it is, use pt.const(...) or partial")
     if isinstance(binding, Param) and not binding.path:
         return binding
     if isinstance(binding, Output) and not binding.path and not binding.last:

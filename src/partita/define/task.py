@@ -20,7 +20,7 @@ from partita.define.names import name_problem
 from partita.define.options import Options, Settings, settings_of
 from partita.define.signature import Signature, WrongCall, by_keyword
 from partita.define.tracer import Draft, Tracer, current_tracer
-from partita.define.where import Place, place_of, wrong
+from partita.define.where import Place, caller, place_of, wrong
 
 
 class TaskDef:
@@ -138,7 +138,7 @@ class TaskDef:
                 args=bindings,
                 guards=tracer.guards,
                 group=tracer.group,
-                place=self.place,
+                place=caller(),
                 written_at=str(self.place),
                 kind=self.kind,
                 code_version=lambda: self.code_version,

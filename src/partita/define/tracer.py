@@ -26,7 +26,7 @@ from partita.core.graph import (
 from partita.define.binding import bind
 from partita.define.builtin import same
 from partita.define.calls import Call
-from partita.define.handles import Handle, StandIn, ends
+from partita.define.handles import Handle, Ordered, StandIn, ends
 from partita.define.options import Settings
 from partita.define.where import Place, caller, wrong
 from partita.errors import DefinitionError
@@ -38,6 +38,10 @@ _SAME = Call("partita.define.builtin:same", same)
 def current_tracer() -> Tracer | None:
     """The tracer of the pipeline that is being built here, if one is."""
     return _tracer.get()
+
+
+class Follows(DefinitionError):
+    """Something is wrong only because something else is, which has been reported."""
 
 
 @dataclass(slots=True)
@@ -131,7 +135,8 @@ class Tracer:
         try:
             return build()
         except DefinitionError as error:
-            self.problems.append(error)
+            if not isinstance(error, Follows):
+                self.problems.append(error)
             return StandIn(self, Const(b"\xc0"), self.scope)
 
     # --- steps ---
@@ -213,9 +218,9 @@ class Tracer:
         """The keys of the steps that were added after there were `count`."""
         return list(self.drafts)[count:]
 
-    def make_teardown(self, handle: Handle, setups: Any, counts: bool) -> None:
+    def make_teardown(self, handle: Ordered, setups: Any, counts: bool) -> None:
         """Mark the step of a handle as the teardown of setups."""
-        keys = ends(setups, "_lasts") if setups != () else ()
+        keys = ends(setups, "_lasts")
         for key in handle._lasts:
             draft = self.drafts[key]
             draft.teardown_of = (*draft.teardown_of, *keys)

@@ -185,9 +185,7 @@ class Adoption:
             return verdicts.stopped(attempt.no, adopted.reason, attempt.started_at, at, adopted.came)
         died = read_death(self._spool, attempt.worker)
         if died is not None:
-            death = verdicts.Death(
-                died.exit_code, died.signal, died.peak_rss_bytes, died.over_memory, attempt.policies.memory_bytes
-            )
+            death = verdicts.death_of(died, attempt.policies.memory_bytes)
             alone = sum(1 for a in self._open.values() if a.attempt.worker == attempt.worker) == 1
             return verdicts.of_begun(attempt.no, death, attempt.started_at, at, alone=alone)
         if now - adopted.gone_at < _NOTE_S and adopted.pid:

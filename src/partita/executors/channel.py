@@ -59,6 +59,9 @@ class Channel(Generic[M]):
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send now what goes, the rest with the next `flush`. `fds` become the channel's and are closed when sent."""
+        if self.gone:
+            _close_all(fds)
+            return
         self._outgoing.append((data, fds))
         self.flush()
 
@@ -69,7 +72,7 @@ class Channel(Generic[M]):
 
     def flush(self) -> None:
         """Write what waits, as far as it goes."""
-        while self._outgoing and not self.gone:
+        while self._outgoing:
             data, fds = self._outgoing[0]
             try:
                 sent = socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)

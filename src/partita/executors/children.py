@@ -24,7 +24,7 @@ from partita.executors.control import Start
 from partita.executors.identity import name_of
 from partita.executors.interpreter import spawn
 from partita.executors.pump import Pump
-from partita.worker.main import Setup
+from partita.worker.setup import Setup
 
 if TYPE_CHECKING:
     from partita.define.project import Project
@@ -65,7 +65,7 @@ def start_child(
         project=str(settings.project),
         home=str(settings.home.root),
         inline_bytes=settings.inline_bytes,
-        secrets=project.secrets,
+        secrets=_secret_values(project),
         nonce=os.urandom(8).hex(),
         asynchronous=start.kind == "async",
     )
@@ -138,6 +138,11 @@ def _start_interpreter(fds: tuple[int, int], output: int, setup: Setup) -> int:
         return spawn(sys.executable, "partita.worker.main", *arguments, output=output, keep=keep)
     finally:
         os.close(told)
+
+
+def _secret_values(project: Project) -> tuple[bytes, ...]:
+    values = (os.environb.get(name.encode(), b"") for name in project.manifest.secrets)
+    return tuple(value for value in values if value)
 
 
 def _widen(fd: int) -> None:

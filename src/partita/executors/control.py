@@ -59,11 +59,11 @@ class Watch(msgspec.Struct, frozen=True, array_like=True, tag="watch"):
 
 
 class Bind(msgspec.Struct, frozen=True, array_like=True, tag="bind"):
-    """Check parameters of a run against the pipeline's signature. `raw`: as the user gave them."""
+    """Check parameters of a run against the pipeline's signature. `raw`: the dict as the user gave it, packed."""
 
     id: int
     pipeline: str
-    raw: dict[str, str | bytes]
+    raw: bytes
 
 
 class AskFigures(msgspec.Struct, frozen=True, array_like=True, tag="ask_figures"):
@@ -120,6 +120,8 @@ class Died(msgspec.Struct, frozen=True, array_like=True, tag="died"):
     signal: int | None = None
     peak_rss_bytes: int = 0
     over_memory: int = 0
+    # The last output of the attempt that ran.
+    last_lines: str = ""
     note: str = ""
 
 

@@ -15,9 +15,11 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 from partita.core.manifest import Problem
+from partita.core.plain import unpack
 from partita.executors import control, memory
 from partita.executors.channel import Channel
 from partita.executors.children import Child, start_child
@@ -25,6 +27,7 @@ from partita.executors.control import FromHost, Start, ToHost
 from partita.executors.deaths import note_death
 from partita.executors.identity import is_alive
 from partita.executors.killing import kill_session, members, signal_group
+from partita.executors.pump import Pump
 
 if TYPE_CHECKING:
     from partita.define.project import Project
@@ -34,6 +37,7 @@ SOCKET_FD = 3
 _PUMP_S = 0.025
 _SYNC_S = 1.0
 _MEMORY_S = 0.2
+_SYNC_FILES = 32
 _KILL_S = 0.02
 _OWN_LOG_BYTES = 1 << 20
 _NEVER = float("inf")
@@ -43,6 +47,8 @@ def main() -> None:
     """Load the project, then serve until the engine and all workers are gone."""
     from partita.executors.importing import load
 
+    # What the engine's own parent left open is nothing of ours, and nothing for user code.
+    os.closerange(SOCKET_FD + 1, 1 << 16)
     channel: Channel[ToHost] = Channel(socket.socket(fileno=SOCKET_FD), control.to_host)
     first, *early = channel.wait() or [None]
     if first is None:
@@ -65,6 +71,8 @@ class Host:
         self._children: dict[int, Child] = {}
         self._selector = selectors.DefaultSelector()
         self._busy_pipes: set[Child] = set()
+        # Logs of workers that are gone, with files that are not on the disk for sure.
+        self._unsynced: list[Pump] = []
         self._sync_at = _NEVER
         self._memory_at = _NEVER
         # A child's end wakes the loop through this pipe.
@@ -84,6 +92,8 @@ class Host:
             for key, _ in self._selector.select(self._wait_s()):
                 key.data()
             self._look(time.monotonic())
+        for pump in self._unsynced:
+            pump.sync(None)
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -108,8 +118,7 @@ class Host:
                 self._say(control.Figures(tuple(figures)))
             case control.Flush(number):
                 for child in self._children.values():
-                    child.pump.drain()
-                    child.pump.sync()
+                    child.pump.finish()
                 self._say(control.Flushed(number))
             case control.Begin():
                 raise AssertionError("a second Begin")
@@ -143,10 +152,16 @@ class Host:
         from partita.errors import DefinitionError
 
         try:
-            return control.Bound(question.id, bind_params(self._project, question.pipeline, question.raw))
+            pipeline = self._project.pipelines[question.pipeline]
+            return control.Bound(question.id, bind_params(pipeline, unpack(question.raw)))
+        except KeyError:
+            problem = Problem(f"there is no pipeline `{question.pipeline}` in this project")
         except DefinitionError as error:
             problem = Problem(error.message, error.hint or "", error.file or "", error.line or 0)
-            return control.Bound(question.id, problems=(problem,))
+        except Exception as error:
+            # A user's own type checks a value here: whatever it does, it is the parameters that are refused.
+            problem = Problem(f"the parameters cannot be checked: {type(error).__name__}", traceback=traceback.format_exc())
+        return control.Bound(question.id, problems=(problem,))
 
     def _kill(self, worker: int, grace_s: float) -> None:
         child = self._children.get(worker)
@@ -175,6 +190,7 @@ class Host:
         for child in list(self._busy_pipes):
             if not child.pump.drain() and child.number in self._children:
                 self._busy_pipes.discard(child)
+                child.pump.rest()
                 if not child.pump.ended:
                     self._listen(child)
 
@@ -209,7 +225,7 @@ class Host:
         self._busy_pipes.discard(child)
         if child.pump.fd in self._selector.get_map():
             self._selector.unregister(child.pump.fd)
-        child.pump.close()
+        child.pump.finish()
         died = control.Died(
             child.number,
             child.pid,
@@ -217,7 +233,10 @@ class Host:
             signal=-code if code < 0 else None,
             peak_rss_bytes=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
             over_memory=child.over_memory,
+            last_lines=child.pump.last_lines() if code else "",
         )
+        child.pump.close()
+        self._unsynced.append(child.pump)
         if self._channel.gone and code != 0:
             note_death(self._settings.home.spool, child.name, died)
         self._say(died)
@@ -241,7 +260,7 @@ class Host:
             self._look_at_memory(now)
         if self._sync_at <= now:
             self._sync(now)
-        elif self._sync_at == _NEVER and self._busy_pipes:
+        elif self._sync_at == _NEVER and (self._busy_pipes or self._unsynced):
             self._sync_at = now + _SYNC_S
 
     def _look_at_memory(self, now: float) -> None:
@@ -256,8 +275,13 @@ class Host:
 
     def _sync(self, now: float) -> None:
         for child in self._children.values():
-            child.pump.sync()
-        self._sync_at = _NEVER
+            child.pump.sync(_SYNC_FILES)
+        self._unsynced = [pump for pump in self._unsynced if pump.sync(_SYNC_FILES)]
+        self._sync_at = now + _SYNC_S if self._unsynced else _NEVER
         # What threads of the import print meanwhile must not grow without end.
         if os.fstat(2).st_size > _OWN_LOG_BYTES:
             os.ftruncate(2, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -14,12 +14,13 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from partita.core import manifest as manifests
 from partita.core.manifest import Manifest
+from partita.core.plain import pack
 from partita.errors import ExecutorError, LoadError, PartitaError
 from partita.executors import control
 from partita.executors.channel import Channel
@@ -120,10 +121,13 @@ class HostConnection:
         assert self._manifest is not None
         return self._manifest
 
-    def bind(self, pipeline: str, raw: dict[str, str | bytes]) -> Bound:
-        """Check parameters of a run against the signature of its pipeline, in the process that knows it."""
+    def bind(self, pipeline: str, raw: Mapping[str, object]) -> Bound:
+        """Check parameters of a run against the signature of its pipeline, in the process that knows it.
+
+        Raises `NotPlain` for values that are no plain data.
+        """
         self._numbers += 1
-        return self._ask(Bind(self._numbers, pipeline, raw), Bound, self._numbers)
+        return self._ask(Bind(self._numbers, pipeline, pack(dict(raw))), Bound, self._numbers)
 
     def flush_logs(self) -> None:
         """Return when everything that workers have written until now is in the log files."""

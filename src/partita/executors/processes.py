@@ -317,7 +317,7 @@ class ProcessExecutor:
                     self._started(crew, message)
                 case control.Died():
                     if worker := self._by_number(crew, message.worker):
-                        self._bury(worker, _death(message, worker.memory_limit))
+                        self._bury(worker, verdicts.death_of(message, worker.memory_limit))
                 case control.Figures():
                     self._weigh(crew, message)
                 case _:
@@ -355,7 +355,7 @@ class ProcessExecutor:
             self._judge(worker, death, unbegun)
         self._writers.discard(worker)
         worker.stops.clear()
-        worker.crew.died(worker, death.note or _how(death))
+        worker.crew.died(worker, death.how())
 
     def _judge(self, worker: Worker, death: Death, unbegun: set[int]) -> None:
         at = time.time()
@@ -367,7 +367,7 @@ class ProcessExecutor:
                 came = worker.came.pop(no, None)
                 outcome = self._stopped(worker, stop, came if isinstance(came, Outcome) else None, no)
             elif no in unbegun:
-                outcome = verdicts.not_begun(no, at, f"not begun: its worker was gone ({_how(death)})")
+                outcome = verdicts.not_begun(no, at, f"not begun: its worker was gone ({death.how()})")
             elif worker.link.kind == "async":
                 outcome = verdicts.of_begun(no, death, began_at, at, alone=len(begun) == 1)
             elif no == begun[-1]:
@@ -478,21 +478,3 @@ class ProcessExecutor:
 def _bound(method: Callable[[Worker], None], worker: Worker) -> Callable[[], None]:
     return lambda: method(worker)
 
-
-def _death(message: control.Died, memory_limit: int | None) -> Death:
-    return Death(
-        exit_code=message.exit_code,
-        signal=message.signal,
-        peak_rss_bytes=message.peak_rss_bytes,
-        over_memory=message.over_memory,
-        memory_limit=memory_limit,
-        note=message.note,
-    )
-
-
-def _how(death: Death) -> str:
-    if death.signal is not None:
-        return f"ended by signal {death.signal}"
-    if death.exit_code is not None:
-        return f"ended with exit code {death.exit_code}"
-    return death.note or "gone"

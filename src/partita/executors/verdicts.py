@@ -16,6 +16,7 @@ import msgspec
 
 from partita.core.events import Detail, Failure, Usage
 from partita.core.states import AttemptState
+from partita.executors.control import Died
 from partita.worker.wire import Outcome
 
 _BY_USER: Final = frozenset(
@@ -24,19 +25,43 @@ _BY_USER: Final = frozenset(
 
 
 class Death(msgspec.Struct, frozen=True):
-    """How a worker ended, as far as anybody knows. `kernel_oom`: the kernel's memory killer took a process meanwhile."""
+    """How a worker ended, as far as anybody knows."""
 
     exit_code: int | None = None
     signal: int | None = None
     peak_rss_bytes: int = 0
     over_memory: int = 0
     memory_limit: int | None = None
+    last_lines: str = ""
     note: str = ""
+
+    def how(self) -> str:
+        """In three words."""
+        if self.signal is not None:
+            return f"killed by {_signal_name(self.signal)}"
+        if self.exit_code is not None:
+            return f"ended with exit code {self.exit_code}"
+        return self.note or "gone"
+
+
+def death_of(died: Died, memory_limit: int | None) -> Death:
+    """What the host told, beside the limit that it watched."""
+    return Death(
+        exit_code=died.exit_code,
+        signal=died.signal,
+        peak_rss_bytes=died.peak_rss_bytes,
+        over_memory=died.over_memory,
+        memory_limit=memory_limit,
+        last_lines=died.last_lines,
+        note=died.note,
+    )
 
 
 def of_begun(no: int, death: Death, began_at: float, at: float, *, alone: bool = True) -> Outcome:
     """The outcome of an attempt whose user code had begun. `alone`: nothing else ran in that worker."""
     state, failure = _judge(death)
+    if death.last_lines:
+        failure = msgspec.structs.replace(failure, traceback=f"last lines of its log:\n{death.last_lines}")
     if state == "failed" and not alone:
         state = "lost"
         message = f"{failure.message}, by this or another coroutine of the async worker"
@@ -53,7 +78,7 @@ def of_unsent(no: int, death: Death, began_at: float, at: float) -> Outcome:
 
 def not_begun(no: int, at: float, why: str = "not begun") -> Outcome:
     """The outcome of an attempt whose user code never ran."""
-    return _outcome(no, "refused", Failure(message=why, cause="not begun"), at, at, 0)
+    return _outcome(no, "refused", Failure(message=why, cause="not_begun"), at, at, 0)
 
 
 def stopped(no: int, reason: str, began_at: float, at: float, came: Outcome | None = None, took: str = "") -> Outcome:

@@ -30,8 +30,8 @@ from partita.store.writing import SqlStore
 # "Part", so that `file` and we can tell the database from others.
 _APPLICATION = 0x50617274
 # WAL pages (of 4 KiB) after which the writer copies them into the database: rarely enough that pages written often
-# are copied once, and early enough that the WAL stays at some MB.
-_CHECKPOINT_PAGES = 2000
+# are copied once, and early enough that the WAL stays at 16 MB.
+_CHECKPOINT_PAGES = 4000
 _WAL_LIMIT_BYTES = 64 << 20
 # Against tools that people open the file with; none of ours blocks.
 _BUSY_MS = 5000

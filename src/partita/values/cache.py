@@ -40,9 +40,7 @@ def key_by_inputs(call: str, code_version: str, salt: str, inputs: Mapping[str, 
     return _key(["inputs", call, code_version, salt, digests])
 
 
-def key_by_function(
-    call: str, salt: str, function: Callable[..., Any], arguments: Mapping[str, Any]
-) -> str:
+def key_by_function(call: str, salt: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
     """The key that the user's own function makes of the arguments. Code is not part of it: the user said what is."""
     answer = function(**arguments)
     packed = codecs.pack_plain(answer)

@@ -141,7 +141,7 @@ def _offer_numpy(value: Any) -> tuple[str, Write] | None:
         array = np.asarray(value)
     else:
         return None
-    if array.dtype.hasobject or array.dtype.kind == "V" and array.dtype.names is None:
+    if array.dtype.hasobject or (array.dtype.kind == "V" and array.dtype.names is None):
         return None
     scalar = array is not value
 
@@ -221,7 +221,7 @@ def _offer_pandas(value: Any) -> tuple[str, Write] | None:
         empty = table.slice(0, 0).to_pandas()
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
         return None
-    objects = [str(c) for c, dtype in frame.dtypes.items() if dtype == object]
+    objects = [str(c) for c, dtype in frame.dtypes.items() if dtype.kind == "O"]
     same = empty.astype(dict.fromkeys(objects, object))
     if not same.dtypes.equals(frame.dtypes) or empty.index.names != frame.index.names:
         return None
@@ -232,16 +232,21 @@ def _offer_pandas(value: Any) -> tuple[str, Write] | None:
 
 def _arrow_keeps(pd: Any, frame: Any) -> bool:
     """Whether the frame has only what Arrow gives back unchanged: no objects but strings, plain column names."""
-    if frame.columns.nlevels > 1 or not frame.columns.is_unique or frame.attrs or not frame.flags.allows_duplicate_labels:
+    if (
+        frame.columns.nlevels > 1
+        or not frame.columns.is_unique
+        or frame.attrs
+        or not frame.flags.allows_duplicate_labels
+    ):
         return False
-    if not all(type(c) is str for c in frame.columns) and any(frame.dtypes == object):
+    if not all(type(c) is str for c in frame.columns) and any(d.kind == "O" for d in frame.dtypes):
         return False
     for level in range(frame.index.nlevels):
         values = frame.index.get_level_values(level)
-        if values.dtype == object and pd.api.types.infer_dtype(values, skipna=False) != "string":
+        if values.dtype.kind == "O" and pd.api.types.infer_dtype(values, skipna=False) != "string":
             return False
     return all(
-        pd.api.types.infer_dtype(frame[c], skipna=False) == "string" for c, d in frame.dtypes.items() if d == object
+        pd.api.types.infer_dtype(frame[c], skipna=False) == "string" for c, d in frame.dtypes.items() if d.kind == "O"
     )
 
 
@@ -272,7 +277,7 @@ def _offer_polars(value: Any) -> tuple[str, Write] | None:
         sink.write(len(head).to_bytes(4, "big") + head)
         frame.write_ipc_stream(sink)
 
-    return (None if "object" in str(frame.dtypes).lower() else ("polars", write))
+    return None if "object" in str(frame.dtypes).lower() else ("polars", write)
 
 
 def _read_polars(source: BinaryIO) -> Any:

@@ -160,9 +160,7 @@ def _has_items(value: Any) -> bool:
     return kind is dict and all(type(k) is str for k in value) and any(map(codecs.is_of_library, value.values()))
 
 
-def _store_items(
-    value: Any, length: int | None, blobs: Blobs, inline_bytes: int, max_bytes: int, depth: int
-) -> Value:
+def _store_items(value: Any, length: int | None, blobs: Blobs, inline_bytes: int, max_bytes: int, depth: int) -> Value:
     kind = type(value).__name__
     keys, elements = (list(value), value.values()) if kind == "dict" else ([], value)
     stored: list[Value] = []

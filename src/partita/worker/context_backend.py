@@ -133,6 +133,7 @@ class Backend:
         if isinstance(failure, BaseException):
             failure = describe(failure)
         detail = Detail(failure=failure) if failure is not None else None
+        assets = runner.versioned(attempt, member, stored, assets)
         ended = MemberEnded(ticket.no, member, state, began_at, ended_at, stored, assets, checks, detail)
         self.members_ended.add(member)
         self._send(runner.mask.member(ended))

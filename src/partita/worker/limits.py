@@ -16,6 +16,7 @@ from partita.core.events import Usage
 
 _LINUX = sys.platform.startswith("linux")
 _PAGE = resource.getpagesize()
+_AT_START = resource.getrlimit(resource.RLIMIT_DATA)
 # Below this an attempt is not worth measuring.
 _WORTH_S = 0.005
 
@@ -26,7 +27,7 @@ def limited(function: Callable[..., Any], memory_bytes: int) -> Callable[..., An
         return function
 
     def call(**arguments: Any) -> Any:
-        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = _data_bytes() + memory_bytes
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
@@ -34,15 +35,20 @@ def limited(function: Callable[..., Any], memory_bytes: int) -> Callable[..., An
         try:
             return function(**arguments)
         except MemoryError as error:
-            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+            lift()
             raise OutOfMemory(
                 f"out of memory: the step may use {_mb(memory_bytes)} beside what its worker holds, "
                 f"and asked for more at a peak of {_mb(peak_rss_bytes())} resident{_detail(error)}"
             ) from error
         finally:
-            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+            lift()
 
     return call
+
+
+def lift() -> None:
+    """Take the limit back (also called after a cancel, which may have hit just before it was taken back)."""
+    resource.setrlimit(resource.RLIMIT_DATA, _AT_START)
 
 
 class OutOfMemory(MemoryError):

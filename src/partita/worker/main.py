@@ -16,6 +16,7 @@ Rule: nothing but the main thread takes or runs tickets; a ticket is begun only 
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import socket
@@ -34,7 +35,7 @@ from partita.settings import Home
 from partita.worker import wire
 from partita.worker.capture import Capture, take_streams
 from partita.worker.claims import Claims
-from partita.worker.recent import Recent
+from partita.worker.recent import Recent, frame_of
 from partita.worker.run_step import Plan
 from partita.worker.setup import Setup, runner_of
 from partita.worker.wire import Outcome, Ticket
@@ -63,6 +64,8 @@ def serve(sock_fd: int, claim_fd: int, calls: Mapping[str, Call], setup: Setup) 
     capture = Capture(setup.nonce)
     if setup.nonce:
         take_streams(capture)
+        # The Python stack of a crash in native code goes to the log of the step that crashed.
+        faulthandler.enable(2)
     Worker(sock, claim_fd, calls, setup, capture).serve()
 
 
@@ -87,10 +90,12 @@ class Worker:
         self._sending = threading.Lock()
         self._waiting = False
         self._exiting = False
+        self._pid = os.getpid()
 
     def serve(self) -> None:
         """The worker's life."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A handler, not SIG_IGN: programs that user code starts must not inherit it.
+        signal.signal(signal.SIGINT, _ignore)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
             self.send(wire.Hello(os.getpid()))
@@ -122,7 +127,11 @@ class Worker:
             ticket = claim()
             if ticket is None:
                 return
-            outcome = run(self.plans[ticket.brief], ticket)
+            try:
+                outcome = run(self.plans[ticket.brief], ticket)
+            except Cancelled:
+                # SIGTERM in the instant between the user's own exception and its being caught.
+                outcome = self.runner.cancelled(ticket)
             done.append(outcome)
             done_tickets.append(ticket)
             if len(done) >= _FLUSH_AT or outcome.ended_at - self._flushed_at > _FLUSH_AFTER_S:
@@ -158,7 +167,7 @@ class Worker:
         self._done.clear()
         self._done_tickets.clear()
         self.recent.remember(tickets, outcomes)
-        data = wire.frame(wire.Outcomes(outcomes))
+        data = frame_of(outcomes)
         try:
             with self._sending:
                 self.sock.sendall(data)
@@ -173,6 +182,11 @@ class Worker:
             self.recent.spool([], self.plans)
 
     def _on_sigterm(self, number: int, frame: object) -> None:
+        if os.getpid() != self._pid:
+            # A process that user code forked: it dies as if we had never been here.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
         attempt = self.runner.attempt
         if attempt is not None:
             attempt.cancelled = True
@@ -183,6 +197,10 @@ class Worker:
             raise _Stop
         else:
             self._exiting = True
+
+
+def _ignore(number: int, frame: object) -> None:
+    """The terminal's Ctrl-C goes to the engine, which decides."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -201,7 +219,6 @@ def main(arguments: list[str] | None = None) -> int:
     project = load(Path(setup.project))
     serve(options.sock, options.claims, project.calls, setup)
     return 0
-
 
 
 __all__ = ["EngineGone", "Setup", "Worker", "main", "serve"]

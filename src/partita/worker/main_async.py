@@ -24,7 +24,7 @@ from partita.settings import Home
 from partita.worker import wire
 from partita.worker.capture import Capture, SharedCapture, take_streams
 from partita.worker.claims import Claims
-from partita.worker.recent import Recent
+from partita.worker.recent import Recent, frame_of
 from partita.worker.run_step import Plan
 from partita.worker.setup import Setup, runner_of
 from partita.worker.wire import Outcome, Ticket
@@ -70,7 +70,7 @@ class AsyncWorker:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._end = asyncio.Event()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, lambda number, frame: None)
         self._loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         self.send(wire.Hello(os.getpid()))
         self._loop.add_reader(self.sock, self._receive)
@@ -146,7 +146,7 @@ class AsyncWorker:
             self._done.clear()
             self._done_tickets.clear()
             self.recent.remember(tickets, outcomes)
-            self._put(wire.frame(wire.Outcomes(outcomes)))
+            self._put(frame_of(outcomes))
         self._end_if_idle()
 
     def _put(self, data: bytes) -> None:

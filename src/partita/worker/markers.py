@@ -63,7 +63,8 @@ class Splitter:
         self._head = _RS + nonce.encode() + b" "
         self._mark = re.compile(re.escape(self._head) + rb"([BSE]) (" + _NAME + rb")\n")
         self._held = b""
-        self._current = ""
+        # The log that what comes next belongs to; "" = none.
+        self.current = ""
         self._open: dict[str, None] = {}
 
     def feed(self, data: bytes) -> list[Text | Closed]:
@@ -93,29 +94,29 @@ class Splitter:
             self._held = b""
         found += map(Closed, self._open)
         self._open.clear()
-        self._current = ""
+        self.current = ""
         return found
 
     def _text(self, data: bytes, found: list[Text | Closed]) -> None:
-        if self._current:
-            self._open[self._current] = None
-        found.append(Text(self._current, data))
+        if self.current:
+            self._open[self.current] = None
+        found.append(Text(self.current, data))
 
     def _turn(self, letter: bytes, name: str, found: list[Text | Closed]) -> None:
         if letter == b"S":
-            self._current = name
+            self.current = name
             return
         if letter == b"E":
             if name in self._open:
                 del self._open[name]
                 found.append(Closed(name))
-            if self._current == name:
-                self._current = ""
+            if self.current == name:
+                self.current = ""
             return
         if self._open:
             found += map(Closed, self._open)
             self._open.clear()
-        self._current = name
+        self.current = name
 
     def _unfinished(self, rest: bytes) -> int:
         """Where a mark begins that is not there as a whole yet; the length of `rest` if none does."""

@@ -147,7 +147,8 @@ class Masker:
 
     def _checks(self, checks: tuple[CheckReport, ...]) -> tuple[CheckReport, ...]:
         return tuple(
-            msgspec.structs.replace(c, message=self.text(c.message), metadata=self._metadata(c.metadata)) for c in checks
+            msgspec.structs.replace(c, message=self.text(c.message), metadata=self._metadata(c.metadata))
+            for c in checks
         )
 
 

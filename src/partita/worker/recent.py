@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partita.core.events import Detail, Failure
+from partita.worker import wire
+from partita.worker.failures import clean
 from partita.worker.spool import spool
 from partita.worker.wire import Outcome, Spooled, Ticket
 
@@ -52,6 +54,24 @@ class Recent:
         pairs += [(ticket, _refused(ticket)) for ticket in never_begun]
         spool(self._folder, [_spooled(ticket, outcome, plans) for ticket, outcome in pairs])
         self._sent.clear()
+
+
+def frame_of(outcomes: list[Outcome]) -> bytes:
+    """The frame of these outcomes. One that cannot be sent (lone surrogates in a name) fails alone."""
+    try:
+        return wire.frame(wire.Outcomes(outcomes))
+    except (UnicodeEncodeError, TypeError, ValueError, OverflowError):
+        outcomes[:] = [_sendable(outcome) for outcome in outcomes]
+        return wire.frame(wire.Outcomes(outcomes))
+
+
+def _sendable(outcome: Outcome) -> Outcome:
+    try:
+        wire.frame(wire.Outcomes([outcome]))
+    except (UnicodeEncodeError, TypeError, ValueError, OverflowError) as error:
+        failure = Failure(f"what the step reported cannot be sent: {clean(str(error))[:500]}", cause="not_storable")
+        return Outcome(outcome.no, "failed", outcome.began_at, outcome.ended_at, None, Detail(failure=failure))
+    return outcome
 
 
 def _spooled(ticket: Ticket, outcome: Outcome, plans: Mapping[int, Plan]) -> Spooled:

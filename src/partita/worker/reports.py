@@ -100,7 +100,8 @@ def _by_name(outs: tuple[str, ...], value: Any) -> Mapping[str, Any]:
         unknown = [str(name) for name in value if name not in outs]
         if unknown:
             raise UserCodeError(
-                f"a multi-asset returned {unknown[0]!r}, which is not among its assets", hint=f"it makes {', '.join(outs)}"
+                f"a multi-asset returned {unknown[0]!r}, which is not among its assets",
+                hint=f"it makes {', '.join(outs)}",
             )
         return value
     if isinstance(value, tuple | list) and len(value) == len(outs):

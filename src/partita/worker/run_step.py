@@ -9,6 +9,7 @@ Rule: nothing that user code does gets past `run`; it answers with an outcome, a
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from partita.core.events import AssetReport, Detail, Failure
+from partita.core.states import AttemptState
 from partita.core.values import Input, Value
 from partita.define.calls import Call
 from partita.define.context import Context, enter, leave
@@ -123,6 +125,7 @@ class StepRunner:
         # Coroutines share this runner; nothing may be raised into them by a signal.
         self.shared = False
         self.attempt: Attempt | None = None
+        self._cwd = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
 
     def plan(self, brief: Brief) -> Plan:
         """What the tickets of this brief need. A call that is not in the project fails its tickets, not the worker."""
@@ -159,6 +162,13 @@ class StepRunner:
         finally:
             self.attempt = None
             leave(token)
+            self._go_home()
+
+    def cancelled(self, ticket: Ticket) -> Outcome:
+        """The outcome of a ticket whose `run` was left by a `Cancelled`."""
+        limits.lift()
+        now = _now()
+        return Outcome(ticket.no, "cancelled", now, now, None, Detail(failure=Failure("cancelled", cause="cancelled")))
 
     async def run_async(self, plan: Plan, ticket: Ticket) -> Outcome:
         """Perform one ticket as a coroutine among others; what is not a coroutine runs in a thread."""
@@ -193,6 +203,13 @@ class StepRunner:
             if scope.expired():
                 raise TimedOut(f"took longer than its {plan.brief.timeout_s:g} s") from error
             raise
+
+    def _go_home(self) -> None:
+        """Back to the folder in which the worker began: a step's `chdir` is its own."""
+        try:
+            os.fchdir(self._cwd)
+        except OSError:
+            return  # the folder was removed; relative paths fail in the next step, with its own message
 
     # --- before ---
 
@@ -311,10 +328,16 @@ class StepRunner:
         reports = context.reported_assets() if context is not None else ()
         if brief.asset and brief.kind != "check" and not any(report.asset == brief.asset for report in reports):
             reports = (AssetReport(brief.asset, brief.partition), *reports)
+        return self.versioned(attempt, brief.asset, stored, reports)
+
+    def versioned(
+        self, attempt: Attempt, asset: str, stored: Value | None, reports: tuple[AssetReport, ...]
+    ) -> tuple[AssetReport, ...]:
+        """The reports, with a version for the asset of which this is the value."""
         if not reports:
             return ()
         version = data_version(attempt, stored)
-        return tuple(with_version(report, version) if report.asset == brief.asset else report for report in reports)
+        return tuple(with_version(report, version) if report.asset == asset else report for report in reports)
 
     def _decisions(self, attempt: Attempt, value: Any, detail: Detail) -> Detail:
         brief, call = attempt.plan.brief, attempt.plan.call
@@ -326,17 +349,20 @@ class StepRunner:
 
     def _failed(self, attempt: Attempt, error: BaseException, began_at: float) -> Outcome:
         context = attempt.context
+        state: AttemptState = "timed_out"
         if isinstance(error, TimedOut):
-            state, failure = "timed_out", Failure(str(error), cause="timeout")
+            failure = Failure(str(error), cause="timeout")
         else:
-            state, failure = verdict(error, attempt.plan.call.retry_if)  # type: ignore[assignment]
+            state, failure = verdict(error, attempt.plan.call.retry_if)
+        if state == "cancelled":
+            limits.lift()
         ended_at = _now()
         detail = Detail(
             failure=failure,
             usage=limits.usage(began_at, ended_at, attempt.cpu_s),
             metadata=context.reported_metadata() if context is not None else (),
         )
-        return self.mask.outcome(Outcome(attempt.ticket.no, state, began_at, ended_at, None, detail))  # type: ignore[arg-type]
+        return self.mask.outcome(Outcome(attempt.ticket.no, state, began_at, ended_at, None, detail))
 
 
 class TimedOut(BaseException):

@@ -10,7 +10,7 @@ with minutes as (
     weather.is_bad_weather,
     coalesce(rotations.previous_arr_delay > 15, false) as is_knock_on
   from {{ ref('flights') }} as flights
-  left join {{ ref('planes') }} as planes using (tailnum)
+  left join {{ ref('registered_planes') }} as planes using (tailnum)
   left join {{ ref('flights_in_weather') }} as weather using (flight_key)
   left join {{ ref('rotations') }} as rotations using (flight_key)
 )

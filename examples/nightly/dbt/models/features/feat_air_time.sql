@@ -3,5 +3,5 @@ select features.*, planes.seats, planes.engines, planes.age_years, flights.air_t
 from {{ ref('flight_features') }} as features
 join {{ ref('flights') }} as flights using (flight_key)
 join {{ ref('routes') }} as routes on routes.route = flights.route
-left join {{ ref('planes') }} as planes using (tailnum)
+left join {{ ref('registered_planes') }} as planes using (tailnum)
 where flights.air_time is not null

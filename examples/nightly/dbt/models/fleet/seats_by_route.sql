@@ -1,4 +1,4 @@
 select flights.route, count(*) as flights, sum(coalesce(planes.seats, 150)) as seats, avg(planes.seats) as mean_seats
-from {{ ref('flights') }} as flights left join {{ ref('planes') }} as planes using (tailnum)
+from {{ ref('flights') }} as flights left join {{ ref('registered_planes') }} as planes using (tailnum)
 where not flights.is_cancelled
 group by all

@@ -1,0 +1,54 @@
+# Every verb of the project. `make demo` and `make test` are all that a newcomer needs; each sets up what it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+CORES  := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+
+.PHONY: help setup demo test test-all lint format types bench sim lock clean
+
+help:            ## what there is to say
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
+
+setup: $(READY)  ## a virtual environment with pinned, hashed dependencies
+
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Partita needs Python 3.11 or newer; say: make PYTHON=python3.12 ...")'
+	@echo "setting up $(VENV) (once, about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)   ## the nightly on real data; `make demo BREAK=1` with faults that happen
+	@PARTITA_NIGHTLY_BREAK=$(BREAK) $(BIN)/python examples/nightly/demo.py
+
+test: $(READY)   ## everything that runs in minutes
+	$(BIN)/python -m pytest -q -n $(CORES) -m "not slow"
+
+test-all: $(READY)  ## also what takes longer: crash tests and seeded bugs at full size
+	$(BIN)/python -m pytest -q -n $(CORES)
+
+lint: $(READY)   ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## the figures of docs/benchmarks.md, each beside its bare counterpart
+	$(BIN)/python bench/run.py
+
+sim: $(READY)    ## 10,000 simulated histories and the seeded bugs
+	$(BIN)/python bench/sim.py
+
+lock:            ## resolve the dependencies anew into constraints.txt
+	$(BIN)/uv pip compile pyproject.toml --extra nightly --group dev --generate-hashes --universal \
+	  --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header -q -o constraints.txt
+
+clean:           ## remove what was built (not what you ran)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

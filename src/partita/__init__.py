@@ -1,0 +1,73 @@
+"""Partita: the right work at the right time in the right order, and an honest answer to why."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from partita.define.binding import const
+    from partita.define.branch import branch
+    from partita.define.context import Context, context
+    from partita.define.group import group
+    from partita.define.handles import done, failed, skipped, succeeded
+    from partita.define.io import IO, FileIO, IOContext
+    from partita.define.loop import loop
+    from partita.define.metadata import md
+    from partita.define.options import backoff, cache, retry
+    from partita.define.pipeline import pipeline
+    from partita.define.schedule import cron
+    from partita.define.signals import Fail, RetryAfter, Skip
+    from partita.define.task import task
+    from partita.define.teardown import setup_teardown
+    from partita.errors import Cancelled, DefinitionError, ParamError, PartitaError, SelectionError
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Cancelled": "partita.errors",
+    "Context": "partita.define.context",
+    "DefinitionError": "partita.errors",
+    "Fail": "partita.define.signals",
+    "FileIO": "partita.define.io",
+    "IO": "partita.define.io",
+    "IOContext": "partita.define.io",
+    "ParamError": "partita.errors",
+    "PartitaError": "partita.errors",
+    "RetryAfter": "partita.define.signals",
+    "SelectionError": "partita.errors",
+    "Skip": "partita.define.signals",
+    "backoff": "partita.define.options",
+    "branch": "partita.define.branch",
+    "cache": "partita.define.options",
+    "const": "partita.define.binding",
+    "context": "partita.define.context",
+    "cron": "partita.define.schedule",
+    "done": "partita.define.handles",
+    "failed": "partita.define.handles",
+    "group": "partita.define.group",
+    "loop": "partita.define.loop",
+    "md": "partita.define.metadata",
+    "pipeline": "partita.define.pipeline",
+    "retry": "partita.define.options",
+    "setup_teardown": "partita.define.teardown",
+    "skipped": "partita.define.handles",
+    "succeeded": "partita.define.handles",
+    "task": "partita.define.task",
+}
+
+__all__ = ["__version__", *_WHERE]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first used, so that `import partita` is cheap."""
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'partita' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,295 @@
+"""Loading a project: a folder of the user's code, imported once, as a manifest and the calls that workers need.
+
+Rule: nothing that is wrong in the user's code raises here; it becomes a problem of the manifest, and the rest is loaded.
+Called in processes that exist for user code only (loader, workers, `run()`), never in the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from partita.core.manifest import Manifest, ParamSpec, PipelineSpec, Problem
+from partita.define.calls import Call, Calls
+from partita.define.compile import Problems, raised, trace_pipeline, traceback_of
+from partita.define.names import name_problem
+from partita.define.pipeline import PipelineDef
+from partita.define.recording import Declared, recording
+from partita.define.where import Place, project_root, short
+from partita.errors import DefinitionError, LoadError
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A loaded project."""
+
+    manifest: Manifest
+    calls: dict[str, Call]
+    pipelines: dict[str, PipelineDef]
+
+
+def load(folder: Path) -> Project:
+    """Import the project of a folder and compile all that it defines. Raises `LoadError` if there is no project."""
+    began = time.perf_counter()
+    folder = folder.resolve()
+    config = read_config(folder)
+    token = project_root.set(str(folder))
+    try:
+        with recording() as declared:
+            problems = _import_all(folder, config)
+        _add_imported(declared, folder)
+        return _compiled(folder, config, declared, problems, began)
+    finally:
+        project_root.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`[tool.partita]` of the folder's pyproject.toml."""
+
+    name: str
+    modules: tuple[str, ...]
+    pools: tuple[tuple[str, int], ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+def read_config(folder: Path) -> Config:
+    """The project's settings. Raises `LoadError` if the folder holds no project."""
+    file = folder / "pyproject.toml"
+    table: dict[str, Any] = {}
+    name = folder.name or "project"
+    if file.exists():
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise LoadError(f"{file.name} of {folder} cannot be read: {error}") from None
+        table = content.get("tool", {}).get("partita", {})
+    modules = table.get("modules", ["pipelines"])
+    if "modules" not in table and not _has_module(folder, "pipelines"):
+        raise LoadError(
+            f"{folder} is no project: it has no pipelines.py",
+            hint="write one, run `partita init`, or name modules under [tool.partita] in pyproject.toml",
+        )
+    try:
+        return Config(
+            name=_checked_name(table.get("name", _slug(name))),
+            modules=tuple(_texts(modules, "modules")),
+            pools=_pools(table.get("pools", {})),
+            secrets=tuple(_texts(table.get("secrets", []), "secrets")),
+        )
+    except ValueError as error:
+        raise LoadError(f"[tool.partita] of {folder / 'pyproject.toml'}: {error}") from None
+
+
+def _has_module(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists()
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-." else "-" for c in name).lstrip("-.") or "project"
+
+
+def _checked_name(name: object) -> str:
+    if problem := name_problem(name):
+        raise ValueError(problem)
+    return str(name)
+
+
+def _texts(value: object, key: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        raise ValueError(f"`{key}` must be a list of names, not {value!r}")
+    return value
+
+
+def _pools(value: object) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, dict):
+        raise ValueError(f"`pools` must be a table of names and slots, not {value!r}")
+    for name, slots in value.items():
+        if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
+            raise ValueError(f"pool `{name}` must have 1 slot or more, not {slots!r}")
+    return tuple(value.items())
+
+
+# --- importing ----------------------------------------------------------------------------------------------------
+
+
+def _import_all(folder: Path, config: Config) -> list[Problem]:
+    _forget_modules(folder)
+    root = str(folder)
+    if root in sys.path:
+        sys.path.remove(root)
+    sys.path.insert(0, root)
+    importlib.invalidate_caches()
+    problems: list[Problem] = []
+    for module in config.modules:
+        try:
+            importlib.import_module(module)
+        except KeyboardInterrupt:
+            raise
+        except DefinitionError as error:
+            problems.extend(problems_of(error))
+        except BaseException as error:  # SystemExit too: a module that exits must not take the loader with it
+            problems.append(_import_problem(module, error, folder))
+    return problems
+
+
+def _forget_modules(folder: Path) -> None:
+    """Modules of this folder, and of another project with the same module names, are imported anew."""
+    prefix = str(folder) + os.sep
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.startswith(prefix) and not _in_environment(file, prefix):
+            del sys.modules[name]
+            continue
+        if name == "pipelines" or name.startswith("pipelines."):
+            del sys.modules[name]
+
+
+def _in_environment(file: str, prefix: str) -> bool:
+    return "site-packages" in file[len(prefix) :].split(os.sep)
+
+
+def _import_problem(module: str, error: BaseException, folder: Path) -> Problem:
+    if isinstance(error, SyntaxError) and error.filename:
+        return Problem(
+            f"module `{module}` cannot be imported: {error.msg}", file=short(error.filename), line=error.lineno or 0
+        )
+    found = raised(error, f"importing module `{module}`", Place(str(folder / f"{module.replace('.', '/')}.py"), 0))
+    hint = ""
+    if isinstance(error, ModuleNotFoundError):
+        hint = (
+            f"there is no module `{error.name}` in {folder}"
+            if error.name == module
+            else f"install `{error.name}` in the project's environment"
+        )
+    return Problem(found.message, hint, found.file or "", found.line or 0, traceback_of(found))
+
+
+def problems_of(error: DefinitionError) -> list[Problem]:
+    """What is wrong, as plain data."""
+    found = error.all if isinstance(error, Problems) else (error,)
+    return [Problem(e.message, e.hint or "", e.file or "", e.line or 0, traceback_of(e)) for e in found]
+
+
+def _add_imported(declared: list[Declared], folder: Path) -> None:
+    """Definitions that the project's modules took from elsewhere (an installed package) belong to it, too."""
+    known = {id(definition) for definition in declared}
+    prefix = str(folder) + os.sep
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.startswith(prefix) or _in_environment(file, prefix):
+            continue
+        for value in list(vars(module).values()):
+            if isinstance(value, Declared) and id(value) not in known:
+                known.add(id(value))
+                declared.append(value)
+
+
+# --- compiling ----------------------------------------------------------------------------------------------------
+
+
+def _compiled(
+    folder: Path, config: Config, declared: list[Declared], problems: list[Problem], began: float
+) -> Project:
+    from partita.define.asset_graph import Universe, selection_graph
+
+    calls = Calls()
+    universe = Universe.of(declared, calls)
+    problems.extend(p for error in universe.problems for p in problems_of(error))
+    specs: list[PipelineSpec] = []
+    pipelines: dict[str, PipelineDef] = {}
+    for defn in (d for d in declared if isinstance(d, PipelineDef)):
+        if (earlier := pipelines.get(defn.name)) is not None:
+            problems.append(_twice("pipeline", defn.name, earlier.place, defn.place))
+            continue
+        pipelines[defn.name] = defn
+        try:
+            if defn.function is None:
+                graph, found = selection_graph(defn, universe)
+            else:
+                graph, found = trace_pipeline(defn, calls)
+            problems.extend(p for error in found for p in problems_of(error))
+            if not found:
+                specs.append(pipeline_spec(defn, graph, defn.params))
+        except DefinitionError as error:
+            problems.extend(problems_of(error))
+    manifest = Manifest(
+        project=config.name,
+        pipelines=tuple(specs),
+        assets=universe.specs,
+        assets_graph=universe.graph if universe.specs else None,
+        problems=tuple(dict.fromkeys(problems)),
+        code=code_of(folder),
+        python=".".join(map(str, sys.version_info[:3])),
+        load_s=round(time.perf_counter() - began, 6),
+        pools=config.pools,
+        secrets=config.secrets,
+        threads=threading.active_count(),
+    )
+    return Project(manifest, calls.by_name, pipelines)
+
+
+def pipeline_spec(defn: PipelineDef, graph: Any, params: tuple[ParamSpec, ...]) -> PipelineSpec:
+    """A pipeline as plain data."""
+    return PipelineSpec(
+        name=defn.name,
+        graph=graph,
+        params=params,
+        schedules=defn.schedules,
+        partitions=defn.partitions,
+        description=defn.description,
+        owner=defn.owner,
+        tags=defn.tags,
+        fail_fast=defn.fail_fast,
+        timeout_s=defn.timeout_s,
+        max_runs=defn.max_runs,
+        max_steps=defn.max_steps,
+        written_at=str(defn.place),
+    )
+
+
+def _twice(kind: str, name: str, first: Place, second: Place) -> Problem:
+    return Problem(
+        f"{kind} `{name}` is defined twice: at {first} and at {second}",
+        "give one of them another name",
+        short(second.file),
+        second.line,
+    )
+
+
+_SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "dist", "build"})
+
+
+def code_of(folder: Path) -> str:
+    """The content hash of the project's Python files and its pyproject.toml."""
+    digest = hashlib.sha256()
+    for file in sorted(_code_files(folder)):
+        digest.update(os.path.relpath(file, folder).encode("utf-8", "surrogateescape") + b"\0")
+        try:
+            digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
+        except OSError:
+            digest.update(b"unreadable")
+    return digest.hexdigest()[:16]
+
+
+def _code_files(folder: Path) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [
+            f
+            for f in folders
+            if not f.startswith(".")
+            and f not in _SKIPPED_FOLDERS
+            and not os.path.exists(os.path.join(parent, f, "pyvenv.cfg"))
+        ]
+        for file in files:
+            if file.endswith(".py") or (file == "pyproject.toml" and parent == str(folder)):
+                yield os.path.join(parent, file)

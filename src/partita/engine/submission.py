@@ -1,0 +1,199 @@
+"""From what somebody asks for to a run that can be created: graph, parameters, partition, limits.
+
+Rule: nothing is created here, and nothing that cannot run gets through: what is wrong is said before there is a run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from partita.core import partitions
+from partita.core.events import RunCreated
+from partita.core.graph import Binding, DictOf, Graph, ListOf, Step, Stored
+from partita.core.graph import version as graph_version
+from partita.core.manifest import AssetSpec, Manifest, PartitionSpec, PipelineSpec
+from partita.core.selection import cut, select
+from partita.engine.ids import new_run_id
+from partita.errors import DefinitionError, GraphError, ParamError, SelectionError
+from partita.store.contract import Reader
+
+ASSETS = "assets"
+"""The name under which runs of a selection of assets are kept."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What somebody asks for: a pipeline by name, or a selection of assets.
+
+    `select` cuts the pipeline down to some of its steps. `params` are packed and checked already.
+    """
+
+    target: str
+    by: str
+    origin: str
+    select: str = ""
+    params: Mapping[str, bytes] = field(default_factory=dict)
+    partition: str = ""
+    priority: int = 0
+    fail_fast: bool | None = None
+    tags: tuple[str, ...] = ()
+
+
+def plan_run(
+    manifest: Manifest, request: RunRequest, reader: Reader, *, now: float, namespace: str
+) -> tuple[Graph, RunCreated]:
+    """The graph and the first event of the run. Raises `DefinitionError` (or one of its kind) with what is wrong."""
+    pipeline = next((p for p in manifest.pipelines if p.name == request.target), None)
+    graph = pipeline.graph if pipeline is not None else _graph_of_assets(manifest, request.target)
+    if request.select:
+        graph = _cut(graph, request.select, manifest.assets)
+    spec = _partitions_of(pipeline, graph, manifest)
+    _check_partition(spec, request.partition, request.target)
+    _check_params(pipeline, request.params)
+    _check_pools(graph, manifest)
+    _check_stored(graph, request.partition, reader)
+    run = RunCreated(
+        at=now,
+        run=new_run_id(now),
+        namespace=namespace,
+        project=manifest.project,
+        pipeline=pipeline.name if pipeline is not None else ASSETS,
+        graph=graph_version(graph),
+        code=manifest.code,
+        origin=request.origin,
+        by=request.by,
+        params=dict(request.params),
+        partition=request.partition,
+        priority=request.priority,
+        selection=tuple(s.key for s in graph.steps) if request.select or pipeline is None else (),
+        fail_fast=_or(request.fail_fast, pipeline.fail_fast if pipeline is not None else False),
+        timeout_s=pipeline.timeout_s if pipeline is not None else None,
+        limit=pipeline.max_steps if pipeline is not None else None,
+        tags=(*(pipeline.tags if pipeline is not None else ()), *request.tags),
+    )
+    return graph, run
+
+
+def interval(manifest: Manifest, run: RunCreated) -> tuple[str, str]:
+    """The bounds of the run's partition as ISO instants in UTC; empty when it has none, or none in time."""
+    pipeline = next((p for p in manifest.pipelines if p.name == run.pipeline), None)
+    specs = [pipeline.partitions] if pipeline is not None and pipeline.partitions is not None else []
+    specs += [a.partitions for a in manifest.assets if a.partitions is not None]
+    for spec in specs:
+        if spec is not None and spec.kind not in ("static", "product") and partitions.contains(spec, run.partition):
+            start, end = partitions.window(spec, run.partition)
+            return start.isoformat().replace("+00:00", "Z"), end.isoformat().replace("+00:00", "Z")
+    return "", ""
+
+
+def partition_keys(manifest: Manifest, target: str, text: str, *, now: float) -> Sequence[str]:
+    """The partitions that "2013-06-13" or "2013-06-01..2013-06-13" names for a pipeline or selection."""
+    pipeline = next((p for p in manifest.pipelines if p.name == target), None)
+    graph = pipeline.graph if pipeline is not None else _graph_of_assets(manifest, target)
+    spec = _partitions_of(pipeline, graph, manifest)
+    if spec is None:
+        raise ParamError(f"{target} is not partitioned", hint="leave --partition out")
+    return partitions.parse_range(spec, text)
+
+
+def _or(value: bool | None, otherwise: bool) -> bool:
+    return otherwise if value is None else value
+
+
+def _graph_of_assets(manifest: Manifest, target: str) -> Graph:
+    names = [a.name for a in manifest.assets]
+    if manifest.assets_graph is None:
+        raise _unknown(target, [p.name for p in manifest.pipelines])
+    try:
+        keys = select(target, manifest.assets_graph, manifest.assets)
+    except SelectionError as error:
+        if not any(c in target for c in ":+*,|&-!( "):
+            raise _unknown(target, [*(p.name for p in manifest.pipelines), *names]) from error
+        raise
+    return cut(manifest.assets_graph, keys)
+
+
+def _cut(graph: Graph, expression: str, assets: Sequence[AssetSpec]) -> Graph:
+    return cut(graph, select(expression, graph, assets))
+
+
+def _unknown(name: str, known: Sequence[str]) -> DefinitionError:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else "`partita list` shows what there is"
+    return GraphError(f"there is no pipeline or asset {name!r} in this project", hint=hint)
+
+
+def _partitions_of(pipeline: PipelineSpec | None, graph: Graph, manifest: Manifest) -> PartitionSpec | None:
+    if pipeline is not None and pipeline.partitions is not None:
+        return pipeline.partitions
+    made = {s.asset for s in graph.steps if s.asset}
+    specs = [a.partitions for a in manifest.assets if a.name in made and a.partitions is not None]
+    return specs[0] if specs else None
+
+
+def _check_partition(spec: PartitionSpec | None, partition: str, target: str) -> None:
+    if spec is None:
+        if partition:
+            raise ParamError(
+                f"{target} is not partitioned, so it has no partition {partition!r}", hint="leave --partition out"
+            )
+        return
+    if not partition:
+        example = partitions.example(spec)
+        raise ParamError(f"{target} is partitioned ({spec.kind}): say which one", hint=f"--partition {example}")
+    partitions.check(spec, partition)
+
+
+def _check_params(pipeline: PipelineSpec | None, given: Mapping[str, bytes]) -> None:
+    known = {p.name for p in pipeline.params} if pipeline is not None else set()
+    for name in given:
+        if name not in known:
+            raise ParamError(f"there is no parameter {name!r}", hint=f"there are {', '.join(sorted(known)) or 'none'}")
+    missing = [p.name for p in pipeline.params if p.required and p.name not in given] if pipeline is not None else []
+    if missing:
+        raise ParamError(f"these parameters have no default: {', '.join(missing)}", hint=f"--param {missing[0]}=...")
+
+
+def _check_pools(graph: Graph, manifest: Manifest) -> None:
+    sizes = dict(manifest.pools)
+    for step in graph.steps:
+        for pool, slots in step.policies.pools:
+            if pool not in sizes:
+                near = difflib.get_close_matches(pool, list(sizes), 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"declare it: [tool.partita] pools = {{ {pool} = 5 }}"
+                raise GraphError(f"step {step.key} asks for pool {pool!r}, which is not declared", hint=hint)
+            if slots > sizes[pool]:
+                raise GraphError(
+                    f"step {step.key} asks for {slots} slots of pool {pool!r}, which has {sizes[pool]}",
+                    hint="it could never start; give the pool more slots or the step fewer",
+                )
+
+
+def _check_stored(graph: Graph, partition: str, reader: Reader) -> None:
+    """Assets that the run reads but does not make must have been made before."""
+    missing: dict[str, str] = {}
+    for step in graph.steps:
+        for asset in _stored_in(step):
+            row = reader.materialization(asset, partition) or reader.materialization(asset)
+            if row is None:
+                missing.setdefault(asset, step.key)
+    if missing:
+        told = ", ".join(f"{asset} (read by {step})" for asset, step in missing.items())
+        first = next(iter(missing.values()))
+        raise SelectionError(f"never made yet: {told}", hint=f"make it in the same run: partita run +{first}")
+
+
+def _stored_in(step: Step) -> list[str]:
+    found: list[str] = []
+    todo: list[Binding] = [binding for _, binding in step.args]
+    while todo:
+        binding = todo.pop()
+        if isinstance(binding, Stored):
+            found.append(binding.asset)
+        elif isinstance(binding, ListOf):
+            todo.extend(binding.items)
+        elif isinstance(binding, DictOf):
+            todo.extend(item for _, item in binding.items)
+    return found

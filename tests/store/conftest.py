@@ -1,0 +1,28 @@
+"""Every test that asks for `store` runs on each store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from partita.store.contract import Store
+
+from .stores import FakeClock, Writer, opened
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
+    with opened(request.param, tmp_path, clock) as store:
+        yield store
+
+
+@pytest.fixture
+def commit(store: Store) -> Writer:
+    return Writer(store)

@@ -1,0 +1,110 @@
+"""Random histories, sense and nonsense: every store has the same rows, and they are what the journal folds to."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from partita.core.events import (
+    AttemptDispatched,
+    CancelRequested,
+    CheckEvaluated,
+    Detail,
+    Event,
+    Failure,
+    Materialized,
+    Meta,
+    PauseRequested,
+    ResumeRequested,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    StepRetried,
+    StepReused,
+    Usage,
+)
+from partita.errors import StoreError
+from partita.store.contract import RunCommit, Store
+from partita.store.memory import MemoryStore
+from partita.store.sqlite import open_store
+
+from .stores import created, ended, started, value
+
+STEPS = ("extract", "load")
+INDEXES = ("", "2", "10")
+
+
+def any_event(rng: random.Random, at: float) -> Event:
+    """An event about one of few steps, so that most of them meet earlier ones: in order, late, twice, out of epoch."""
+    step, index, attempt = rng.choice(STEPS), rng.choice(INDEXES), rng.randint(1, 3)
+    epoch = 1 if rng.random() < 0.9 else 2
+    detail = rng.choice([None, Detail(failure=Failure("no"), usage=Usage(1.0, 2)), Detail(choice=b"\x01", again=True)])
+    state = rng.choice(["succeeded", "succeeded", "failed", "timed_out", "lost", "cancelled", "refused"])
+    end = ended(step, index, attempt, state, at=at, epoch=epoch, value=value(str(at)), detail=detail, began_at=at - 1)
+    return rng.choice(
+        [
+            *[started(step, index, attempt, at=at, epoch=epoch)] * 6,
+            *[end] * 6,
+            AttemptDispatched(at, step, index, attempt, epoch, "k8s", f"x-{attempt}"),
+            StepRetried(at, step, index, attempt + 1, at + 10, "again"),
+            StepEnded(at, step, index, rng.choice(["failed", "skipped", "cancelled"]), "so", (step,)),  # type: ignore[arg-type]
+            StepReused(at, step, index, "run-0", value=value()),
+            Materialized(at, step, index, attempt, "flights", index, str(at), "c", (Meta("n", "number", b"\x01"),)),
+            CheckEvaluated(at, step, index, attempt, "flights", "fresh", index, rng.random() < 0.5, "warn"),
+            RunStarted(at),
+            CancelRequested(at, "ann"),
+            PauseRequested(at, "ann"),
+            ResumeRequested(at, "ann"),
+            RunEnded(at, rng.choice(["succeeded", "failed"])) if rng.random() < 0.1 else RunStarted(at),  # type: ignore[arg-type]
+        ]
+    )
+
+
+def outcome(store: Store, commits: list[RunCommit], epoch: int) -> str:
+    """What a commit said: nothing, or the kind of its refusal."""
+    try:
+        store.commit(commits, epoch=epoch)
+    except StoreError as error:
+        return type(error).__name__
+    return ""
+
+
+def all_rows(store: Store) -> list[object]:
+    runs = store.runs(limit=100)
+    per_run = [
+        (store.steps(r.id), store.attempts(r.id), store.journal(r.id), store.materialized_in(r.id)) for r in runs
+    ]
+    latest = [store.materialization("flights", index) for index in INDEXES]
+    return [runs, store.open_runs(), per_run, store.checks(), store.materializations("flights", limit=1000), latest,
+            store.usual("daily")]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_history_makes_the_same_rows_in_every_store(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    memory, sqlite = MemoryStore(), open_store(tmp_path / "partita.db")
+    epoch = memory.acquire("engine", "test", 3600.0).epoch
+    assert sqlite.acquire("engine", "test", 3600.0).epoch == epoch
+    refused = written = 0
+    seqs: dict[str, int] = {}
+    for turn in range(30):
+        after, commits = dict(seqs), []
+        for run in rng.choices(["run-a", "run-b", "run-c"], k=rng.randint(1, 3)):
+            events = [any_event(rng, turn + place / 100) for place in range(rng.randint(1, 6))]
+            if run not in after:
+                events.insert(0, created(run, at=float(turn)))
+            after[run] = after.get(run, 0) + 1
+            commits.append(RunCommit(run, after[run], float(turn), tuple(events)))
+        answer = outcome(memory, commits, epoch)
+        assert outcome(sqlite, commits, epoch) == answer
+        refused += bool(answer)
+        written += not answer
+        if not answer:
+            seqs = after
+    assert all_rows(sqlite) == all_rows(memory)
+    for store in (memory, sqlite):
+        assert [finding for finding in store.audit() if finding.invariant in ("I1", "I8", "I12", "database")] == []
+    sqlite.close()
+    assert written >= 3, f"seed {seed} refused {refused} of 30 commits: too little was tried"
