@@ -83,9 +83,7 @@ def main() -> None:
         call = manifest.pipelines[0].graph.steps[0].call
         bare(pool, 1000)
         ours(executor, manifest.project, call, 1000, 1)
-        pairs = [
-            (bare(pool, count), *ours(executor, manifest.project, call, count, 2 + i)) for i in range(repeats)
-        ]
+        pairs = [(bare(pool, count), *ours(executor, manifest.project, call, count, 2 + i)) for i in range(repeats)]
         executor.close()
     bare_s, ours_s, cpu_s = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"bare pool      {count / bare_s:>10,.0f} tickets/s")

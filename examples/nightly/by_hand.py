@@ -1,7 +1,7 @@
 """The nightly without an orchestrator: every station once, in order, in one process.
 
-For trying the stations, and to see what is missing without Partita: the first error of a station is printed and its
-night goes on with holes. No retry, no history, no reason given for what did not run.
+For trying the stations, and to see what is missing without Partita: an error is printed and the night goes on with
+holes. No retry, no history, no reason given for what did not run.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 from checks import CHECKS
 from dashboards import DASHBOARDS, refresh
 from folders import Folders, default_folders
-from partita.integrations.dbt import DbtRunner, read_nodes
 from sources import DEFAULT_DAY, SOURCES, extract, take_stock
 from stations import buildable, dbt_project
 from training import MODELS, score_is_good_enough, train
 from warehouse import reader
+
+from partita.integrations.dbt import DbtRunner, read_nodes
 
 
 def main(day: date = DEFAULT_DAY) -> None:
@@ -36,7 +37,11 @@ def main(day: date = DEFAULT_DAY) -> None:
             _attempt(check.name, lambda check=check: check.judge(connection), told=True)
     with _station("train"):
         for name in MODELS:
-            _attempt(name, lambda name=name: score_is_good_enough(train(name, folders.warehouse, folders.artifacts)), told=True)
+            _attempt(
+                name,
+                lambda name=name: score_is_good_enough(train(name, folders.warehouse, folders.artifacts)),
+                told=True,
+            )
     with _station("dashboards"):
         for name in DASHBOARDS:
             _attempt(name, lambda name=name: refresh(name, folders.warehouse, folders.artifacts, folders.dashboards))
@@ -47,8 +52,8 @@ def _build(folders: Folders) -> None:
     nodes = read_nodes(project)
     outcome = DbtRunner(project).run(buildable(nodes, folders.root))
     left_out = sum(node.kind != "source" for node in nodes) - len(outcome.nodes)
-    print(f"  {len(outcome.of('succeeded'))} succeeded, {len(outcome.of('warned'))} warned, "
-          f"{len(outcome.of('failed'))} failed, {len(outcome.of('skipped'))} skipped, {left_out} not tried")  # fmt: skip
+    counts = [f"{len(outcome.of(state))} {state}" for state in ("succeeded", "warned", "failed", "skipped")]
+    print(f"  {', '.join(counts)}, {left_out} not tried")
     for node in outcome.of("failed"):
         print(f"  {node.unique_id}: {node.message}")
 

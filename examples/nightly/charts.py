@@ -12,8 +12,8 @@ from collections.abc import Callable
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib.axes import Axes  # noqa: E402 (the drawing library is chosen first)
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # Colours that nobody would choose, one for each of the page's variables.
 INK, MUTED, LINE, PANEL = "#010101", "#010102", "#010103", "#010104"
@@ -93,7 +93,7 @@ def _inline(svg: str, width: int, height: int) -> str:
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
     svg = re.sub(r"font: ([^\"';]*?)(\d+(?:\.\d+)?)px [^;\"]*", r"font-size: \2px; font-weight: \1", svg)
-    svg = svg.replace("font-weight: ;", "").replace("font-weight: \"", '"')
+    svg = svg.replace("font-weight: ;", "").replace('font-weight: "', '"')
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     return re.sub(r"\n\s*\n+", "\n", svg).strip()

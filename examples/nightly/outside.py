@@ -23,11 +23,23 @@ CARRIERS = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "U
 AIRPORTS = ("EWR", "JFK", "LGA")
 FEEDS = tuple(f"{carrier}-{airport}" for carrier in CARRIERS for airport in AIRPORTS)
 
-_FLIGHT_NUMBERS = (
-    "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay flight air_time distance"
-    " hour minute"
-).split()
-_WEATHER_NUMBERS = "temp dewp humid wind_dir wind_speed wind_gust precip pressure visib".split()
+_FLIGHT_NUMBERS = [
+    "year",
+    "month",
+    "day",
+    "dep_time",
+    "sched_dep_time",
+    "dep_delay",
+    "arr_time",
+    "sched_arr_time",
+    "arr_delay",
+    "flight",
+    "air_time",
+    "distance",
+    "hour",
+    "minute",
+]
+_WEATHER_NUMBERS = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 _UTC_SECOND = pa.timestamp("s", tz="UTC")
 
 FLIGHT_SCHEMA = pa.schema(
@@ -44,13 +56,29 @@ WEATHER_SCHEMA = pa.schema(
     + [("time_hour", _UTC_SECOND)]
 )
 PLANE_SCHEMA = pa.schema(
-    [("tailnum", pa.string()), ("year", pa.int32()), ("type", pa.string()), ("manufacturer", pa.string())]
-    + [("model", pa.string()), ("engines", pa.int32()), ("seats", pa.int32()), ("speed", pa.int32())]
-    + [("engine", pa.string())]
+    [
+        ("tailnum", pa.string()),
+        ("year", pa.int32()),
+        ("type", pa.string()),
+        ("manufacturer", pa.string()),
+        ("model", pa.string()),
+        ("engines", pa.int32()),
+        ("seats", pa.int32()),
+        ("speed", pa.int32()),
+        ("engine", pa.string()),
+    ]
 )
 AIRPORT_SCHEMA = pa.schema(
-    [("faa", pa.string()), ("name", pa.string()), ("lat", pa.float64()), ("lon", pa.float64())]
-    + [("alt", pa.int32()), ("tz", pa.int32()), ("dst", pa.string()), ("tzone", pa.string())]
+    [
+        ("faa", pa.string()),
+        ("name", pa.string()),
+        ("lat", pa.float64()),
+        ("lon", pa.float64()),
+        ("alt", pa.int32()),
+        ("tz", pa.int32()),
+        ("dst", pa.string()),
+        ("tzone", pa.string()),
+    ]
 )
 AIRLINE_SCHEMA = pa.schema([("carrier", pa.string()), ("name", pa.string())])
 

@@ -126,7 +126,9 @@ def key(entries: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def tile(label: str, value: str, unit: str = "", usual: str = "", marks: tuple[float, float, float] | None = None) -> str:
+def tile(
+    label: str, value: str, unit: str = "", usual: str = "", marks: tuple[float, float, float] | None = None
+) -> str:
     """A figure; `marks` are its own value and the ends of its usual range, drawn as a line with a mark."""
     bar, is_out = "", False
     if marks:

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from folders import DBT_PROJECT, Folders
+
 from partita.integrations.dbt import DbtNode, DbtProject
+
 
 def dbt_project(folders: Folders) -> DbtProject:
     return DbtProject(

@@ -52,11 +52,30 @@ class ModelPlan:
         return value >= self.threshold if self.higher_is_better else value <= self.threshold
 
 
-_KNOWN_BEFORE = (
-    "scheduled_hour distance weekday month days_to_holiday punctuality_7_days dep_delay_7_days cancelled_7_days"
-    " route_arr_delay_28_days route_cancelled_28_days departures_in_hour departures_so_far temp humidity wind_speed"
-    " wind_dir precip precip_3_hours visibility visibility_3_hours pressure pressure_change"
-).split()
+_KNOWN_BEFORE = [
+    "scheduled_hour",
+    "distance",
+    "weekday",
+    "month",
+    "days_to_holiday",
+    "punctuality_7_days",
+    "dep_delay_7_days",
+    "cancelled_7_days",
+    "route_arr_delay_28_days",
+    "route_cancelled_28_days",
+    "departures_in_hour",
+    "departures_so_far",
+    "temp",
+    "humidity",
+    "wind_speed",
+    "wind_dir",
+    "precip",
+    "precip_3_hours",
+    "visibility",
+    "visibility_3_hours",
+    "pressure",
+    "pressure_change",
+]
 _WHO_AND_WHERE = ("carrier", "origin", "dest")
 
 
@@ -119,8 +138,19 @@ _PLANS = (
         "air_time",
         "mean_absolute_error",
         _WHO_AND_WHERE,
-        ("distance", "usual_air_time", "month", "scheduled_hour", "wind_speed", "wind_dir", "pressure", "temp",
-         "seats", "engines", "age_years"),
+        (
+            "distance",
+            "usual_air_time",
+            "month",
+            "scheduled_hour",
+            "wind_speed",
+            "wind_dir",
+            "pressure",
+            "temp",
+            "seats",
+            "engines",
+            "age_years",
+        ),
         "the route's usual air time",
         _usual_air_time,
         threshold=8.0,
@@ -133,8 +163,18 @@ _PLANS = (
         "flights",
         "root_mean_squared_error",
         (),
-        ("weekday", "month", "days_to_holiday", "distance", "carriers", "flights_the_day_before",
-         "flights_7_days_ago", "flights_14_days_ago", "mean_of_weeks_before", "days_to_holiday_7_days_ago"),
+        (
+            "weekday",
+            "month",
+            "days_to_holiday",
+            "distance",
+            "carriers",
+            "flights_the_day_before",
+            "flights_7_days_ago",
+            "flights_14_days_ago",
+            "mean_of_weeks_before",
+            "days_to_holiday_7_days_ago",
+        ),
         "as many as a week ago",
         _last_week,
         threshold=0.65,
@@ -193,8 +233,9 @@ def _trained(plan: ModelPlan, warehouse: Path, artifacts: Path, seed: int) -> di
 
 def _features(connection: duckdb.DuckDBPyConnection, plan: ModelPlan, seed: int) -> dict[str, np.ndarray]:
     needed = dict.fromkeys((*plan.categories, *plan.numbers, plan.target))
-    columns = ", ".join([f"{name}::varchar as {name}" if name in plan.categories else f"{name}::float as {name}"
-                         for name in needed])
+    columns = ", ".join(
+        [f"{name}::varchar as {name}" if name in plan.categories else f"{name}::float as {name}" for name in needed]
+    )
     # A hash of the day and its place, and not a random sample: the same rows on every machine and run.
     source = f"select *, row_number() over (order by flight_date, hash({_row_name(plan)}, {seed})) as place"
     query = f"select flight_date::date as flight_date, {columns} from ({source} from features.{plan.reads})"

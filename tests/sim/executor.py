@@ -1,83 +1,197 @@
-"""A simulated executor: workers that live on a fake clock, go on when the engine dies, and misbehave by plan.
+"""Simulated workers and the executors of the engines that use them.
 
-What user code does is a function of (run, step, index, how often it failed before), so that the end of a run does not
-depend on the faults around it. What the infrastructure does (loses, delays, doubles) comes from the seed.
+The workers (`Fleet`) live by true time, go on when an engine dies or stands still, and misbehave by plan. Each engine has
+an executor of its own (`SimExecutor`), as each process has its own pipes. What user code does comes from `fates.py`; what
+the infrastructure does (loses, delays, doubles) from the seed.
+
+Rule: here it is seen what really ran. A second copy of a step at once, or one that runs before its start was committed, is
+found here and nowhere else.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from partita.core import plain
+import msgspec
+
 from partita.core.events import Detail, Failure
-from partita.core.graph import Graph
+from partita.core.graph import Graph, Step
+from partita.core.invariants import Violation
+from partita.core.states import AttemptState
 from partita.core.values import Value
-from partita.engine.clock import FakeClock
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
 from partita.store.contract import Store
-from partita.worker.wire import MemberBegan, MemberEnded, Outcome
+from partita.worker.wire import MemberBegan, MemberEnded, Outcome, Progress
 
-from .graphs import CHOICES
+from .clock import SimClock
+from .fates import fate, fate_of_member
+from .faults import Crash, Faults
 
-
-@dataclass
-class Faults:
-    """How often what goes wrong, as probabilities."""
-
-    lose: float = 0.0
-    refuse: float = 0.0
-    double: float = 0.0
-    late: float = 0.0
-    slow: float = 0.0
+Address = tuple[str, str, str]
 
 
 @dataclass
 class Job:
-    """An attempt as the worker has it."""
+    """An attempt as its worker has it. `ends_at` and the times of its reports are true time."""
 
     run: str
-    step: str
+    step: Step
     index: str
     attempt: int
-    epoch: int
     no: int
-    worker: str
     ends_at: float
+    state: AttemptState = "succeeded"
+    value: Value | None = None
+    detail: Detail | None = None
     reports: list[tuple[float, Report]] = field(default_factory=list)
-    outcome: Outcome | None = None
-    delivered: bool = False
+
+    def outcome(self, no: int) -> Outcome:
+        """Its end, as told under a ticket number."""
+        return Outcome(no, self.state, 0.0, 0.0, self.value, self.detail)
+
+    def end(self, at: float, state: AttemptState, failure: Failure) -> None:
+        """It ends otherwise than planned; what it would have said after that is not said."""
+        self.ends_at = min(self.ends_at, at)
+        self.state, self.value, self.detail = state, None, Detail(failure=failure)
+        self.reports = [(when, report) for when, report in self.reports if when <= self.ends_at]
+
+
+class Fleet:
+    """All workers, and what they do. `graphs` tells them what the steps report; the store is asked at the start gate."""
+
+    def __init__(
+        self, clock: SimClock, rng: Random, graphs: dict[str, Graph], store: Store, faults: Faults, marks: Counter[str]
+    ) -> None:
+        self.clock = clock
+        self.rng = rng
+        self.store = store
+        self.faults = faults
+        self.marks = marks
+        self.slots = rng.choice((1, 2, 5, 20))
+        # The last job of each step instance, also when it is over.
+        self.jobs: dict[Address, Job] = {}
+        self._graphs = graphs
+        self._steps: dict[str, dict[str, Step]] = {}
+
+    def begin(self, assignment: Assignment, holder: str) -> Job:
+        """A worker takes a ticket."""
+        brief, ticket = assignment.brief, assignment.ticket
+        address = (brief.run, brief.step, ticket.index)
+        self._pass_start_gate(address, ticket.attempt, ticket.epoch, holder)
+        job = Job(
+            run=brief.run,
+            step=self._step(brief.run, brief.step),
+            index=ticket.index,
+            attempt=ticket.attempt,
+            no=ticket.no,
+            ends_at=self.clock.true + self._duration(),
+        )
+        self.jobs[address] = job
+        self._plan(job, failures=sum(p.state in ("failed", "timed_out") for p in ticket.past))
+        if ticket.members:
+            self._perform_members(job, ticket.members)
+        elif self.rng.random() < 0.02:
+            job.reports.append((job.ends_at, Progress(ticket.no, 1.0, 2.0)))
+        return job
+
+    def is_running(self, address: Address) -> bool:
+        """Does user code of this step instance run at this moment?"""
+        job = self.jobs.get(address)
+        return job is not None and job.ends_at > self.clock.true
+
+    def die_a_little(self) -> None:
+        """Some workers die with the engine, or while there is none that would see it."""
+        for address, job in list(self.jobs.items()):
+            if job.ends_at > self.clock.true and self.rng.random() < self.faults.lose:
+                del self.jobs[address]
+                self.marks["a worker died while no engine was there"] += 1
+
+    def _pass_start_gate(self, address: Address, attempt: int, epoch: int, holder: str) -> None:
+        run, step, index = address
+        if self.is_running(address):
+            raise Violation(f"I7: two attempts of {address} run at once")
+        rows = self.store.attempts(run, step=step, index=index, open_only=True)
+        if [(r.attempt, r.epoch, r.state) for r in rows] != [(attempt, epoch, "started")]:
+            raise Violation(f"I5: attempt {attempt} of {address} was handed out before its start was committed: {rows}")
+        lease = self.store.lease("engine")
+        if lease is None or lease.holder != holder:
+            raise Violation(f"I7: {holder} handed out {address}, and the lease is with {lease}")
+
+    def _step(self, run: str, key: str) -> Step:
+        steps = self._steps.get(run)
+        if steps is None:
+            steps = self._steps[run] = {s.key: s for s in self._graphs[run].steps}
+        return steps[key]
+
+    def _duration(self) -> float:
+        base = self.rng.choice((0.0, 0.1, 1.0, 7.0))
+        return base + (self.rng.uniform(50.0, 500.0) if self.rng.random() < self.faults.slow else 0.0)
+
+    def _plan(self, job: Job, failures: int) -> None:
+        chance = self.rng.random()
+        if chance < self.faults.lose:
+            self.marks["a worker was killed"] += 1
+            job.end(job.ends_at, "lost", Failure("killed by SIGKILL", cause="signal", signal=9))
+        elif chance < self.faults.lose + self.faults.refuse:
+            self.marks["a worker ended between place and submit"] += 1
+            cause = self.rng.choice(("not_begun", "exit"))
+            job.end(self.clock.true, "refused", Failure("never begun", cause=cause))
+        else:
+            one = fate(job.run, job.step, job.index, failures)
+            job.state, job.value, job.detail = one.state, one.value, one.detail
+
+    def _perform_members(self, job: Job, members: tuple[str, ...]) -> None:
+        """As a build tool does it: one after the other, and none whose need in the bundle came to nothing."""
+        span = job.ends_at - self.clock.true
+        missing: set[str] = set()
+        is_broken = False
+        for i, member in enumerate(members):
+            at = self.clock.true + span * i / len(members)
+            if job.state in ("lost", "refused") and (job.state == "refused" or self.rng.random() < 0.5):
+                return
+            end = "upstream_failed" if missing & set(self._step(job.run, member).needs) else ""
+            end = end or fate_of_member(job.run, member)
+            if end != "succeeded":
+                missing.add(member)
+            is_broken |= end == "failed"
+            if end in ("succeeded", "failed") or self.rng.random() < 0.5:
+                job.reports.append((at, MemberBegan(job.no, member, at)))
+            detail = Detail(failure=Failure("model failed")) if end == "failed" else None
+            ended = MemberEnded(job.no, member, end, at, at, detail=detail)
+            job.reports.append((at, ended))
+            if self.rng.random() < self.faults.double:
+                self.marks["a member's end came twice"] += 1
+                job.reports.append((at, ended))
+        if is_broken and job.state == "succeeded":
+            job.end(job.ends_at, "failed", Failure("members failed", cause="members"))
 
 
 class SimExecutor:
-    """Implements the contract of an executor. `graphs` tells it what the steps report; `store` is asked at the gate."""
+    """The executor of one engine. Implements the contract of an executor."""
 
-    def __init__(self, clock: FakeClock, rng: Random, graphs: dict[str, Graph], store: Store, faults: Faults) -> None:
-        self.clock = clock
-        self.rng = rng
-        self.graphs = graphs
-        self.store = store
-        self.faults = faults
-        self.slots = rng.choice((1, 2, 5, 20))
+    def __init__(self, fleet: Fleet, holder: str) -> None:
+        self.fleet = fleet
+        self.clock = fleet.clock
+        self.rng = fleet.rng
+        self.holder = holder
         self.placed = 0
-        self.jobs: dict[tuple[str, str, str], Job] = {}
-        self.begun: set[tuple[str, str, str, int]] = set()
-        self.marks: dict[str, int] = {}
-        self.generation = 0
-        self._queue: list[tuple[float, int, int, Report]] = []
+        self.tickets: dict[int, Job] = {}
+        self._ended: set[int] = set()
+        self._queue: list[tuple[float, int, Report]] = []
         self._sequence = itertools.count()
-
-    def mark(self, name: str) -> None:
-        """Count that something worth seeing has happened."""
-        self.marks[name] = self.marks.get(name, 0) + 1
 
     # --- the contract -----------------------------------------------------------------------------------------------
 
     def place(self, demand: Demand) -> Placement | None:
-        if len(self.jobs) + self.placed >= self.slots:
+        if self.fleet.faults.is_closed:
+            self.fleet.marks["there was no room for a worker for a while"] += 1
+            return None
+        if len(self.tickets) + self.placed >= self.fleet.slots:
             return None
         self.placed += 1
         return Placement(f"sim:{self.rng.randint(1, 99)}:0", 0)
@@ -87,34 +201,35 @@ class SimExecutor:
 
     def submit(self, assignments: Sequence[Assignment]) -> None:
         for assignment in assignments:
+            if self.rng.random() < self.fleet.faults.crash_handing_out:
+                raise Crash("while handing out")
             self.placed -= 1
-            self._begin(assignment)
+            job = self.fleet.begin(assignment, self.holder)
+            self._follow(job, job.no)
 
     def kill(self, ticket_no: int, *, reason: str) -> None:
-        job = next((j for j in self.jobs.values() if j.no == ticket_no), None)
-        if job is None:
-            return
-        self.mark("killed")
-        if self.rng.random() < 0.2:
+        job = self.tickets.get(ticket_no)
+        if job is None or self.rng.random() < 0.2:
             return  # it ends by itself before the signal comes
-        state = "timed_out" if reason == "timeout" else "cancelled"
-        failure = Detail(failure=Failure(reason, cause=reason))
-        job.outcome = Outcome(job.no, state, 0.0, 0.0, detail=failure)
-        self._schedule(self.clock.now() + self.rng.choice((0.0, 0.5)), Ended(job.outcome))
+        state: AttemptState = "timed_out" if reason == "timeout" else "cancelled"
+        job.end(self.clock.true + self.rng.choice((0.0, 0.5)), state, Failure(reason, cause=reason))
+        self._say(job.ends_at, Ended(job.outcome(ticket_no)))
 
     def poll(self, timeout_s: float) -> list[Report]:
-        until = self.clock.now() + timeout_s
-        if self._queue and self._queue[0][0] <= until:
-            self.clock.set(max(self.clock.now(), self._queue[0][0]))
-        else:
-            self.clock.set(until)
+        until = self.clock.true + timeout_s
+        if not self._queue or self._queue[0][0] > until:
+            self.clock.true = until
             return []
+        self.clock.true = max(self.clock.true, self._queue[0][0])
         reports: list[Report] = []
-        while self._queue and self._queue[0][0] <= self.clock.now():
-            _, _, generation, report = heapq.heappop(self._queue)
-            if generation == self.generation:
-                reports.append(report)
-                self._deliver(report)
+        while self._queue and self._queue[0][0] <= self.clock.true:
+            report = heapq.heappop(self._queue)[2]
+            reports.append(report)
+            if isinstance(report, Ended):
+                self._deliver(report.outcome.no)
+        if self.rng.random() < self.fleet.faults.unknown_ticket:
+            self.fleet.marks["an outcome came for a ticket that nobody knows"] += 1
+            reports.append(Ended(Outcome(10**9, "succeeded", 0.0, 0.0)))
         return reports
 
     def wake(self) -> None:
@@ -122,20 +237,18 @@ class SimExecutor:
 
     def adopt(self, attempts: Sequence[OpenAttempt]) -> None:
         for attempt in attempts:
-            job = self.jobs.get((attempt.run, attempt.step, attempt.index))
+            if self.rng.random() < self.fleet.faults.crash_adopting:
+                raise Crash("while adopting")
+            job = self.fleet.jobs.get((attempt.run, attempt.step, attempt.index))
             if job is None or job.attempt != attempt.attempt:
                 # Committed as started, but the engine died before it handed the ticket out; or the worker died.
-                self.mark("adopted_nothing")
-                lost = Detail(failure=Failure("the worker is gone", cause="lost"))
-                self._schedule(self.clock.now(), Ended(Outcome(attempt.no, "lost", 0.0, 0.0, detail=lost)))
+                self.fleet.marks["an open attempt of an earlier engine was found to be lost"] += 1
+                gone = Detail(failure=Failure("the worker is gone", cause="lost"))
+                self._say(self.clock.true, Ended(Outcome(attempt.no, "lost", 0.0, 0.0, detail=gone)))
                 continue
-            self.mark("adopted_running")
-            job.no = attempt.no
-            at = max(self.clock.now(), job.ends_at)
-            for when, report in job.reports:
-                self._schedule(max(when, self.clock.now()), _renumbered(report, attempt.no))
-            assert job.outcome is not None
-            self._schedule(at, Ended(_renumbered_outcome(job.outcome, attempt.no)))
+            is_over = job.ends_at <= self.clock.true
+            self.fleet.marks["a spooled outcome was taken over" if is_over else "a running attempt was adopted"] += 1
+            self._follow(job, attempt.no)
 
     def describe(self) -> list[str]:
         return []
@@ -145,127 +258,38 @@ class SimExecutor:
 
     # --- the simulation ---------------------------------------------------------------------------------------------
 
-    def engine_died(self) -> None:
-        """Nothing that was under way to the dead engine arrives; the workers go on, a few die."""
-        self.generation += 1
-        self.placed = 0
-        for address, job in list(self.jobs.items()):
-            if self.rng.random() < self.faults.lose:
-                del self.jobs[address]
-                self.mark("worker_died_unseen")
-            else:
-                job.delivered = False
+    @property
+    def next_report_at(self) -> float | None:
+        """When (true time) something comes back without anybody doing anything."""
+        return self._queue[0][0] if self._queue else None
 
-    def _begin(self, assignment: Assignment) -> None:
-        brief, ticket = assignment.brief, assignment.ticket
-        address = (brief.run, brief.step, ticket.index)
-        now = self.clock.now()
-        assert address not in self.jobs, f"two attempts of {address} at once"
-        rows = self.store.attempts(brief.run, step=brief.step, index=ticket.index, open_only=True)
-        assert [(r.attempt, r.epoch) for r in rows] == [(ticket.attempt, ticket.epoch)], "not behind the start gate"
-        job = Job(
-            run=brief.run,
-            step=brief.step,
-            index=ticket.index,
-            attempt=ticket.attempt,
-            epoch=ticket.epoch,
-            no=ticket.no,
-            worker=assignment.placement.worker,
-            ends_at=now + self._duration(),
-        )
-        self.jobs[address] = job
-        job.outcome = self._outcome(job, assignment)
-        if ticket.members:
-            self._perform_members(job, ticket.members)
+    def will_end(self, ticket_no: int) -> bool:
+        """Is the end of this ticket on its way?"""
+        return any(isinstance(r, Ended) and r.outcome.no == ticket_no for _, _, r in self._queue)
+
+    def _follow(self, job: Job, no: int) -> None:
+        """Have everything that the job says, and its end, come back to this engine. A pipe keeps its order."""
+        self.tickets[no] = job
+        delay = 0.0
         for at, report in job.reports:
-            self._schedule(at, report)
-        self._schedule(job.ends_at, Ended(job.outcome))
-        if self.rng.random() < self.faults.double:
-            self.mark("doubled_outcome")
-            self._schedule(job.ends_at + self.rng.choice((0.0, 3.0, 100.0)), Ended(job.outcome))
+            delay += self._lateness()
+            self._say(at + delay, msgspec.structs.replace(report, no=no))
+        delay += self._lateness()
+        end = Ended(job.outcome(no))
+        self._say(job.ends_at + delay, end)
+        if self.rng.random() < self.fleet.faults.double:
+            self._say(job.ends_at + delay + self.rng.choice((0.0, 3.0, 100.0)), end)
 
-    def _duration(self) -> float:
-        base = self.rng.choice((0.0, 0.1, 1.0, 7.0))
-        return base + (self.rng.uniform(50.0, 500.0) if self.rng.random() < self.faults.slow else 0.0)
+    def _lateness(self) -> float:
+        if not self.fleet.faults.late or self.rng.random() >= self.fleet.faults.late:
+            return 0.0
+        self.fleet.marks["a report came late"] += 1
+        return self.rng.uniform(1.0, 300.0)
 
-    def _outcome(self, job: Job, assignment: Assignment) -> Outcome:
-        chance = self.rng.random()
-        if chance < self.faults.lose:
-            self.mark("lost")
-            detail = Detail(failure=Failure("killed by SIGKILL", cause="signal", signal=9))
-            return Outcome(job.no, "lost", 0.0, 0.0, detail=detail)
-        if chance < self.faults.lose + self.faults.refuse:
-            self.mark("refused")
-            cause = self.rng.choice(("not_begun", "exit"))
-            return Outcome(job.no, "refused", 0.0, 0.0, detail=Detail(failure=Failure("never begun", cause=cause)))
-        failures = sum(p.state in ("failed", "timed_out") for p in assignment.ticket.past)
-        return self._user_code(job, failures)
+    def _say(self, at: float, report: Report) -> None:
+        heapq.heappush(self._queue, (max(at, self.clock.true), next(self._sequence), report))
 
-    def _user_code(self, job: Job, failures: int) -> Outcome:
-        """What the user's function does: a function of the step alone."""
-        step = next(s for s in self.graphs[job.run].steps if s.key == job.step)
-        fate = Random(f"{job.run}/{job.step}/{job.index}/{failures}")
-        chance = fate.random()
-        if chance < 0.06:
-            return Outcome(
-                job.no, "failed", 0.0, 0.0, detail=Detail(failure=Failure("boom", ("ValueError", "Exception")))
-            )
-        if chance < 0.08:
-            return Outcome(job.no, "timed_out", 0.0, 0.0, detail=Detail(failure=Failure("too long", cause="timeout")))
-        if chance < 0.11:
-            return Outcome(
-                job.no, "cancelled", 0.0, 0.0, detail=Detail(failure=Failure("nothing to do", cause="skipped"))
-            )
-        choice = fate.choice(CHOICES) if step.reports_choice else None
-        again = fate.random() < 0.6 if step.reports_again else None
-        detail = Detail(choice=choice, again=again) if choice is not None or again is not None else None
-        length = fate.choice((0, 1, 2, 5)) if fate.random() < 0.97 else None
-        data = plain.pack(list(range(length)) if length is not None else "no list")
-        value = Value("plain", len(data), data, length=length)
-        return Outcome(job.no, "succeeded", 0.0, 0.0, value, detail)
-
-    def _perform_members(self, job: Job, members: tuple[str, ...]) -> None:
-        assert job.outcome is not None
-        span = job.ends_at - self.clock.now()
-        broken = False
-        for i, member in enumerate(members):
-            at = self.clock.now() + span * i / len(members)
-            if job.outcome.state in ("lost", "refused") and self.rng.random() < 0.5:
-                return
-            fate = Random(f"{job.run}/{member}").random()
-            job.reports.append((at, MemberBegan(job.no, member, at)))
-            if fate < 0.1:
-                broken = True
-                detail = Detail(failure=Failure("model failed"))
-                job.reports.append((at, MemberEnded(job.no, member, "failed", at, at, detail=detail)))
-            elif fate < 0.15:
-                job.reports.append((at, MemberEnded(job.no, member, "skipped", at, at)))
-            else:
-                job.reports.append((at, MemberEnded(job.no, member, "succeeded", at, at)))
-        if broken and job.outcome.state == "succeeded":
-            detail = Detail(failure=Failure("members failed", cause="members"))
-            job.outcome = Outcome(job.no, "failed", 0.0, 0.0, detail=detail)
-
-    def _schedule(self, at: float, report: Report) -> None:
-        if self.faults.late and self.rng.random() < self.faults.late:
-            at += self.rng.uniform(1.0, 300.0)
-            self.mark("late")
-        heapq.heappush(self._queue, (at, next(self._sequence), self.generation, report))
-
-    def _deliver(self, report: Report) -> None:
-        if not isinstance(report, Ended):
-            return
-        for address, job in list(self.jobs.items()):
-            if job.no == report.outcome.no:
-                del self.jobs[address]
-
-
-def _renumbered_outcome(outcome: Outcome, no: int) -> Outcome:
-    return Outcome(no, outcome.state, outcome.began_at, outcome.ended_at, outcome.value, outcome.detail)
-
-
-def _renumbered(report: Report, no: int) -> Report:
-    if isinstance(report, MemberBegan):
-        return MemberBegan(no, report.member, report.at)
-    assert isinstance(report, MemberEnded)
-    return MemberEnded(no, report.member, report.state, report.began_at, report.ended_at, detail=report.detail)
+    def _deliver(self, no: int) -> None:
+        if self.tickets.pop(no, None) is None and no in self._ended:
+            self.fleet.marks["an outcome came again and was ignored"] += 1
+        self._ended.add(no)

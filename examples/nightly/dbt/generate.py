@@ -152,7 +152,7 @@ def _source_description(source: str) -> str:
 def _models_yaml(described: dict[str, str], columns: dict[str, str] | None = None) -> str:
     lines = [YAML_MARK, "models:\n"]
     for name, description in described.items():
-        lines += [f"  - name: {name}\n", f"    description: \"{description}\"\n"]
+        lines += [f"  - name: {name}\n", f'    description: "{description}"\n']
         if columns:
             lines.append("    columns:\n")
             lines += [f"      - {{name: {key}, description: {text}}}\n" for key, text in columns.items()]

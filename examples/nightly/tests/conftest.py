@@ -48,16 +48,18 @@ def landed(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def nodes(landed):
     """The nodes of the dbt project by name."""
-    from partita.integrations.dbt import read_nodes
     from stations import asset_name, dbt_project
+
+    from partita.integrations.dbt import read_nodes
 
     return {asset_name(node): node for node in read_nodes(dbt_project(landed))}
 
 
 @pytest.fixture(scope="session")
 def runner(landed, nodes):
-    from partita.integrations.dbt import DbtRunner
     from stations import dbt_project
+
+    from partita.integrations.dbt import DbtRunner
 
     return DbtRunner(dbt_project(landed))
 

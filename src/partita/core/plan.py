@@ -9,19 +9,9 @@ shorter than its step's axes is a placeholder: the map it stands in has not been
 
 from __future__ import annotations
 
-from partita.core.graph import (
-    Axis,
-    Binding,
-    Carry,
-    Graph,
-    ListOf,
-    Output,
-    Param,
-    Step,
-    axes_read,
-    steps_read,
-)
-from partita.core.plain import length as packed_length
+from collections.abc import Iterator
+
+from partita.core.graph import Axis, FirstOf, Graph, Output, Step, axes_read, steps_read
 from partita.core.rules import EAGER, Tally
 from partita.core.states import StepState
 from partita.core.values import Value
@@ -106,10 +96,24 @@ def path_of(index: str) -> Positions:
     return tuple(map(int, index.split("."))) if "." in index else (int(index),)
 
 
-class Group(Tally):
-    """The ends of all instances of a step under one prefix; complete when `open` is 0."""
+def shared_depth(a: tuple[str, ...], b: tuple[str, ...]) -> int:
+    """How many axes two steps (or a step and a map) stand in together, from the outermost on."""
+    depth = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        depth += 1
+    return depth
 
-    __slots__ = ()
+
+class Group(Tally):
+    """The ends of all instances of a step under one prefix; complete when `open` is 0, `settled` when all know it."""
+
+    __slots__ = ("settled",)
+
+    def __init__(self, open: int = 0) -> None:
+        super().__init__(open)
+        self.settled = False
 
 
 class Edge:
@@ -120,20 +124,44 @@ class Edge:
     def __init__(self, need: Node, user: Node) -> None:
         self.need = need
         self.user = user
-        self.depth = _common(need.step.axes, user.step.axes)
+        self.depth = shared_depth(need.step.axes, user.step.axes)
         self.many = self.depth < len(need.step.axes)
 
 
 class Node:
     """A step with its edges and its instances."""
 
+    __slots__ = (
+        "axis_count",
+        "bundle",
+        "decides",
+        "eager",
+        "groups",
+        "instances",
+        "is_awaited_eagerly",
+        "key",
+        "members",
+        "needs",
+        "number",
+        "starts_at_once",
+        "step",
+        "under",
+        "users",
+    )
+
     def __init__(self, step: Step, number: int) -> None:
         self.step = step
+        self.key = step.key
+        self.axis_count = len(step.axes)
         self.number = number
         self.needs: list[Edge] = []
         self.users: list[Edge] = []
-        self.eager = EAGER.get(step.when) if isinstance(step.when, str) and not step.guards else None
-        self.starts_at_once = step.when == "always" and not step.guards
+        # A bundle waits for all: its members are granted by how everything before them ended.
+        is_patient = bool(step.guards) or step.kind == "bundle"
+        self.eager = EAGER.get(step.when) if isinstance(step.when, str) and not is_patient else None
+        self.starts_at_once = step.when == "always" and not is_patient
+        # Some step with an eager rule gathers this one: it is told of the first end of each kind.
+        self.is_awaited_eagerly = False
         self.members: list[Node] = []
         self.bundle: Node | None = None
         # The loop that this step decides about, if it does.
@@ -144,13 +172,9 @@ class Node:
         # Instances by depth and prefix, kept for the depths at which one event reaches several of them.
         self.under: dict[int, dict[Positions, list[Instance]]] = {}
 
-    @property
-    def key(self) -> str:
-        return self.step.key
-
     def at(self, prefix: Positions) -> list[Instance]:
         """The unfolded instances under a prefix (of a depth that is kept)."""
-        if len(prefix) == len(self.step.axes):
+        if len(prefix) == self.axis_count:
             instance = self.instances.get(prefix)
             return [instance] if instance is not None else []
         return self.under[len(prefix)].get(prefix, [])
@@ -199,6 +223,8 @@ class Plan:
                 edge.need.users.append(edge)
                 if edge.many:
                     edge.need.groups.setdefault(edge.depth, {})
+                    if node.eager is not None:
+                        edge.need.is_awaited_eagerly = True
                 if edge.depth < len(node.step.axes):
                     node.under.setdefault(edge.depth, {})
 
@@ -213,8 +239,8 @@ class Plan:
                 if self.axes[name].axis.loop is not None:
                     keys.update(dict.fromkeys(steps_read(self.axes[name].axis.sources[0])))
         keys.update(dict.fromkeys(guard.step for guard in step.guards))
+        inside = {m.key for m in node.members}
         for member in node.members:
-            inside = {m.key for m in node.members}
             keys.update(dict.fromkeys(k for k in member.step.needs if k not in inside))
         # A member's bundle is no need of it: the bundle performs it.
         return [k for k in keys if k in self.nodes and k not in (step.key, step.bundle)]
@@ -224,37 +250,29 @@ class Plan:
             for name in node.step.axes:
                 self.axes[name].nodes.append(node)
         for axis in self.axes.values():
-            for source in axis.axis.sources:
-                for key in steps_read(source):
-                    self.unfolds.setdefault(key, []).append(axis)
-                    need = self.nodes[key]
-                    if (depth := _common(need.step.axes, axis.axis.outer)) < len(need.step.axes):
-                        need.groups.setdefault(depth, {})
+            self._await_sources(axis)
             if axis.axis.outer:
                 self.axes[axis.axis.outer[-1]].inner.append(axis)
             if axis.axis.loop is not None:
                 self.nodes[axis.axis.loop.decider].decides = axis
 
-    def known_length(self, source: Binding, params: dict[str, bytes]) -> int | None:
-        """The length of a source that is known without running anything; None if it is no list."""
-        match source:
-            case ListOf(items=items):
-                return len(items)
-            case Param(name=name):
-                return packed_length(params[name]) if name in params else None
-            case _:
-                return None
+    def _await_sources(self, axis: AxisNode) -> None:
+        for source in axis.axis.sources if axis.axis.loop is None else ():
+            # How long a list written by the user is, is known; only what a step returns is waited for.
+            for key in steps_read(source) if isinstance(source, Output | FirstOf) else ():
+                need = self.nodes.get(key)
+                if need is None:
+                    continue
+                self.unfolds.setdefault(key, []).append(axis)
+                depth = shared_depth(need.step.axes, axis.axis.outer)
+                if depth < need.axis_count:
+                    need.groups.setdefault(depth, {})
 
-
-def is_static(source: Binding) -> bool:
-    """Is the length of this source known before the run?"""
-    return not isinstance(source, Output | Carry)
-
-
-def _common(a: tuple[str, ...], b: tuple[str, ...]) -> int:
-    depth = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        depth += 1
-    return depth
+    def prefixes(self, axis: AxisNode, prefix: Positions) -> Iterator[Positions]:
+        """The places under a prefix at which a map stands, as far as the maps around it are unfolded."""
+        if len(prefix) == axis.depth:
+            yield prefix
+            return
+        around = self.axes[axis.axis.outer[len(prefix)]]
+        for position in range(around.lengths.get(prefix, 0)):
+            yield from self.prefixes(axis, (*prefix, position))

@@ -91,7 +91,10 @@ def _part(step: Step, kept: set[str], steps: dict[str, Step], reuse: bool) -> St
             args = tuple((name, _read_from_store(binding, step, kept, steps)) for name, binding in args)
     if (needs, guards, args) == (step.needs, step.guards, step.args):
         return step
-    return msgspec.structs.replace(step, needs=needs, guards=guards, args=args)
+    # Lineage goes on over the cut.
+    outside = (steps[need].asset for need in step.needs if need in steps and need not in needs)
+    reads = tuple(dict.fromkeys((*step.reads, *(asset for asset in outside if asset is not None))))
+    return msgspec.structs.replace(step, needs=needs, guards=guards, args=args, reads=reads)
 
 
 def _read_from_store(binding: Binding, step: Step, kept: set[str], steps: dict[str, Step]) -> Binding:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,9 +56,14 @@ def compile_pipeline(defn: PipelineDef, calls: Calls | None = None) -> Compiled:
 
         return compile_selection_alone(defn, calls)
     graph, found = trace_pipeline(defn, calls)
-    if found:
-        raise found[0] if len(found) == 1 else Problems(found)
+    raise_all(found)
     return Compiled(graph, calls.by_name)
+
+
+def raise_all(found: Sequence[DefinitionError]) -> None:
+    """Raise what was found, if anything was."""
+    if found:
+        raise found[0] if len(found) == 1 else Problems(list(found))
 
 
 def trace_pipeline(defn: PipelineDef, calls: Calls) -> tuple[Graph, list[DefinitionError]]:

@@ -26,9 +26,10 @@ from partita.define.where import Place, caller, place_of, wrong
 class TaskDef:
     """A task as written."""
 
-    kind: StepKind = "task"
-
-    def __init__(self, function: Callable[..., Any], raw: dict[str, Any], place: Place | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], raw: dict[str, Any], place: Place | None = None, kind: StepKind = "task"
+    ) -> None:
+        self.kind = kind
         self.function = function
         self.raw = raw
         self.place = place if place is not None else place_of(function)
@@ -95,7 +96,7 @@ class TaskDef:
 
     def options(self, **changes: Unpack[Options]) -> TaskDef:
         """A copy with other options: `extract.options(retries=5, name="extract_slowly")(...)`."""
-        return type(self)(self.function, {**self.raw, **changes}, self.place)
+        return TaskDef(self.function, {**self.raw, **changes}, self.place, self.kind)
 
     with_options = options
 
@@ -190,20 +191,20 @@ def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     return task_of(function, options)
 
 
-def task_of(function: Any, options: dict[str, Any]) -> TaskDef:
+def task_of(function: Any, options: dict[str, Any], kind: StepKind = "task") -> TaskDef:
     """The task of a function. Raises `DefinitionError` for what cannot be one."""
     if isinstance(function, TaskDef):
         raise wrong(f"`{function.name}` is a task already", hint="use .options(...) for a changed copy")
     if not callable(function) or isinstance(function, type):
-        raise wrong(f"@task is for functions, not for {function!r}")
+        raise wrong(f"@{kind} is for functions, not for {function!r}")
     target = getattr(function, "func", function)
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise wrong(
-            f"task `{target.__name__}` is a generator: its result cannot be stored",
+            f"{kind} `{target.__name__}` is a generator: its result cannot be stored",
             hint="return list(...) instead of using yield",
             place=place_of(target),
         )
-    return TaskDef(function, options)
+    return TaskDef(function, options, kind=kind)
 
 
 def is_asynchronous(function: Any) -> bool:

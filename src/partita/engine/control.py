@@ -108,12 +108,13 @@ class ControlServer:
                 connection.settimeout(_PATIENCE_S)
                 # One bad client must not end the service for the others.
                 with contextlib.suppress(OSError, msgspec.DecodeError):
-                    request = msgspec.msgpack.decode(_receive(connection), type=Request)  # type: ignore[arg-type]
+                    request = msgspec.msgpack.decode(_receive(connection), type=Request)
                     _send(connection, msgspec.msgpack.encode(self._answer(request)))
 
     def _answer(self, request: Request) -> Answer:
         try:
-            return self._engine.post(lambda: _carry_out(self._engine, request)).result(_PATIENCE_S)
+            answer: Answer = self._engine.post(lambda: _carry_out(self._engine, request)).result(_PATIENCE_S)
+            return answer
         except PartitaError as error:
             return Answer(error=str(error))
         except TimeoutError:

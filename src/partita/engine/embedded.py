@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 
+import msgspec
+
 from partita.core.admission import Key
 from partita.core.events import StepReused
 from partita.core.graph import Graph
 from partita.core.graph import decode as decode_graph
 from partita.core.graph import version as graph_version
 from partita.core.manifest import Manifest
+from partita.core.selection import cut
 from partita.engine import submission
 from partita.engine.active import ActiveRun
 from partita.engine.clock import Clock, SystemClock
@@ -147,8 +150,6 @@ class Embedded:
                 f"run {row.no} succeeded, there is nothing to repeat", hint="name a step: --from STEP"
             )
         count = 1 + sum(r.rerun_of == row.id for r in self.store.runs(pipeline=row.pipeline, limit=1000))
-        import msgspec
-
         run = msgspec.structs.replace(
             run_created_of(row),
             at=now,
@@ -193,7 +194,7 @@ class Embedded:
         present = {s.key for s in whole.steps}
         if missing := sorted(wanted - present):
             raise SelectionError(f"steps of run {row.no} are gone from the project: {', '.join(missing[:5])}")
-        return submission.cut(whole, [s.key for s in whole.steps if s.key in wanted])
+        return cut(whole, [s.key for s in whole.steps if s.key in wanted])
 
 
 def graph_of(reader: Reader, row: RunRow) -> Graph:

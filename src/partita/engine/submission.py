@@ -5,6 +5,7 @@ Rule: nothing is created here, and nothing that cannot run gets through: what is
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ def partition_keys(manifest: Manifest, target: str, text: str, *, now: float) ->
     spec = _partitions_of(pipeline, graph, manifest)
     if spec is None:
         raise ParamError(f"{target} is not partitioned", hint="leave --partition out")
-    return partitions.parse_range(spec, text)
+    return partitions.parse_range(spec, text, until=dt.datetime.fromtimestamp(now, dt.UTC))
 
 
 def _or(value: bool | None, otherwise: bool) -> bool:

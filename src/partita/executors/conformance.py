@@ -1,6 +1,6 @@
 """What every executor must do, as tests that anybody can run against their own.
 
-Write a fixture `stage` that yields a `Stage` over a new executor which has loaded the project `PROJECT`, and take over the
+Write a fixture `stage` that yields a `Stage` over a new executor which has loaded the project of `make_project`, and take over the
 classes that apply:
 
     from partita.executors.conformance import Answers, Kills
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from partita.core.plain import pack, unpack
+from partita.core.plain import pack
 from partita.core.policies import Policies
 from partita.core.values import Input, Part, Value, Whole
 from partita.executors.contract import Assignment, Demand, Ended, Executor, Report
@@ -34,10 +34,17 @@ from partita.values.blobs import FileBlobs
 from partita.worker.logs import log_end, read_log
 from partita.worker.wire import Brief, Outcome, Ticket
 
-PROJECT = Path(__file__).with_name("conformance_project.py").read_text
-"""The source of the project that the tests run: to be the `pipelines.py` of an otherwise empty folder."""
-
 PATIENCE_S = 20.0
+PLAIN = Policies()
+
+
+def make_project(folder: Path) -> Path:
+    """Make the project that the tests run in this folder; the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = Path(__file__).with_name("conformance_project.py").read_text()
+    (folder / "pipelines.py").write_text(source)
+    (folder / "pyproject.toml").write_text('[tool.partita]\nname = "conformance"\n')
+    return folder
 
 
 class Stage:
@@ -53,27 +60,33 @@ class Stage:
         self.ends: Counter[int] = Counter()
         self._module = module
         self._briefs: dict[tuple[str, Policies], Brief] = {}
+        self._tasks: dict[int, str] = {}
         self._no = 0
 
-    def begin(self, task: str, policies: Policies = Policies(), **inputs: Any) -> int:
+    def begin(self, task: str, policies: Policies = PLAIN, **inputs: Any) -> int:
         """Place and submit one step; the number of its ticket. Waits for room."""
         assignment = self.assignment(task, policies, inputs)
         self.executor.submit([assignment])
         return assignment.ticket.no
 
-    def run(self, task: str, policies: Policies = Policies(), **inputs: Any) -> Outcome:
+    def run(self, task: str, policies: Policies = PLAIN, **inputs: Any) -> Outcome:
         """Perform one step."""
         return self.outcome(self.begin(task, policies, **inputs))
 
-    def run_many(self, task: str, count: int, policies: Policies = Policies(), **inputs: Any) -> list[Outcome]:
-        """Perform many steps of one task, as many at a time as there is room for; {i} in a text input is the number."""
+    def run_many(
+        self, task: str, count: int, policies: Policies = PLAIN, *, with_number: bool = True, **inputs: Any
+    ) -> list[Outcome]:
+        """Perform many steps of one task, as many at a time as there is room for, each with its number as `i`."""
         numbers: list[int] = []
         deadline = time.monotonic() + 2 * PATIENCE_S
         while len(numbers) < count or any(no not in self.outcomes for no in numbers):
             batch: list[Assignment] = []
-            while len(numbers) < count and (a := self._try(task, policies, {**inputs, "i": len(numbers)})):
-                batch.append(a)
-                numbers.append(a.ticket.no)
+            while len(numbers) < count:
+                assignment = self._try(task, policies, {**inputs, "i": len(numbers)} if with_number else inputs)
+                if assignment is None:
+                    break
+                batch.append(assignment)
+                numbers.append(assignment.ticket.no)
             self.executor.submit(batch)
             self.poll()
             assert time.monotonic() < deadline, f"{len(self.outcomes)} of {count} have ended"
@@ -119,17 +132,9 @@ class Stage:
 
     def log(self, no: int) -> list[str]:
         """The lines of a ticket's log, once it is closed."""
-        place = (1, *self._place_of[no])
+        place = (1, self._tasks[no], str(no), 1)
         self.wait_until(lambda: log_end(self.home, *place) is not None, f"the log of ticket {no} to be closed")
         return [line.text for line in read_log(self.home, *place)]
-
-    @property
-    def _place_of(self) -> dict[int, tuple[str, str, int]]:
-        return {no: (step, str(no), 1) for no, step in self._steps.items()}
-
-    @property
-    def _steps(self) -> dict[int, str]:
-        return self.__dict__.setdefault("steps", {})
 
     def _try(self, task: str, policies: Policies, inputs: dict[str, Any]) -> Assignment | None:
         call = f"{self._module}:{task}"
@@ -137,7 +142,7 @@ class Stage:
         if placement is None:
             return None
         self._no += 1
-        self._steps[self._no] = task
+        self._tasks[self._no] = task
         brief = self._brief(task, call, policies)
         given = {name: as_input(value) for name, value in inputs.items()}
         ticket = Ticket(self._no, brief.id, index=str(self._no), attempt=1, epoch=1, inputs=given)
@@ -317,7 +322,7 @@ class Kills:
         # given a step that runs, and tickets that wait behind it wherever there is room
         first = stage.begin("sleep_long", Policies(grace_s=2.0), mark=str(tmp_path / "began"))
         stage.wait_for_file(tmp_path / "began")
-        behind = []
+        behind: list[int] = []
         while len(behind) < 10 and (a := stage._try("double", Policies(), {"i": 1})):
             stage.executor.submit([a])
             behind.append(a.ticket.no)
@@ -423,6 +428,3 @@ def _fill(stage: Stage, demand: Demand, placements: list[Any]) -> bool:
         return bool(placements)
     placements.append(placement)
     return False
-
-
-_ = unpack

@@ -104,12 +104,16 @@ class Worker:
         """One line for people."""
         who = f"{self.crew.project} {self.link.kind} worker {self.pid or '(starting)'}"
         if not self.held:
-            return f"{who}: {'leaving' if self.leaving else 'idle' if self.ready else 'starting'}, {self.done} steps done"
+            return (
+                f"{who}: {'leaving' if self.leaving else 'idle' if self.ready else 'starting'}, {self.done} steps done"
+            )
         no, held = next(iter(self.held.items()))
         brief, more = held.assignment.brief, len(self.held) - 1
         index = f"[{held.assignment.ticket.index}]" if held.assignment.ticket.index else ""
         also = f", {more} more waiting" if more and self.link.kind != "async" else f", {more} more" if more else ""
-        return f"{who}: run {brief.run_no} {brief.step}{index} for {max(0.0, now - held.since):.1f} s (ticket {no}){also}"
+        return (
+            f"{who}: run {brief.run_no} {brief.step}{index} for {max(0.0, now - held.since):.1f} s (ticket {no}){also}"
+        )
 
 
 class Crew:
@@ -195,7 +199,9 @@ class Crew:
             return
         self._failed_starts += 1
         if self._failed_starts >= _HOPELESS:
-            self._give_up(f"workers of project {self.project!r} die before they can do anything: {why}", self.connection.output())
+            self._give_up(
+                f"workers of project {self.project!r} die before they can do anything: {why}", self.connection.output()
+            )
 
     def host_died(self) -> None:
         """The host is gone, and its workers were settled: the next demand starts another one."""
@@ -301,4 +307,3 @@ def rest(worker: Worker) -> None:
     """A worker has nothing left in its hands."""
     worker.load_s = 0.0
     worker.exclusive = False
-

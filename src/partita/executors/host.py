@@ -50,9 +50,10 @@ def main() -> None:
     # What the engine's own parent left open is nothing of ours, and nothing for user code.
     os.closerange(SOCKET_FD + 1, 1 << 16)
     channel: Channel[ToHost] = Channel(socket.socket(fileno=SOCKET_FD), control.to_host)
-    first, *early = channel.wait() or [None]
-    if first is None:
+    messages = channel.wait()
+    if not messages:
         return
+    first, *early = messages
     assert isinstance(first, control.Begin)
     settings = control.settings_of(first)
     os.chdir(settings.project)
@@ -71,6 +72,7 @@ class Host:
         self._children: dict[int, Child] = {}
         self._selector = selectors.DefaultSelector()
         self._busy_pipes: set[Child] = set()
+        self._pump_at = _NEVER
         # Logs of workers that are gone, with files that are not on the disk for sure.
         self._unsynced: list[Pump] = []
         self._sync_at = _NEVER
@@ -160,7 +162,9 @@ class Host:
             problem = Problem(error.message, error.hint or "", error.file or "", error.line or 0)
         except Exception as error:
             # A user's own type checks a value here: whatever it does, it is the parameters that are refused.
-            problem = Problem(f"the parameters cannot be checked: {type(error).__name__}", traceback=traceback.format_exc())
+            problem = Problem(
+                f"the parameters cannot be checked: {type(error).__name__}", traceback=traceback.format_exc()
+            )
         return control.Bound(question.id, problems=(problem,))
 
     def _kill(self, worker: int, grace_s: float) -> None:
@@ -185,14 +189,16 @@ class Host:
         self._selector.unregister(child.pump.fd)
         child.pump.drain()
         self._busy_pipes.add(child)
+        self._pump_at = min(self._pump_at, time.monotonic() + _PUMP_S)
 
-    def _pump_busy(self) -> None:
+    def _pump_busy(self, now: float) -> None:
         for child in list(self._busy_pipes):
             if not child.pump.drain() and child.number in self._children:
                 self._busy_pipes.discard(child)
                 child.pump.rest()
                 if not child.pump.ended:
                     self._listen(child)
+        self._pump_at = now + _PUMP_S if self._busy_pipes else _NEVER
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
@@ -245,16 +251,14 @@ class Host:
 
     def _wait_s(self) -> float | None:
         now = time.monotonic()
-        due = min(self._sync_at, self._memory_at)
-        if self._busy_pipes:
-            due = min(due, now + _PUMP_S)
+        due = min(self._pump_at, self._sync_at, self._memory_at)
         if any(child.dead or child.kill_at is not None for child in self._children.values()):
             due = min(due, now + _KILL_S)
         return None if due == _NEVER else max(0.0, due - now)
 
     def _look(self, now: float) -> None:
-        if self._busy_pipes:
-            self._pump_busy()
+        if self._pump_at <= now:
+            self._pump_busy(now)
         self._look_at_ends(now)
         if self._memory_at <= now:
             self._look_at_memory(now)

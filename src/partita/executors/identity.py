@@ -9,7 +9,6 @@ Rule: asking only. A zombie is dead.
 from __future__ import annotations
 
 import functools
-import os
 import socket
 import sys
 

@@ -33,7 +33,7 @@ def load(settings: Settings, channel: Channel[ToHost]) -> Project | None:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     notice = _Notice(settings, channel)
-    sys.meta_path.insert(0, notice)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, notice)
     try:
         from partita.define.project import load as load_project
 
@@ -49,7 +49,7 @@ def load(settings: Settings, channel: Channel[ToHost]) -> Project | None:
             hint="a module of a project only defines; put a script's own code under `if __name__ == '__main__'`",
         )
     finally:
-        sys.meta_path.remove(notice)  # type: ignore[arg-type]
+        sys.meta_path.remove(notice)
         faulthandler.unregister(signal.SIGUSR1)
     channel.send(control.frame(answer))
     channel.flush_all()

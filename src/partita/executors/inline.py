@@ -34,9 +34,7 @@ class InlineExecutor:
     def __init__(
         self, calls: Mapping[str, Call], home: Home, *, blobs: Blobs | None = None, inline_bytes: int = 4096
     ) -> None:
-        self._runner = StepRunner(
-            calls, blobs or FileBlobs(home.blobs), home, self._send, inline_bytes=inline_bytes
-        )
+        self._runner = StepRunner(calls, blobs or FileBlobs(home.blobs), home, self._send, inline_bytes=inline_bytes)
         self._name = name_of(os.getpid()) or ""
         self._plans: dict[int, Plan] = {}
         self._queue: dict[int, Assignment] = {}

@@ -37,4 +37,4 @@ def spawn(python: str, module: str, *args: str, output: int, keep: Mapping[int, 
     actions += [(os.POSIX_SPAWN_DUP2, 64 + theirs, theirs) for theirs in keep]
     actions += [(os.POSIX_SPAWN_CLOSE, 64 + theirs) for theirs in keep]
     argv = [python, "-P", "-m", module, *args]
-    return os.posix_spawn(python, argv, os.environ, file_actions=actions, setsid=True)  # type: ignore[arg-type]
+    return os.posix_spawn(python, argv, os.environ, file_actions=actions, setsid=True)

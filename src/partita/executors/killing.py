@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+
+_PATIENCE_S = 2.0
 
 
 def signal_group(pid: int, number: int) -> None:
@@ -26,6 +29,16 @@ def kill_session(leader: int) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def kill_and_wait(leader: int) -> None:
+    """SIGKILL to all of a session, and wait until nothing of it lives (a moment, unless a disk hangs)."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        kill_session(leader)
+        if not members(leader) or time.monotonic() > deadline:
+            return
+        time.sleep(0.001)
 
 
 def members(leader: int) -> list[int]:

@@ -29,7 +29,18 @@ _decoder: msgspec.msgpack.Decoder[wire.FromWorker] = msgspec.msgpack.Decoder(wir
 class Link:
     """The engine's ends for one worker. `room` is how many numbers the claim pipe holds for sure."""
 
-    __slots__ = ("_claims_in", "_claims_out", "_incoming", "_outgoing", "closed", "gone", "kind", "number", "room", "sock")
+    __slots__ = (
+        "_claims_in",
+        "_claims_out",
+        "_incoming",
+        "_outgoing",
+        "closed",
+        "gone",
+        "kind",
+        "number",
+        "room",
+        "sock",
+    )
 
     def __init__(self, number: int, kind: WorkerKind, sock: socket.socket, claims: tuple[int, int], room: int) -> None:
         self.number = number

@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from partita.core import manifest as manifests
 from partita.core.manifest import Manifest
@@ -26,13 +25,12 @@ from partita.executors import control
 from partita.executors.channel import Channel
 from partita.executors.control import Bind, Bound, Flush, Flushed, FromHost, Importing, Loaded, LoadFailed
 from partita.executors.interpreter import python_of, spawn
-from partita.executors.killing import kill_session
-from partita.executors.load_log import LoadLog
+from partita.executors.killing import kill_and_wait
 from partita.executors.links import Link, open_link
+from partita.executors.load_log import LoadLog
 from partita.settings import Settings
 
 _ANSWER_S = 30.0
-A = TypeVar("A", bound=FromHost)
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,7 @@ class HostConnection:
 
     def start_worker(self, kind: control.WorkerKind) -> Link:
         """Ask for a worker; it is named by a `Started` or given up by a `Died` with its number."""
-        self._numbers += 1
-        link, theirs = open_link(self._numbers, kind, self.settings.async_slots)
+        link, theirs = open_link(self._next_number(), kind, self.settings.async_slots)
         self.channel.send(control.frame(control.Start(link.number, kind)), theirs)
         return link
 
@@ -126,13 +123,17 @@ class HostConnection:
 
         Raises `NotPlain` for values that are no plain data.
         """
-        self._numbers += 1
-        return self._ask(Bind(self._numbers, pipeline, pack(dict(raw))), Bound, self._numbers)
+        number = self._next_number()
+        self.send(Bind(number, pipeline, pack(dict(raw))))
+        answer = self._answer(lambda m: isinstance(m, Bound) and m.id == number)
+        assert isinstance(answer, Bound)
+        return answer
 
     def flush_logs(self) -> None:
         """Return when everything that workers have written until now is in the log files."""
-        self._numbers += 1
-        self._ask(Flush(self._numbers), Flushed, self._numbers)
+        number = self._next_number()
+        self.send(Flush(number))
+        self._answer(lambda m: isinstance(m, Flushed) and m.id == number)
 
     def close(self, *, kill: bool = False) -> None:
         """Let the host go: it ends after its busy workers have. With `kill` all of it ends now. Twice does nothing."""
@@ -142,7 +143,7 @@ class HostConnection:
         self.channel.close()
         self._log.close()
         if kill and self.reap() is None:
-            kill_session(self.pid)
+            kill_and_wait(self.pid)
             self.reap(wait_s=5.0)
         else:
             self.reap()
@@ -167,14 +168,15 @@ class HostConnection:
         """The last lines that the project printed while it was imported."""
         return self._log.tail()
 
-    def _ask(self, question: control.ToHost, kind: type[A], number: int) -> A:
-        self.send(question)
-        answer = self._await(lambda m: isinstance(m, kind) and m.id == number, time.monotonic() + _ANSWER_S)  # type: ignore[attr-defined]
+    def _next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _answer(self, wanted: Callable[[FromHost], bool]) -> FromHost:
+        answer = self._await(wanted, time.monotonic() + _ANSWER_S)
         if answer is None:
-            raise ExecutorError(
-                f"the host of {self.settings.project.name!r} does not answer", hint="see `partita doctor`"
-            )
-        assert isinstance(answer, kind)
+            name = self.settings.project.name
+            raise ExecutorError(f"the host of project {name!r} does not answer", hint="see `partita doctor`")
         return answer
 
     def _await(self, wanted: Callable[[FromHost], bool], deadline: float) -> FromHost | None:
@@ -205,7 +207,7 @@ class HostConnection:
             raise LoadError(f"project {name!r} cannot be loaded: {answer.message}", hint=answer.hint or None)
         if not self.channel.gone:
             place = self._log.dump_of(lambda: os.kill(self.pid, signal.SIGUSR1), self.settings.project)
-            kill_session(self.pid)
+            kill_and_wait(self.pid)
             self.reap(wait_s=5.0)
             place = place or self._importing
             raise LoadError(
@@ -220,9 +222,13 @@ class HostConnection:
         how = "closed its connection" if status is None else f"ended with exit code {status}"
         if status is not None and status < 0:
             how = f"was killed by {signal.Signals(-status).name}"
-        where = f" while importing {self._importing}" if self._importing else ""
+        if not self._importing:
+            return LoadError(
+                f"the process that is to import project {name!r} {how} before it could begin" + self._printed(),
+                hint=f"try `{python_of(self.settings.project)} -m partita.executors.host`",
+            )
         return LoadError(
-            f"the import of project {name!r} {how}{where}" + self._printed(),
+            f"the import of project {name!r} {how} while importing `{self._importing}`" + self._printed(),
             hint="a module must not end the process that imports it (`os._exit`, a crash in native code)",
         )
 

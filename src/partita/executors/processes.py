@@ -8,6 +8,7 @@ Rule: each ticket ends exactly once: it is in `Worker.held` until it has, and no
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import os
@@ -20,7 +21,7 @@ from partita.executors import control, verdicts
 from partita.executors.adoption import Adoption
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
 from partita.executors.crew import Crew, Held, Stop, Worker, is_exclusive, rest
-from partita.executors.killing import kill_session
+from partita.executors.killing import kill_and_wait
 from partita.executors.loading import HostConnection
 from partita.executors.verdicts import Death
 from partita.worker import wire
@@ -152,7 +153,7 @@ class ProcessExecutor:
             crew.connection.close(kill=kill)
             if kill:
                 for pid in pids:
-                    kill_session(pid)
+                    kill_and_wait(pid)
         if self._adoption:
             self._adoption.close()
         self._selector.close()
@@ -346,10 +347,8 @@ class ProcessExecutor:
     def _bury(self, worker: Worker, death: Death) -> None:
         """A worker is dead: what it had still said counts, the rest of its tickets gets a verdict."""
         if not worker.link.closed:
-            try:
+            with contextlib.suppress(KeyError):
                 self._selector.unregister(worker.link)
-            except KeyError:
-                pass
             self._take(worker, worker.link.receive_rest())
             unbegun = set(worker.link.take_back())
             self._judge(worker, death, unbegun)
@@ -381,7 +380,7 @@ class ProcessExecutor:
         self._selector.unregister(crew.connection.channel)
         for worker in crew.workers():
             if worker.pid:
-                kill_session(worker.pid)
+                kill_and_wait(worker.pid)
             self._bury(worker, Death(note="the host of the project is gone"))
         crew.host_died()
 
@@ -477,4 +476,3 @@ class ProcessExecutor:
 
 def _bound(method: Callable[[Worker], None], worker: Worker) -> Callable[[], None]:
     return lambda: method(worker)
-

@@ -6,6 +6,7 @@ Rule: a read never waits, and what a worker wrote before it died is read before 
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from partita.worker.setup import Setup
 
 _READ = 1 << 20
+_OUR_FRAME = re.compile(r'  File "(<frozen runpy>|.*/partita/(worker|executors)/\w+\.py)", line \d+ in ')
 # At one go, so that one flood does not keep the host from everybody else.
 _AT_ONCE = 4 << 20
 
@@ -61,8 +63,8 @@ class Pump:
         return self._log.sync(limit)
 
     def last_lines(self) -> str:
-        """The last output of the attempt that wrote last."""
-        return "\n".join(self._log.last_lines())
+        """The last output of the attempt that wrote last; of a stack that a crash left, the user's part."""
+        return "\n".join(line for line in self._log.last_lines() if not _OUR_FRAME.match(line))
 
     def finish(self) -> None:
         """The worker is gone: take the rest."""

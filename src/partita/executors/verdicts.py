@@ -135,8 +135,6 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _outcome(
-    no: int, state: AttemptState, failure: Failure, began_at: float, ended_at: float, peak: int
-) -> Outcome:
+def _outcome(no: int, state: AttemptState, failure: Failure, began_at: float, ended_at: float, peak: int) -> Outcome:
     usage = Usage(peak_rss_bytes=peak) if peak else None
     return Outcome(no, state, began_at, ended_at, detail=Detail(failure=failure, usage=usage))

@@ -165,10 +165,11 @@ def content_hash(project: DbtProject) -> str:
     for path in _project_files(project):
         content = path.read_bytes()
         names |= {match.decode() for match in _ENVIRONMENT_NAME.findall(content)}
-        digest.update(str(path.relative_to(project.folder) if path.is_relative_to(project.folder) else path.name).encode())
+        digest.update(os.path.relpath(path, project.folder).encode())
         digest.update(hashlib.sha256(content).digest())
     values = {**os.environ, **project.environment}
-    facts = [project.target, project.variables, version("dbt-core"), [(name, values.get(name)) for name in sorted(names)]]
+    named = {name: values.get(name) for name in names}
+    facts = [project.target, project.variables, version("dbt-core"), named]
     digest.update(msgspec.json.encode(facts, order="sorted"))
     return digest.hexdigest()
 
@@ -177,7 +178,8 @@ def _project_files(project: DbtProject) -> list[Path]:
     skipped = {project.target_folder, project.folder / "target", project.folder / "logs"}
     found = []
     for parent, folders, names in os.walk(project.folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "__")) and Path(parent, name) not in skipped]
+        here = [name for name in folders if not name.startswith((".", "__"))]
+        folders[:] = [name for name in here if Path(parent, name) not in skipped]
         found += [Path(parent, name) for name in names if Path(name).suffix in _READ_SUFFIXES]
     if project.profiles_dir:
         found += [Path(project.profiles_dir).absolute() / "profiles.yml"]
@@ -260,7 +262,8 @@ class _Manifest(msgspec.Struct, frozen=True):
 def _nodes(manifest: _Manifest) -> Iterator[DbtNode]:
     owners = {group.name: group.owner.name for group in manifest.groups.values()}
     macros = _MacroDigests(manifest.macros, manifest.metadata.project_name)
-    chosen = [node for node in (*manifest.sources.values(), *manifest.nodes.values()) if node.resource_type in _KINDS]
+    every = (*manifest.sources.values(), *manifest.nodes.values())
+    chosen = [node for node in every if node.resource_type in _KINDS]
     nodes = {node.unique_id: _translated(node, owners, macros) for node in chosen}
     for node in nodes.values():
         tested = nodes.get(node.attached_to or "")
@@ -409,8 +412,9 @@ class DbtRunner:
         from dbt.cli.main import dbtRunner
 
         is_parse = command[0] == "parse"
-        callbacks = [listener.hear] if listener else []
-        runner = dbtRunner(manifest=None if is_parse else self._manifest, callbacks=callbacks)
+        runner = dbtRunner(manifest=None if is_parse else self._manifest)
+        if listener:
+            runner.callbacks = [listener.hear]
         # Written by a parse only: 3 MB of manifest after every command is a tenth of a second for nobody.
         write = [] if is_parse else ["--no-write-json"]
         with _environment(self.project.environment):
@@ -439,6 +443,21 @@ def _hint(unique_id: str, known: Iterable[str]) -> str:
 
     close = difflib.get_close_matches(unique_id, list(known), n=1)
     return f"\nhint: did you mean {close[0]!r}?" if close else ""
+
+
+class _Result(msgspec.Struct, frozen=True):
+    """What dbt says of a node that ended."""
+
+    status: str
+    seconds: float
+    message: str
+    response: dict[str, Any] = {}
+    failures: int | None = None
+
+    @property
+    def rows(self) -> int | None:
+        rows = self.response.get("rows_affected")
+        return int(rows) if rows is not None and int(rows) >= 0 else None
 
 
 class _Listener:
@@ -487,32 +506,29 @@ class _Listener:
     def _tell_finished(self, unique_id: str, result: Any, at: float) -> None:
         from google.protobuf.json_format import MessageToDict
 
+        failures = result.num_failures if self._kind(unique_id) == "test" else None
         response = MessageToDict(result.adapter_response)
-        is_test = self._kind(unique_id) == "test"
-        self._add(unique_id, result.status, at, result.execution_time, result.message, response,
-                  result.num_failures if is_test else None)
+        self._add(unique_id, at, _Result(result.status, result.execution_time, result.message, response, failures))
 
     def _tell_left_out(self, result: Any) -> None:
-        self._add(result.node.unique_id, str(result.status), time.time(), 0.0, result.message or "", {}, None)
+        self._add(result.node.unique_id, time.time(), _Result(str(result.status), 0.0, result.message or ""))
 
-    def _add(self, unique_id: str, status: str, at: float, seconds: float, message: str, response: dict[str, Any],
-             failures: int | None) -> None:
+    def _add(self, unique_id: str, at: float, result: _Result) -> None:
         node = self._manifest.nodes[unique_id]
         depends_on = tuple(getattr(node, "depends_on_nodes", ()))  # a seed has none
-        state = _STATES.get(str(status), "failed")
-        rows = response.get("rows_affected")
+        state = _STATES.get(result.status, "failed")
         finished = DbtNodeFinished(
             unique_id=unique_id,
             kind=self._kind(unique_id),
             state=state,
-            dbt_status=str(status),
+            dbt_status=result.status,
             started_at=self._started.get(unique_id, at),
             finished_at=at,
-            execution_s=round(float(seconds), 6),
-            message=message,
-            rows=int(rows) if rows is not None and int(rows) >= 0 else None,
-            failures=failures,
-            adapter_response=response,
+            execution_s=round(float(result.seconds), 6),
+            message=result.message,
+            rows=result.rows,
+            failures=result.failures,
+            adapter_response=result.response,
             compiled_path=self._compiled_path(node),
             relation=getattr(node, "relation_name", None),
             depends_on=depends_on,
@@ -567,7 +583,7 @@ def _give_warehouse_back() -> None:
     """Close what dbt keeps open: DuckDB locks its file for other processes as long as this one holds it."""
     from dbt.adapters.factory import reset_adapters
 
-    reset_adapters()
+    reset_adapters()  # type: ignore[no-untyped-call]
     connections = sys.modules.get("dbt.adapters.duckdb.connections")
     if connections is None:
         return

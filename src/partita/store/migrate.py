@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 
 import msgspec
 
@@ -29,7 +28,7 @@ class Migration(msgspec.Struct, frozen=True):
 def known() -> tuple[Migration, ...]:
     """The migrations of this program, in order."""
     found = []
-    for file in sorted((files("partita.store") / "migrations").iterdir(), key=lambda f: f.name):
+    for file in sorted((queries.FOLDER / "migrations").iterdir(), key=lambda f: f.name):
         if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name):
             found.append(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")))
     return tuple(found)
@@ -38,7 +37,7 @@ def known() -> tuple[Migration, ...]:
 def create(db: Database, *, now: float) -> None:
     """Make an empty database today's, from `schema.sql`."""
     with db.transaction():
-        for statement in queries.script((files("partita.store") / "schema.sql").read_text(encoding="utf-8")):
+        for statement in queries.script((queries.FOLDER / "schema.sql").read_text(encoding="utf-8")):
             db.fetch(statement)
         for migration in known():
             _note(db, migration, now)

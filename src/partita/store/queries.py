@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
+# schema.sql, queries.sql and migrations/ lie beside this file.
+FOLDER = Path(__file__).parent
 _NAMED = re.compile(r"^-- name: (\w+)\n(.*?);\n", re.MULTILINE | re.DOTALL)
 _INCLUDED = re.compile(r"\{(\w+)\}")
 
@@ -16,7 +18,7 @@ _INCLUDED = re.compile(r"\{(\w+)\}")
 @cache
 def statements(file: str = "queries.sql") -> dict[str, str]:
     """Every statement of a file by name."""
-    text = (files("partita.store") / file).read_text(encoding="utf-8")
+    text = (FOLDER / file).read_text(encoding="utf-8")
     found = dict(_NAMED.findall(text))
     return {name: _INCLUDED.sub(lambda m: found[m[1]], sql).strip() for name, sql in found.items()}
 

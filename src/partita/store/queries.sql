@@ -185,23 +185,23 @@ FROM steps WHERE run = (SELECT no FROM runs WHERE id = ?) AND state IN (?, ?, ?,
 
 -- name: attempt_columns
 SELECT step, idx, no, state, epoch, worker, external, started_at, finished_at, began_at, ended_at, cached_from, detail
-FROM attempts WHERE run = (SELECT no FROM runs WHERE id = ?);
+FROM attempts;
 
 -- name: attempts_of_run
-{attempt_columns};
+{attempt_columns} WHERE run = (SELECT no FROM runs WHERE id = ?);
 
 -- name: attempts_of_step
-{attempt_columns} AND step = ?;
+{attempt_columns} WHERE run = (SELECT no FROM runs WHERE id = ?) AND step = ?;
 
 -- name: attempts_of_index
-{attempt_columns} AND step = ? AND idx = ?;
+{attempt_columns} WHERE run = (SELECT no FROM runs WHERE id = ?) AND step = ? AND idx = ?;
 
 -- name: attempts_of_any_step_at_index
-{attempt_columns} AND idx = ?;
+{attempt_columns} WHERE run = (SELECT no FROM runs WHERE id = ?) AND idx = ?;
 
--- Reads index one_open, not the history.
+-- SQLite would walk through all attempts of the run; PostgreSQL knows better and is not told.
 -- name: open_attempts
-{attempt_columns} AND state IN ('dispatched', 'started');
+{attempt_columns} INDEXED BY one_open WHERE run = (SELECT no FROM runs WHERE id = ?) AND state IN ('dispatched', 'started');
 
 -- name: journal
 SELECT seq, at, events FROM journal WHERE run = (SELECT no FROM runs WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;

@@ -12,7 +12,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
@@ -89,8 +89,7 @@ def open_reader(path: Path | str) -> SqliteReader:
 def migrate(path: Path | str, *, clock: Callable[[], float] = time.time) -> list[str]:
     """Bring the store at `path` up to date; the names of what was applied. Raises as `open_store`."""
     path = Path(path).absolute()
-    if not path.exists():
-        raise _missing(path)
+    _must_exist(path)
     lock = _lock(path)
     try:
         db = _open_to_write(path, None)
@@ -161,8 +160,9 @@ class SqliteDatabase:
         return found
 
     def close(self) -> None:
-        # Forced: a connection that has failed must not keep its lock on the file.
-        self._connection.close(True)
+        # Closing copies the WAL into the database. Where that fails nothing is lost: the next owner does it.
+        with suppress(apsw.Error):
+            self._connection.close(True)
 
     def count_wal(self) -> None:
         """Take over from SQLite when the WAL is copied into the database."""
@@ -290,8 +290,7 @@ def _refuse_foreign(db: SqliteDatabase, path: Path) -> None:
 
 
 def _open_to_read(path: Path) -> SqliteDatabase:
-    if not path.exists():
-        raise _missing(path)
+    _must_exist(path)
     db = SqliteDatabase(_connect(path, apsw.SQLITE_OPEN_READONLY, None), path)
     try:
         db.fetch(f"PRAGMA busy_timeout = {_BUSY_MS}")
@@ -326,7 +325,7 @@ def _open_where_nothing_can_be_written(path: Path) -> SqliteDatabase:
 def _connect(name: Path | str, flags: int, vfs: str | None) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(name), flags=flags, vfs=vfs, statementcachesize=100)
-    except apsw.CantOpenError as error:
+    except apsw.Error as error:
         raise StoreError(f"{name} cannot be opened: {error}", hint="is it a file that you may read?") from error
     # Checkpoints are the writer's; a reader that closes last must not make one.
     if flags & apsw.SQLITE_OPEN_READONLY:
@@ -334,5 +333,10 @@ def _connect(name: Path | str, flags: int, vfs: str | None) -> apsw.Connection:
     return connection
 
 
-def _missing(path: Path) -> StoreError:
-    return StoreError(f"there is no store at {path}", hint="`partita run` makes it")
+def _must_exist(path: Path) -> None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(f"there is no store at {path}", hint="`partita run` makes it") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}", hint="ask its owner, or be its owner") from error

@@ -46,15 +46,15 @@ def writer_of(value: Any) -> tuple[str, Write]:
 
 
 def pack_plain(value: Any) -> bytes | None:
-    """The value as plain data, or None if it is not plain."""
+    """The value as plain data, or None if it is not plain. Raises `RecursionError` if it contains itself."""
     try:
         if _is_json_like(value):
             return _encode(value)
-    except (OverflowError, UnicodeEncodeError, RecursionError):
+    except (OverflowError, UnicodeEncodeError):
         pass  # a big integer is plain in its own way, the others are not; `pack` tells them apart
     try:
         return plain.pack(value)
-    except (plain.NotPlain, RecursionError, UnicodeEncodeError):
+    except (plain.NotPlain, UnicodeEncodeError):
         return None
 
 
@@ -221,9 +221,9 @@ def _offer_pandas(value: Any) -> tuple[str, Write] | None:
         empty = table.slice(0, 0).to_pandas()
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
         return None
-    objects = [str(c) for c, dtype in frame.dtypes.items() if dtype.kind == "O"]
+    objects = [str(c) for c, dtype in frame.dtypes.items() if str(dtype) == "object"]
     same = empty.astype(dict.fromkeys(objects, object))
-    if not same.dtypes.equals(frame.dtypes) or empty.index.names != frame.index.names:
+    if not same.dtypes.equals(frame.dtypes) or _labels(empty) != _labels(frame):
         return None
     notes = _encode([packed_name, objects, getattr(frame.index, "freqstr", None)])
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"partita": notes})
@@ -233,21 +233,29 @@ def _offer_pandas(value: Any) -> tuple[str, Write] | None:
 def _arrow_keeps(pd: Any, frame: Any) -> bool:
     """Whether the frame has only what Arrow gives back unchanged: no objects but strings, plain column names."""
     if (
-        frame.columns.nlevels > 1
+        frame.columns.empty
+        or frame.columns.nlevels > 1
         or not frame.columns.is_unique
         or frame.attrs
         or not frame.flags.allows_duplicate_labels
     ):
         return False
-    if not all(type(c) is str for c in frame.columns) and any(d.kind == "O" for d in frame.dtypes):
+    if not all(type(c) is str for c in frame.columns) and any(str(d) == "object" for d in frame.dtypes):
         return False
     for level in range(frame.index.nlevels):
         values = frame.index.get_level_values(level)
-        if values.dtype.kind == "O" and pd.api.types.infer_dtype(values, skipna=False) != "string":
+        if str(values.dtype) == "object" and pd.api.types.infer_dtype(values, skipna=False) != "string":
             return False
     return all(
-        pd.api.types.infer_dtype(frame[c], skipna=False) == "string" for c, d in frame.dtypes.items() if d.kind == "O"
+        pd.api.types.infer_dtype(frame[c], skipna=False) == "string" for c, d in frame.dtypes.items() if str(d) == "object"
     )
+
+
+def _labels(frame: Any) -> tuple[Any, ...]:
+    """What is to be the same of index and columns."""
+    index = frame.index
+    kinds = [str(index.get_level_values(level).dtype) for level in range(index.nlevels)]
+    return list(index.names), kinds, list(frame.columns), list(frame.columns.names)
 
 
 def _read_pandas(source: BinaryIO) -> Any:

@@ -121,7 +121,11 @@ def _store(value: Any, blobs: Blobs, inline_bytes: int, max_bytes: int, depth: i
     if kind in (str, bytes) and len(value) > max_bytes:
         raise too_large(len(value), max_bytes)
     if not codecs.is_of_library(value):
-        packed = codecs.pack_plain(value)
+        try:
+            packed = codecs.pack_plain(value)
+        except RecursionError:
+            # It contains itself: pickle alone keeps that.
+            packed, depth = None, _MAX_NESTING
         if packed is not None:
             return _placed("plain", packed, value, length, blobs, inline_bytes, max_bytes)
         if depth < _MAX_NESTING and _has_items(value):
@@ -227,7 +231,10 @@ def items_in(value: Value, blobs: Blobs) -> list[Value]:
 
 
 def _items_of(value: Value, blobs: Blobs) -> _Items:
-    return _items_decoder.decode(data_of(value, blobs))
+    try:
+        return _items_decoder.decode(data_of(value, blobs))
+    except msgspec.DecodeError as error:
+        raise ValueCodecError(f"a stored list of values cannot be read back: {error}") from None
 
 
 def _pick(items: _Items, step: str | int) -> Value:

@@ -28,7 +28,9 @@ class TestNodes:
         assert len(CHECKS) + 24 == 30
 
     def test_every_node_says_what_it_is_and_whose(self, nodes):
-        silent = [name for name, node in nodes.items() if not node.owner or not (node.description or node.kind == "seed")]
+        silent = [
+            name for name, node in nodes.items() if not node.owner or not (node.description or node.kind == "seed")
+        ]
         assert silent == []
         assert {node.owner for node in nodes.values()} == {"flights", "weather", "fleet", "analytics", "finance", "ml"}
 
@@ -36,7 +38,12 @@ class TestNodes:
         assert {asset_name(n) for n in nodes.values() if n.kind == "source"} == {*SOURCES, "inventory"}
 
     def test_no_two_assets_have_one_name(self, nodes):
-        named = [*nodes, *map(model_asset, MODELS), *map(dashboard_asset, DASHBOARDS), *(check.name for check in CHECKS)]
+        named = [
+            *nodes,
+            *map(model_asset, MODELS),
+            *map(dashboard_asset, DASHBOARDS),
+            *(check.name for check in CHECKS),
+        ]
         assert [name for name, times in Counter(named).items() if times > 1] == []
         assert len(nodes) == 281
 
@@ -84,7 +91,9 @@ class TestRunner:
         assert runner.run([]).nodes == ()
 
     def test_an_unknown_node_is_told_with_a_hint(self, runner):
-        with pytest.raises(LookupError, match=r"no node 'model.nightly.flight'\nhint: did you mean 'model.nightly.flights'"):
+        with pytest.raises(
+            LookupError, match=r"no node 'model.nightly.flight'\nhint: did you mean 'model.nightly.flights'"
+        ):
             runner.run(["model.nightly.flight"])
 
     def test_a_failed_test_stops_what_builds_on_its_model_and_is_named(self, built, nodes, runner):
@@ -95,7 +104,9 @@ class TestRunner:
         table = pq.read_table(place)
         pq.write_table(table.take([*range(table.num_rows), 0]), place)
         try:
-            chosen = [nodes[name].unique_id for name in ("stg_planes", "planes_are_registered_once", "registered_planes")]
+            chosen = [
+                nodes[name].unique_id for name in ("stg_planes", "planes_are_registered_once", "registered_planes")
+            ]
             outcome = runner.run(chosen)
         finally:
             place.write_bytes(whole)
@@ -115,8 +126,9 @@ class TestRunner:
         assert runner.run([nodes["stg_holidays"].unique_id]).succeeded
 
     def test_a_manifest_is_read_again_only_when_the_project_changed(self, nodes, landed):
-        from partita.integrations.dbt import content_hash
         from stations import dbt_project
+
+        from partita.integrations.dbt import content_hash
 
         project = dbt_project(landed)
         stamp = (landed.dbt_target / "manifest.hash").read_text()
@@ -147,7 +159,7 @@ class TestStations:
         assert "@import" not in text
 
     def test_a_page_reads_only_what_it_declares(self, built):
-        from dashboards import Tables
+        from tables import Tables
         from warehouse import reader
 
         with reader(built.warehouse) as connection, pytest.raises(LookupError, match="does not say that it reads"):

@@ -1,0 +1,32 @@
+"""A process executor over the conformance project, whatever comes of it cleaned up at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from partita.executors.conformance import Stage, make_project
+from partita.executors.loading import start_host
+from partita.executors.processes import ProcessExecutor
+from partita.settings import Settings
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "project")
+
+
+def new_stage(settings: Settings) -> Stage:
+    host = start_host(settings, workers=settings.workers)
+    manifest = host.manifest()
+    assert manifest.problems == ()
+    return Stage(ProcessExecutor({manifest.project: host}), settings.home)
+
+
+@pytest.fixture
+def stage(project: Path) -> Iterator[Stage]:
+    stage = new_stage(Settings.of(project, workers=2))
+    yield stage
+    stage.executor.close(kill=True)

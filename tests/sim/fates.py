@@ -1,0 +1,75 @@
+"""What user code does in the simulation: a function of the step and of how often it failed before, and of nothing else.
+
+Rule: no fault and no time in here, so that the end of a run does not depend on the chaos around it, and the judge
+(`judge.py`) can foretell it.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+from partita.core import plain
+from partita.core.events import AssetReport, CheckReport, Detail, Failure
+from partita.core.graph import Step
+from partita.core.states import AttemptState
+from partita.core.values import Value
+
+CHOICES = (plain.pack("left"), plain.pack("right"))
+
+
+class Fate(msgspec.Struct, frozen=True):
+    """How one execution ends."""
+
+    state: AttemptState
+    value: Value | None = None
+    detail: Detail | None = None
+
+    @property
+    def is_skip(self) -> bool:
+        return self.detail is not None and self.detail.failure is not None and self.detail.failure.cause == "skipped"
+
+
+_BOOM = Fate("failed", detail=Detail(failure=Failure("boom", ("ValueError", "Exception"))))
+_TOO_LONG = Fate("timed_out", detail=Detail(failure=Failure("too long", cause="timeout")))
+_NOTHING_TO_DO = Fate("cancelled", detail=Detail(failure=Failure("nothing to do", cause="skipped")))
+_FAILED_CHECK = CheckReport("a", "c", passed=False, severity="error", message="not plausible")
+
+
+def fate(run: str, step: Step, index: str, failures: int) -> Fate:
+    """What the user's function does in this run, after so many failures of its own."""
+    dice = Random(f"{run}/{step.key}/{index}/{failures}")
+    chance = dice.random()
+    if chance < 0.06:
+        return _BOOM
+    if chance < 0.08:
+        return _TOO_LONG
+    if chance < 0.11:
+        return _NOTHING_TO_DO
+    choice = dice.choice(CHOICES) if step.reports_choice else None
+    again = dice.random() < 0.6 if step.reports_again else None
+    length = dice.choice((0, 1, 2, 5)) if dice.random() < 0.97 else None
+    data = plain.pack(list(range(length)) if length is not None else "no list")
+    # A failed test makes a failure of what user code took for a success.
+    checks = (_FAILED_CHECK,) if chance > 0.98 else ()
+    assets = (AssetReport("made on the way"),) if 0.9 < chance < 0.92 else ()
+    detail = Detail(choice=choice, again=again, checks=checks, assets=assets)
+    return Fate("succeeded", Value("plain", len(data), data, length=length), detail)
+
+
+def fate_of_member(run: str, member: str) -> str:
+    """How a bundle performs one of its members: "succeeded", "failed" or "skipped"."""
+    chance = Random(f"{run}/{member}").random()
+    return "failed" if chance < 0.1 else "skipped" if chance < 0.15 else "succeeded"
+
+
+def last_fate(run: str, step: Step, index: str) -> str:
+    """How the step instance ends when nothing but its own failures stands in its way: the state of the step."""
+    for failures in range(step.policies.retry.limit + 1):
+        one = fate(run, step, index, failures)
+        if one.state == "succeeded" and not one.detail.checks:  # type: ignore[union-attr]
+            return "succeeded"
+        if one.is_skip:
+            return "skipped"
+    return "failed"

@@ -1,0 +1,174 @@
+"""What the journal says about one run, kept for the judge; and the slots that its open attempts hold.
+
+Rule: fed with committed events only. Nothing here knows the machine or the admission.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from partita.core.events import (
+    AttemptDispatched,
+    AttemptEnded,
+    AttemptStarted,
+    CancelRequested,
+    Event,
+    Materialized,
+    PauseRequested,
+    RunCreated,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    StepRetried,
+    StepReused,
+)
+from partita.core.graph import Graph, Step
+from partita.core.invariants import Violation, Watch
+from partita.core.values import Value
+
+Address = tuple[str, str]
+Limit = tuple[str, ...]
+
+
+class Record:
+    """One run as it was committed, checked event by event."""
+
+    def __init__(self, graph: Graph, *, clock_goes_on: Callable[[], bool] = lambda: True) -> None:
+        self.graph = graph
+        # False once the wall clock has jumped: then nothing can be said about times.
+        self.clock_goes_on = clock_goes_on
+        self.watch = Watch(graph)
+        self.steps: dict[str, Step] = self.watch.steps
+        self.run: RunCreated | None = None
+        self.end: RunEnded | None = None
+        # Places in the journal.
+        self.length = 0
+        self.started_at: dict[Address, int] = {}
+        self.ended_at: dict[Address, int] = {}
+        self.values: dict[Address, Value | None] = {}
+        self.choices: dict[Address, bytes | None] = {}
+        self.again: dict[Address, bool | None] = {}
+        self.reused: set[Address] = set()
+        self.materialized: set[Address] = set()
+        self.retries: dict[Address, StepRetried] = {}
+        # Ends of attempts in each state, by address.
+        self.tries: dict[Address, Counter[str]] = {}
+        self.cancelled_at: int | None = None
+        self.was_paused = False
+        self.started = False
+
+    @property
+    def state(self) -> str:
+        return self.watch.state
+
+    @property
+    def is_over(self) -> bool:
+        return self.end is not None
+
+    def feed(self, event: Event) -> None:
+        """Take one committed event. Raises `Violation`."""
+        self.length += 1
+        match event:
+            case AttemptStarted() | AttemptDispatched():
+                self._start(event)
+            case AttemptEnded(step=step, index=index, state=state):
+                self.tries.setdefault((step, index), Counter())[state] += 1
+                if state == "succeeded":
+                    detail = event.detail
+                    choice, again = (detail.choice, detail.again) if detail is not None else (None, None)
+                    self._succeed((step, index), event.value, choice, again)
+            case StepEnded(step=step, index=index):
+                self.ended_at[step, index] = self.length
+            case StepReused(step=step, index=index):
+                self.reused.add((step, index))
+                self._succeed((step, index), event.value, event.choice, event.again)
+            case StepRetried(step=step, index=index):
+                self.retries[step, index] = event
+            case Materialized(step=step, index=index):
+                self.materialized.add((step, index))
+            case CancelRequested():
+                self.cancelled_at = self.length
+            case PauseRequested():
+                self.was_paused = True
+            case RunCreated():
+                self.run = event
+            case RunStarted():
+                self.started = True
+            case RunEnded():
+                self.end = event
+            case _:
+                pass
+        self.watch.feed((event,))
+
+    def _start(self, event: AttemptStarted | AttemptDispatched) -> None:
+        address = (event.step, event.index)
+        self.started_at.setdefault(address, self.length)
+        retry = self.retries.get(address)
+        # A member is performed when its bundle comes to it, whatever was planned for it.
+        if retry is None or self.steps[event.step].bundle is not None or not self.clock_goes_on():
+            return
+        if event.at < retry.not_before:
+            raise Violation(f"a retry of {address} started {retry.not_before - event.at:.1f} s too early: {event}")
+
+    def _succeed(self, address: Address, value: Value | None, choice: bytes | None, again: bool | None) -> None:
+        self.ended_at[address] = self.length
+        self.values[address] = value
+        self.choices[address] = choice
+        self.again[address] = again
+
+
+class Slots:
+    """I10: what open attempts hold of pools and limits, over all runs, counted from the journal alone."""
+
+    def __init__(self, capacity: dict[Limit, int], max_runs: dict[str, int]) -> None:
+        self.capacity = capacity
+        self.max_runs = max_runs
+        self.held: dict[tuple[str, str, str], tuple[tuple[Limit, int], ...]] = {}
+        self.used: Counter[Limit] = Counter()
+        self.running: Counter[tuple[str, str]] = Counter()
+        self.fullest: Counter[Limit] = Counter()
+
+    def feed(self, record: Record, event: Event) -> None:
+        """Take one committed event. Raises `Violation`."""
+        run = record.run
+        assert run is not None
+        match event:
+            case AttemptStarted(step=step, index=index) | AttemptDispatched(step=step, index=index):
+                if record.steps[step].bundle is None and (run.run, step, index) not in self.held:
+                    self._take((run.run, step, index), self._asks(run, record.steps[step]))
+            case AttemptEnded(step=step, index=index):
+                for key, n in self.held.pop((run.run, step, index), ()):
+                    self.used[key] -= n
+            case RunStarted():
+                self._start(run)
+            case RunEnded():
+                if record.started:
+                    self.running[run.namespace, run.pipeline] -= 1
+            case _:
+                pass
+
+    def _asks(self, run: RunCreated, step: Step) -> tuple[tuple[Limit, int], ...]:
+        asks: list[tuple[Limit, int]] = [(("pool", run.namespace, name), n) for name, n in step.policies.pools]
+        if run.limit is not None:
+            self.capacity["run", run.run] = run.limit
+            asks.append((("run", run.run), 1))
+        if step.policies.limit_per_run is not None:
+            self.capacity["step", run.run, step.key] = step.policies.limit_per_run
+            asks.append((("step", run.run, step.key), 1))
+        return tuple(asks)
+
+    def _take(self, address: tuple[str, str, str], asks: tuple[tuple[Limit, int], ...]) -> None:
+        self.held[address] = asks
+        for key, n in asks:
+            self.used[key] += n
+            self.fullest[key] = max(self.fullest[key], self.used[key])
+            if self.used[key] > self.capacity[key]:
+                raise Violation(f"I10: {key} has {self.used[key]} of {self.capacity[key]} slots taken by {address}")
+
+    def _start(self, run: RunCreated) -> None:
+        key = (run.namespace, run.pipeline)
+        self.running[key] += 1
+        limit = self.max_runs.get(run.pipeline)
+        if limit is not None and self.running[key] > limit:
+            raise Violation(f"I10: {self.running[key]} runs of {key} at once, {limit} are allowed")

@@ -1,0 +1,89 @@
+"""Whatever a list asks for, it finds by an index: no query of a reader walks through the history."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from partita.store import queries
+from partita.store.sqlite import SqliteStore, open_store
+
+# Walks that are meant: the newest first by the primary key, stopped by LIMIT.
+NEWEST_FIRST = {"checks": {"SCAN c"}}
+# The audit reads everything. Columns without a condition are only the beginning of other statements.
+NOT_READ_ALONE = {"doubled_origins", "run_columns", "attempt_columns", "materialization_columns", "check_columns"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
+    with closing(open_store(tmp_path_factory.mktemp("plans") / "partita.db")) as store:
+        yield store
+
+
+def plan(store: SqliteStore, sql: str) -> list[str]:
+    params = [1] * sql.count("?")
+    return [str(row[3]) for row in store._db.fetch(f"EXPLAIN QUERY PLAN {sql}", params)]
+
+
+READS = {name: sql for name, sql in queries.statements().items() if sql.startswith("SELECT")}
+
+
+@pytest.mark.parametrize("name", sorted(READS.keys() - NOT_READ_ALONE))
+def test_a_named_query_walks_through_no_table(store: SqliteStore, name: str) -> None:
+    scans = {step for step in plan(store, READS[name]) if step.startswith("SCAN")}
+    # What a subquery has found already, and a table of some rows.
+    small = {scan for scan in scans if re.match(r"SCAN (\(subquery-\d+\)|migrations$)", scan)}
+    assert scans - small - NEWEST_FIRST.get(name, set()) == set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in READS if name.startswith("runs_arm")))
+@pytest.mark.parametrize("arms", [1, 5])
+def test_a_list_of_runs_reads_no_more_than_its_page_of_each_state(store: SqliteStore, name: str, arms: int) -> None:
+    steps = plan(store, queries.runs(name, arms))
+    sorted_arms = sum("USE TEMP B-TREE" in step for step in steps)
+    found_by_index = sum(bool(re.match(r"SEARCH runs USING INDEX runs_by_\w+ \(", step)) for step in steps)
+    assert found_by_index == arms, steps
+    assert not any(step.startswith("SCAN runs") for step in steps), steps
+    # The runs of one partition are few and are sorted; all else comes in order, but for putting the arms together.
+    assert "partition" in name.replace("unpartitioned", "") or sorted_arms <= arms, steps
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("open_attempts", "one_open"),
+        ("open_runs", "runs_by_state"),
+        ("materializations_of_asset", "materializations_by_asset"),
+        ("materializations_of_partition", "materializations_by_partition"),
+        ("checks_of_run", "checks_by_run"),
+        ("checks_of_asset", "checks_by_asset"),
+        ("usual", "runs_by_pipeline"),
+    ],
+)
+def test_a_query_uses_the_index_that_was_made_for_it(store: SqliteStore, name: str, index: str) -> None:
+    assert any(f"INDEX {index}" in step for step in plan(store, READS[name])), plan(store, READS[name])
+
+
+@pytest.mark.parametrize(
+    "name", ["materializations_of_asset", "materializations_of_partition", "checks_of_asset", "journal", "checks"]
+)
+def test_a_list_with_a_limit_is_not_sorted_first(store: SqliteStore, name: str) -> None:
+    assert not any("TEMP B-TREE" in step for step in plan(store, READS[name])), plan(store, READS[name])
+
+
+def test_every_statement_is_used() -> None:
+    """A statement that nobody asks for by name is dead."""
+    folder = Path(queries.__file__).parent
+    code = "\n".join(file.read_text() for file in folder.glob("*.py"))
+    sql = (folder / "queries.sql").read_text()
+    composed = {"runs_arm_unpartitioned", "runs_arm_of_pipeline_unpartitioned", "checks_of_run", "checks_of_asset"}
+    unused = [
+        name
+        for name in queries.statements()
+        if f'"{name}"' not in code and f"{{{name}}}" not in sql and name not in composed
+    ]
+    assert unused == []

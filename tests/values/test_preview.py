@@ -1,0 +1,50 @@
+"""A preview is short text about a value, whatever the value does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from partita.values.preview import MAX_CHARS, preview
+
+
+class Raises:
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+class Huge:
+    def __repr__(self) -> str:
+        return "x" * 10_000_000
+
+
+NESTED: list[Any] = []
+NESTED.append(NESTED)
+
+
+@pytest.mark.parametrize(
+    "value", [Raises(), Huge(), NESTED, "\ud800\0", ["x" * 10**6] * 1000, {n: Raises() for n in range(100)}]
+)
+def test_a_preview_never_raises_and_is_short_and_printable(value: Any) -> None:
+    text = preview(value)
+    assert 0 < len(text) <= MAX_CHARS
+    text.encode()
+    assert "\0" not in text
+
+
+def test_frames_show_their_shape_columns_and_first_rows() -> None:
+    frame = pd.DataFrame({"carrier": ["UA", "AA"], "delay": [1, 2]})
+    text = preview(frame)
+    assert "2 rows x 2 columns" in text
+    assert "carrier" in text
+    assert "UA" in text
+    assert "2 rows x 1 columns\na: int64" in preview(pa.table({"a": [1, 2]}))
+
+
+def test_arrays_and_long_lists_show_their_size() -> None:
+    assert preview(np.zeros((3, 4))).startswith("array 3 x 4 of float64")
+    assert preview(list(range(5000))).startswith("list of 5,000")
