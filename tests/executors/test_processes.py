@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -196,3 +198,57 @@ def test_a_signal_for_the_engines_terminal_does_not_reach_user_code(stage: Stage
     sessions = {os.getsid(pid) for pid in pids_of(stage)}
     assert sessions == pids_of(stage)
     assert os.getsid(0) not in sessions
+
+
+def test_a_step_that_must_be_alone_is_not_starved_by_a_stream_of_short_ones(stage: Stage) -> None:
+    # given a stream of short steps that keeps all workers busy
+    alone = Policies(timeout_s=60.0)
+    stage.run_many("double", 300)
+    placed: int | None = None
+    for round_ in range(2000):
+        batch = []
+        while a := stage._try("double", PLAIN, {"i": round_}):
+            batch.append(a)
+        # when one that must be alone asks after them, each time
+        if placed is None and (a := stage._try("pid", alone, {})):
+            placed = a.ticket.no
+            batch.append(a)
+        stage.executor.submit(batch)
+        stage.poll(0.01)
+        if placed is not None and placed in stage.outcomes:
+            break
+    # then it is placed before long
+    assert placed is not None
+    assert stage.outcome(placed).state == "succeeded"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_under_random_kills_each_ticket_ends_once_and_what_was_refused_never_began(
+    stage: Stage, tmp_path: Path, seed: int
+) -> None:
+    random, count, kills = Random(seed), 400, 6
+    numbers: dict[int, int] = {}
+    kill_at = sorted(random.sample(range(20, count - 20), kills))
+    while len(numbers) < count or any(no not in stage.outcomes for no in numbers):
+        batch = []
+        while len(numbers) < count and (a := stage._try("note", PLAIN, {"i": len(numbers), "file": str(tmp_path / "begun")})):
+            numbers[a.ticket.no] = len(numbers)
+            batch.append(a)
+        stage.executor.submit(batch)
+        stage.poll(0.05)
+        while kill_at and len(stage.outcomes) >= kill_at[0]:
+            kill_at.pop(0)
+            living = [pid for pid in pids_of(stage) if pid and name_of(pid)]
+            if living:
+                os.kill(random.choice(living), signal.SIGKILL)
+    assert set(stage.ends.values()) == {1}
+    begun = Counter(map(int, (tmp_path / "begun").read_text().split()))
+    assert max(begun.values()) == 1
+    for no, i in numbers.items():
+        state = stage.outcomes[no].state
+        assert state in ("succeeded", "refused", "lost")
+        if state == "refused":
+            assert i not in begun
+        if state == "succeeded":
+            assert i in begun
+    assert sum(outcome.state == "succeeded" for outcome in stage.outcomes.values()) > count / 4

@@ -7,7 +7,6 @@ from random import Random
 from partita.core import plain
 from partita.core.graph import (
     Axis,
-    Binding,
     Carry,
     Const,
     Element,
@@ -19,6 +18,8 @@ from partita.core.graph import (
     Step,
 )
 from partita.core.policies import Policies, Retry
+
+from .fates import CHOICES
 
 RULES = (
     "all_failed",
@@ -33,12 +34,13 @@ RULES = (
     "all_skipped",
     "always",
 )
-CHOICES = (plain.pack("left"), plain.pack("right"))
 
 
 class _Builder:
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, *, may_be_lost: bool) -> None:
         self.rng = rng
+        # What a lost attempt may mean: with "retry" alone nothing is lost for good.
+        self.on_lost = ("retry", "retry", "retry", "fail", "ask") if may_be_lost else ("retry",)
         self.steps: list[Step] = []
         self.axes: list[Axis] = []
 
@@ -51,7 +53,7 @@ class _Builder:
             pools=(("db", rng.choice((1, 2))),) if rng.random() < 0.2 else (),
             priority=rng.choice((0, 0, 0, 5, -3)),
             limit_per_run=rng.choice((None, None, None, 2)),
-            on_lost=rng.choice(("retry", "retry", "retry", "fail", "ask")),
+            on_lost=rng.choice(self.on_lost),
             lost_limit=50,
         )
 
@@ -144,9 +146,9 @@ class _Builder:
         self.add(needs=(self.rng.choice(members),))
 
 
-def random_graph(rng: Random) -> Graph:
+def random_graph(rng: Random, *, may_be_lost: bool = True) -> Graph:
     """A graph of a few to a few dozen steps."""
-    builder = _Builder(rng)
+    builder = _Builder(rng, may_be_lost=may_be_lost)
     kinds = (
         builder.plain_step,
         builder.plain_step,
@@ -161,6 +163,3 @@ def random_graph(rng: Random) -> Graph:
     for _ in range(rng.randint(2, 9)):
         rng.choice(kinds)()
     return Graph("random", tuple(builder.steps), tuple(builder.axes))
-
-
-__all__ = ["Binding", "random_graph"]

@@ -12,6 +12,8 @@ from partita.core.states import TERMINAL_STEP
 from partita.engine.active import ActiveRun
 from partita.engine.loop import Engine
 
+from .record import Address, Record
+
 MARKS: tuple[str, ...] = (
     # faults of workers
     "a worker was killed",
@@ -103,3 +105,43 @@ def _mark_shapes(run: ActiveRun, marks: Counter[str]) -> None:
             states = {i.state in TERMINAL_STEP for member in node.members for i in member.instances.values()}
             if len(states) == 2:
                 marks["restored in the middle of a bundle"] += 1
+
+
+def mark_run(record: Record, marks: Counter[str]) -> None:
+    """What the journal of a finished run shows."""
+    run, end = record.run, record.end
+    assert run is not None
+    assert end is not None
+    if record.was_paused:
+        marks["a run was paused"] += 1
+    if record.cancelled_at is not None:
+        marks["a run was cancelled" if record.started else "a run was cancelled while it was queued"] += 1
+    if record.reused:
+        marks["a run took results over from an earlier one"] += 1
+    if "first failure" in end.reason:
+        marks["a run ended at its first failure"] += 1
+    if "took longer" in end.reason:
+        marks["a run ran out of its time"] += 1
+    for address, state in record.watch.ended.items():
+        _mark_end(record, address, state, marks)
+    for axis in record.graph.axes:
+        if axis.loop is not None and (axis.loop.decider, str(axis.loop.limit - 1)) in record.watch.ended:
+            marks["a loop came to its limit"] += 1
+        key = next((s.key for s in record.graph.steps if s.axes == (axis.name,)), "")
+        if axis.loop is None and not axis.outer and record.started and key and not record.watch.by_step[key]:
+            marks["a map had no elements"] += 1
+
+
+def _mark_end(record: Record, address: Address, state: str, marks: Counter[str]) -> None:
+    step = record.steps[address[0]]
+    began = record.started_at.get(address)
+    if began is not None and step.teardown_of and record.cancelled_at is not None and began > record.cancelled_at:
+        marks["a teardown ran after a cancel"] += 1
+    if began is not None and step.when in ("any_failed", "all_failed"):
+        marks["a step ran because another had failed"] += 1
+    if state == "skipped" and step.guards and began is None:
+        marks["a step was skipped by a branch"] += 1
+    if state == "needs_attention":
+        marks["a lost step needed a person's attention"] += 1
+    if state == "failed" and record.tries.get(address, {}).get("failed", 0) > 1:
+        marks["a step failed after all its retries"] += 1

@@ -119,7 +119,10 @@ class Record:
 
 
 class Slots:
-    """I10: what open attempts hold of pools and limits, over all runs, counted from the journal alone."""
+    """I10: what open attempts hold of pools and limits, over all runs, counted from the journal alone.
+
+    What one transaction commits happens at once, so it is looked at when all of it has been fed (`check`).
+    """
 
     def __init__(self, capacity: dict[Limit, int], max_runs: dict[str, int]) -> None:
         self.capacity = capacity
@@ -127,7 +130,7 @@ class Slots:
         self.held: dict[tuple[str, str, str], tuple[tuple[Limit, int], ...]] = {}
         self.used: Counter[Limit] = Counter()
         self.running: Counter[tuple[str, str]] = Counter()
-        self.fullest: Counter[Limit] = Counter()
+        self._grown: set[Limit] = set()
 
     def feed(self, record: Record, event: Event) -> None:
         """Take one committed event. Raises `Violation`."""
@@ -141,12 +144,23 @@ class Slots:
                 for key, n in self.held.pop((run.run, step, index), ()):
                     self.used[key] -= n
             case RunStarted():
-                self._start(run)
+                self.running[run.namespace, run.pipeline] += 1
             case RunEnded():
                 if record.started:
                     self.running[run.namespace, run.pipeline] -= 1
             case _:
                 pass
+
+    def check(self) -> None:
+        """A transaction was committed: does everything fit? Raises `Violation`."""
+        for key in self._grown:
+            if self.used[key] > self.capacity[key]:
+                holders = [a for a, asks in self.held.items() if any(k == key for k, _ in asks)]
+                raise Violation(f"I10: {key} has {self.used[key]} of {self.capacity[key]} slots taken: {holders}")
+        self._grown.clear()
+        for (namespace, pipeline), n in self.running.items():
+            if n > self.max_runs.get(pipeline, n):
+                raise Violation(f"I10: {n} runs of {pipeline} in {namespace} at once")
 
     def _asks(self, run: RunCreated, step: Step) -> tuple[tuple[Limit, int], ...]:
         asks: list[tuple[Limit, int]] = [(("pool", run.namespace, name), n) for name, n in step.policies.pools]
@@ -162,13 +176,4 @@ class Slots:
         self.held[address] = asks
         for key, n in asks:
             self.used[key] += n
-            self.fullest[key] = max(self.fullest[key], self.used[key])
-            if self.used[key] > self.capacity[key]:
-                raise Violation(f"I10: {key} has {self.used[key]} of {self.capacity[key]} slots taken by {address}")
-
-    def _start(self, run: RunCreated) -> None:
-        key = (run.namespace, run.pipeline)
-        self.running[key] += 1
-        limit = self.max_runs.get(run.pipeline)
-        if limit is not None and self.running[key] > limit:
-            raise Violation(f"I10: {self.running[key]} runs of {key} at once, {limit} are allowed")
+            self._grown.add(key)

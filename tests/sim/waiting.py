@@ -45,7 +45,7 @@ def check_waiting(engine: Engine, executor: SimExecutor) -> None:
                 continue
             _check_instance(engine, executor, run, instance, timed)
             _check_explained(engine, run, instance)
-        if machine.unended == 0:
+        if machine.unended == 0 and machine.state == "running":
             raise Violation(f"I9: every step of {run.id} has ended, and the run has not")
 
 

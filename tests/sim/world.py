@@ -1,244 +1,520 @@
-"""One simulated world: real engine, machine and store over a fake clock, a simulated executor, and faults by seed.
+"""One simulated world: real engine, machine and store over a simulated clock, workers, and faults by seed.
 
-Phase one has faults: the engine crashes before and after its commits and anywhere else in a turn, workers are lost, answers
-come late, twice or never, people cancel and pause. Phase two has none: everything must come to its end.
+Phase one has faults, until enough has been journaled: engines crash around every durable write and elsewhere, stand still
+while another one takes over, the store fails or is full, clocks jump, workers are lost, what they say comes late, twice or
+never; people submit, rerun, cancel and pause. Phase two has none: everything must come to its end.
+
+Rule: everything comes from the seed. The same seed makes the same history, byte by byte.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 
-import msgspec
+from msgspec.structs import replace
 
-from partita.core.events import Event, RunCreated
+from partita.core.events import Event, RunCreated, RunEnded, StepReused
 from partita.core.graph import Graph
 from partita.core.graph import version as graph_version
-from partita.core.invariants import Watch
+from partita.core.invariants import Violation
 from partita.core.plan import Instance
 from partita.engine.active import ActiveRun
-from partita.engine.clock import FakeClock
 from partita.engine.loop import Engine
-from partita.store.contract import RunCommit, Store
+from partita.engine.rerun import reused_steps
+from partita.engine.restore import rebuilt
+from partita.errors import Fenced, StoreFull, StoreLocked
+from partita.store.contract import OriginTaken, RunCommit, Store
 from partita.store.memory import MemoryStore
 from partita.worker.wire import Progress
 
-from .executor import Faults, SimExecutor
+from .clock import SimClock
+from .executor import Fleet, SimExecutor
+from .faults import Crash, Faults
 from .graphs import random_graph
+from .judge import judge
+from .marks import mark_restored, mark_run
+from .record import Record, Slots
+from .store import FaultyStore, Unknown
+from .waiting import check_slots, check_waiting
 
-MakeStore = Callable[[Callable[[], float]], Store]
+OpenStore = Callable[[Callable[[], float]], Store]
 
-
-class Crash(Exception):
-    """The engine dies here."""
-
-
-class FaultyStore:
-    """The store with crashes around its commits, and everything that is committed shown to the watches."""
-
-    def __init__(self, inner: Store, rng: Random, watches: dict[str, Watch]) -> None:
-        self.inner = inner
-        self.rng = rng
-        self.watches = watches
-        self.crash_before = 0.0
-        self.crash_after = 0.0
-        self.commits = 0
-        self.events = 0
-        self.history = hashlib.sha256()
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.inner, name)
-
-    def commit(self, commits: Sequence[RunCommit], *, epoch: int) -> None:
-        if self.rng.random() < self.crash_before:
-            raise Crash("before the commit")
-        self.inner.commit(commits, epoch=epoch)
-        self.commits += 1
-        for commit in commits:
-            self.history.update(msgspec.msgpack.encode(commit))
-            self.events += len(commit.events)
-            self.watches[commit.run].feed(commit.events)
-        if self.rng.random() < self.crash_after:
-            raise Crash("after the commit")
+LEASE_S = 10.0
+POOLS = {("pool", namespace, "db"): 2 for namespace in ("default", "other")}
+MAX_RUNS = {"hourly": 1}
+# Between two looks at everything that waits, in turns.
+LOOK_EVERY = 89
 
 
-class Crasher:
-    """A listener that kills the engine between a commit's effects."""
+class Request:
+    """A run that somebody wants, until it is in the store."""
 
-    def __init__(self, rng: Random) -> None:
-        self.rng = rng
-        self.chance = 0.0
-
-    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
-        if self.rng.random() < self.chance:
-            raise Crash("while telling")
-
-    def progressed(self, run: ActiveRun, instance: Instance, progress: Progress) -> None:
-        pass
+    def __init__(self, run: RunCreated, graph: Graph, reused: Sequence[StepReused] = ()) -> None:
+        self.run = run
+        self.graph = graph
+        self.reused = reused
 
 
 class World:
-    """Runs of random graphs under faults. `chaos` False makes the undisturbed twin of the same seed."""
+    """Runs of random graphs under faults.
+
+    `chaos` False makes the undisturbed twin. `runs` fixes what is submitted, and then nobody cancels, pauses or reruns, and
+    no step may be lost for good: the end of every step is known beforehand. `open_store` is called again after each crash.
+    """
 
     def __init__(
-        self, seed: int, *, chaos: bool = True, make_store: MakeStore | None = None, requests: bool = True
+        self,
+        seed: int,
+        *,
+        chaos: bool = True,
+        runs: int | None = None,
+        events: int = 2000,
+        open_store: OpenStore | None = None,
     ) -> None:
         self.seed = seed
         self.chaos = chaos
-        self.requests = requests and chaos
+        self.fixed_runs = runs
+        self.least_events = events
         self.rng = Random(f"world {seed}")
-        self.clock = FakeClock()
-        self.graphs: dict[str, Graph] = {}
-        self.watches: dict[str, Watch] = {}
-        make = make_store or (lambda clock: MemoryStore(clock=clock))
-        self.store = FaultyStore(make(self.clock.now), Random(f"store {seed}"), self.watches)
+        self.plans = Random(f"plans {seed}")
+        self.clock = SimClock()
         self.faults = Faults()
-        self.executor = SimExecutor(self.clock, Random(f"executor {seed}"), self.graphs, self.store, self.faults)  # type: ignore[arg-type]
-        self.crasher = Crasher(Random(f"crasher {seed}"))
-        self.crashes = 0
-        self.runs: list[RunCreated] = []
-        plans = Random(f"plans {seed}")
-        for number in range(plans.randint(1, 4)):
-            self._plan_run(number, plans)
-        self.engine = self._new_engine()
+        self.marks: Counter[str] = Counter()
+        self.graphs: dict[str, Graph] = {}
+        self.records: dict[str, Record] = {}
+        self.slots = Slots(dict(POOLS), MAX_RUNS)
+        self.finished: list[str] = []
+        self.requested: list[Request] = []
+        self.engines = 0
+        self.turns = 0
+        self.idle = 0
+        self.clock_was_set = False
+        self._open_store = open_store
+        # An engine stands still, or is being woken: no second one does so meanwhile.
+        self._standing = False
+        inner = open_store(self.clock.now) if open_store is not None else MemoryStore(clock=self.clock.now)
+        self.store = FaultyStore(
+            inner, Random(f"store {seed}"), self.faults, self.marks, watch=self._watch, stall=self._stand_still
+        )
+        self.fleet = Fleet(
+            self.clock, Random(f"fleet {seed}"), self.graphs, self.store, self.faults, self.marks  # type: ignore[arg-type]
+        )
+        self.engine, self.executor = self._make_engine()
 
-    def _plan_run(self, number: int, rng: Random) -> None:
-        graph = random_graph(rng)
+    # --- phases -----------------------------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Both phases. Raises what is wrong."""
+        if self.chaos:
+            self.faults.stir(self.rng)
+        self._start_engine()
+        if self.fixed_runs is not None:
+            self._play_fixed(self.fixed_runs)
+        else:
+            while self.store.events < self.least_events:
+                self._request_runs()
+                self._meddle_with_the_world()
+                self._turn()
+        self._calm()
+        while self.engine.active or self.requested:
+            self._submit_requested()
+            self._turn()
+            if self.idle > 20 and not self._let_time_pass():
+                raise Violation(f"I9: nothing happens any more, and these have not ended: {self._stuck()}")
+        self._check_end()
+
+    def ends(self) -> dict[tuple[str, str, str], str]:
+        """How every step instance of every run ended."""
+        return {(run, *at): state for run, record in self.records.items() for at, state in record.watch.ended.items()}
+
+    def run_states(self) -> dict[str, str]:
+        """How every run ended."""
+        return {run: record.state for run, record in self.records.items()}
+
+    def _play_fixed(self, runs: int) -> None:
+        self.requested = [self._new_request() for _ in range(runs)]
+        while self.engine.active or self.requested:
+            self._submit_requested()
+            if self.chaos:
+                self._meddle_with_the_world()
+            self._turn()
+            if self.idle > 20:
+                self._let_time_pass()
+            if self.turns > 5000:
+                return  # a run that waits for what the faults keep from it; phase two brings it to its end
+
+    def _calm(self) -> None:
+        self.faults.calm()
+        self.clock.correct()
+        self.idle = 0
+        for run in list(self.engine.active):
+            self.engine.resume(run, by="sim")
+
+    def _check_end(self) -> None:
+        for run, record in self.records.items():
+            if self.store.run(run) is not None and not record.is_over:
+                raise Violation(f"{run} has not ended, and no engine has it")
+        check_slots(self.engine)
+        left = [f"{f.invariant}: {f.message}" for f in self.store.audit() if not self._is_of_a_member(f.message)]
+        if left:
+            raise Violation(f"the audit of the store finds {left[:3]}")
+
+    def _is_of_a_member(self, message: str) -> bool:
+        """The audit takes members of a bundle for steps of their own; they go with the attempt of their bundle."""
+        return "started after the cancel" in message and any(
+            f"step {step.key} " in message and run in message
+            for run, graph in self.graphs.items()
+            if run in message
+            for step in graph.steps
+            if step.bundle is not None
+        )
+
+    # --- turns ------------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self.turns += 1
+        events, was_full = self.store.events, bool(self.engine.blocked)
+        epoch = self.engine.epoch
+        engine = self.engine
+        done = self._do(lambda engine: engine.turn(5.0))
+        if done and engine is self.engine and engine.epoch != epoch:
+            self.marks["a lease ran out and its holder took it again"] += 1
+        if done and was_full and not self.engine.blocked:
+            self.marks["an engine went on by itself when there was space again"] += 1
+        self.idle = 0 if self.store.events > events else self.idle + 1
+        check_slots(self.engine)
+        if self.turns % LOOK_EVERY == 0:
+            check_waiting(self.engine, self.executor)
+
+    def _do(self, action: Callable[[Engine], object]) -> bool:
+        """Have the engine do it. A dead engine is replaced; one that was taken over from must notice. Was it done?"""
+        engine = self.engine
+        try:
+            action(engine)
+        except (Crash, Unknown):
+            if engine is self.engine:
+                self._restart()
+            return False
+        except (Fenced, StoreLocked):
+            if engine is self.engine:
+                raise Violation("I7: the engine that has the lease was fenced") from None
+            return False
+        except StoreFull:
+            # A request that could not be written; a turn goes on by itself.
+            return False
+        if engine is not self.engine:
+            self._wake(engine)
+            return False
+        return True
+
+    def _let_time_pass(self) -> bool:
+        """Nothing happens: go on to the next moment at which something will. False if there is none."""
+        moments = [at for at in (self.executor.next_report_at,) if at is not None]
+        if self.engine._timers:
+            moments.append(self.engine._timers[0][0] - self.clock.offset)
+        if not moments:
+            return bool(self.requested) or self.faults.is_full or self.faults.is_closed
+        self.idle = 0
+        self.clock.true = max(self.clock.true, min(moments))
+        return True
+
+    # --- engines ----------------------------------------------------------------------------------------------------
+
+    def _make_engine(self) -> tuple[Engine, SimExecutor]:
+        self.engines += 1
+        holder = f"engine {self.engines}"
+        executor = SimExecutor(self.fleet, holder)
+        engine = Engine(
+            self.store,  # type: ignore[arg-type]
+            executor,
+            self.clock,
+            holder=holder,
+            lease_s=LEASE_S,
+            limits=POOLS,
+            max_runs=MAX_RUNS,
+            listeners=[self],
+        )
+        return engine, executor
+
+    def _start_engine(self) -> None:
+        """A new engine takes over, as often as it needs to get through its start."""
+        while True:
+            self.engine, self.executor = self._make_engine()
+            engine = self.engine
+            try:
+                engine.start()
+            except StoreFull:
+                self.faults.is_full = False
+                continue
+            except (Crash, Unknown):
+                if engine is not self.engine:
+                    return
+                self._after_death()
+                continue
+            except (Fenced, StoreLocked):
+                if engine is self.engine:
+                    raise
+                return  # it stood still in its start, and another one took over
+            if engine is self.engine:
+                mark_restored(engine, self.marks)
+            else:
+                self._wake(engine)
+            return
+
+    def _restart(self) -> None:
+        self._after_death()
+        self._start_engine()
+
+    def _after_death(self) -> None:
+        """The next engine comes when the lease of the dead one is over."""
+        self.fleet.die_a_little()
+        if self._open_store is not None:
+            self.store.inner.close()
+            self.store.inner = self._open_store(self.clock.now)
+        self._wait_for_lease()
+
+    def _wait_for_lease(self) -> None:
+        lease = self.store.lease("engine")
+        self.clock.advance(LEASE_S + 1.0)
+        if lease is not None and self.clock.now() < lease.until:
+            # The lease was taken while the clock was ahead: whoever comes next waits for it, or sets the clock.
+            self.clock.jump(lease.until + 1.0 - self.clock.now())
+
+    def _stand_still(self) -> None:
+        """The engine's process is stopped here for longer than its lease, and another one takes over."""
+        if self._standing:
+            return
+        self._standing = True
+        self._wait_for_lease()
+        self._start_engine()
+        for _ in range(self.rng.randint(1, 4)):
+            self._do(lambda engine: engine.turn(5.0))
+        self._standing = False
+
+    def _stop_and_wake(self) -> None:
+        """The same between two turns; the successor may be dead when the old one wakes."""
+        old = self.engine
+        self._stand_still()
+        if self.rng.random() < 0.3:
+            self.marks["an engine woke after the lease of its successor had run out"] += 1
+            self.engine, self.executor = self._make_engine()  # of a process that is only about to start
+            self._wait_for_lease()
+            self._wake(old)
+            self._restart()
+        else:
+            self._wake(old)
+
+    def _wake(self, old: Engine) -> None:
+        """An engine that was taken over from goes on as if nothing had been: it must find out before it does anything."""
+        self._standing = True
+        self.faults.is_full = False
+        ask = self.rng.choice(("turn", "turn", "pause", "cancel"))
+        try:
+            for _ in range(3):
+                if ask == "turn" or not old.active:
+                    old.turn(5.0)
+                else:
+                    run = self.rng.choice(list(old.active))
+                    (old.pause if ask == "pause" else old.cancel)(run, by="a ghost")
+            raise Violation("I7: an engine that was taken over from goes on")
+        except Fenced:
+            pass
+        except StoreLocked:
+            self.marks["an engine that was taken over from noticed it by its lease"] += 1
+        except (Crash, Unknown):
+            pass
+        finally:
+            self._standing = False
+
+    def _intrude(self) -> None:
+        """Somebody starts a second engine while the first one lives."""
+        lease = self.store.lease("engine")
+        is_held = lease is not None and self.clock.now() < lease.until
+        old, old_executor = self.engine, self.executor
+        self._standing = True
+        self.engine, self.executor = self._make_engine()
+        try:
+            self.engine.start()
+        except StoreLocked:
+            self.marks["a second engine was refused while the first lived"] += 1
+            self.engine, self.executor = old, old_executor
+        except (Crash, Unknown, StoreFull):
+            # It may have got the lease before it died, if the first had let it run out: nobody knows which lives.
+            self._restart()
+        else:
+            if is_held:
+                raise Violation("I7: two engines have the lease")
+            self._wake(old)
+        finally:
+            self._standing = False
+
+    # --- what happens around it ---------------------------------------------------------------------------------------
+
+    def _meddle_with_the_world(self) -> None:
+        rng = self.rng
+        if self.faults.is_full and rng.random() < 0.2:
+            self.faults.is_full = False
+        if self.faults.is_closed and rng.random() < 0.1:
+            self.faults.is_closed = False
+        if not self.clock.is_right and rng.random() < 0.05:
+            self.clock.correct()
+        if not self.chaos or rng.random() >= 0.03:
+            return
+        happens = rng.choice(
+            (self._set_clock, self._fill_disk, self._close_workers, self._intrude, self._stop_and_wake, self._stir)
+            if self.fixed_runs is not None
+            else (
+                *(self._ask_of_a_run,) * 6,
+                self._set_clock,
+                self._fill_disk,
+                self._close_workers,
+                self._intrude,
+                self._stop_and_wake,
+                self._stir,
+            )
+        )
+        happens()
+
+    def _stir(self) -> None:
+        self.faults.stir(self.rng)
+
+    def _set_clock(self) -> None:
+        self.clock_was_set = True
+        what = self.rng.choice((3600.0, -3600.0, 3600.0, -3600.0, 86400.0, -86400.0, 0.0, 0.0))
+        if what:
+            self.marks[f"the wall clock jumped {'forward' if what > 0 else 'backward'}"] += 1
+            self.clock.jump(what)
+        else:
+            self.marks["the wall clock stood still"] += 1
+            self.clock.freeze()
+
+    def _fill_disk(self) -> None:
+        self.faults.is_full = True
+
+    def _close_workers(self) -> None:
+        self.faults.is_closed = True
+
+    def _ask_of_a_run(self) -> None:
+        """Somebody cancels, pauses or resumes a run; what was acknowledged must be in the store."""
+        if not self.engine.active:
+            return
+        run = self.rng.choice(list(self.engine.active))
+        what = self.rng.choice(("cancel", "pause", "pause", "resume"))
+        answers: list[bool] = []
+        if what == "cancel" and self.faults.is_full:
+            self.marks["a cancel was given while nothing could be written"] += 1
+        if not self._do(lambda engine: answers.append(getattr(engine, what)(run, by="sim"))) or not answers[0]:
+            return
+        row = self.store.run(run)
+        is_there = row.cancel_requested if what == "cancel" else row.paused == (what == "pause")
+        if not is_there and row.finished_at is None:
+            raise Violation(f"I8: {what} of {run} was acknowledged, and the store does not know of it")
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    def _request_runs(self) -> None:
+        moving = sum(not run.machine.paused for run in self.engine.active.values())
+        if not self.requested and (moving < 4 or (self.idle > 20 and len(self.engine.active) < 12)):
+            self.requested.append(self._rerun() or self._new_request())
+        elif self.idle > 40:
+            self._let_time_pass()
+        self._submit_requested()
+
+    def _submit_requested(self) -> None:
+        for request in list(self.requested):
+            if self.store.run(request.run.run) is None:
+                run = replace(request.run, at=self.clock.now())
+                self._do(lambda engine, run=run, r=request: engine.submit(r.graph, run, r.reused))  # type: ignore[misc]
+            if self.store.run(request.run.run) is not None:
+                self.requested.remove(request)
+                self._submit_again(request)
+
+    def _submit_again(self, request: Request) -> None:
+        """Somebody whose answer was lost asks once more, under another id: there must be one run."""
+        if self.rng.random() >= 0.05:
+            return
+        twice = replace(request.run, run=f"{request.run.run}-twice", at=self.clock.now())
+        try:
+            self._do(lambda engine: engine.submit(request.graph, twice))
+        except OriginTaken as error:
+            self.marks["a run that was asked for twice was made once"] += 1
+            if error.run != request.run.run:
+                raise Violation(f"I1: {error}") from None
+        if self.store.run(twice.run) is not None:
+            raise Violation(f"I1: there are two runs of origin {twice.origin}")
+
+    def _new_request(self) -> Request:
+        rng = self.plans
+        is_fixed = self.fixed_runs is not None
+        graph = random_graph(rng, may_be_lost=not is_fixed)
+        number = len(self.records)
         run = RunCreated(
             at=self.clock.now(),
             run=f"run-{self.seed}-{number}",
             namespace=rng.choice(("default", "other")),
             project="sim",
-            pipeline=rng.choice(("nightly", "hourly")),
+            pipeline=rng.choice(("nightly", "nightly", "hourly")),
             graph=graph_version(graph),
             code="",
             origin=f"sim:{number}",
-            fail_fast=rng.random() < 0.15,
-            timeout_s=rng.choice((None, None, None, 3000.0)) if self.requests else None,
+            priority=rng.choice((0, 0, 0, 5)),
+            fail_fast=not is_fixed and rng.random() < 0.15,
+            timeout_s=None if is_fixed else rng.choice((None, None, None, None, 300.0)),
             limit=rng.choice((None, None, 3)),
         )
-        self.runs.append(run)
-        self.graphs[run.run] = graph
-        self.watches[run.run] = Watch(graph)
+        return self._register(Request(run, graph))
 
-    def _new_engine(self) -> Engine:
-        pools = {("pool", ns, "db"): 2 for ns in ("default", "other")}
-        return Engine(
-            self.store,  # type: ignore[arg-type]
-            self.executor,
-            self.clock,
-            holder=f"engine {self.crashes}",
-            lease_s=10.0,
-            limits=pools,
-            max_runs={"hourly": 1},
-            listeners=[self.crasher],
+    def _rerun(self) -> Request | None:
+        """A finished run again: from what failed, or from some step on."""
+        if not self.finished or self.plans.random() >= 0.2:
+            return None
+        row = self.store.run(self.plans.choice(self.finished[-5:]))
+        graph = self.graphs[row.id]
+        machine = rebuilt(graph, row, self.store.steps(row.id), self.store.attempts(row.id))
+        again = None if self.plans.random() < 0.6 else [self.plans.choice(graph.steps).key]
+        reused = reused_steps(machine, graph, at=self.clock.now(), again=again)
+        run = replace(
+            self.records[row.id].run,
+            run=f"run-{self.seed}-{len(self.records)}",
+            origin=f"rerun:{row.id}:{len(self.records)}",
+            rerun_of=row.id,
         )
+        return self._register(Request(run, graph, reused))
 
-    # --- phases -----------------------------------------------------------------------------------------------------
+    def _register(self, request: Request) -> Request:
+        run = request.run.run
+        self.graphs[run] = request.graph
+        self.records[run] = Record(request.graph, clock_goes_on=lambda: not self.clock_was_set)
+        return request
 
-    def play(self, *, steps: int = 2000) -> None:
-        """Both phases. Raises what is wrong."""
-        self._set_faults(self.chaos)
-        self._survive(lambda: self._start_engine())
-        for run in self.runs:
-            self._survive(lambda run=run: self._submit(run))
-        while self.store.events < steps and not self._all_ended():
-            self._survive(self._one_turn)
-        self._set_faults(False)
-        self._survive(self._resume_all)
-        deadline = self.clock.now() + 14 * 86400
-        while not self._all_ended():
-            assert self.clock.now() < deadline, f"seed {self.seed}: does not come to an end: {self._stuck()}"
-            self._survive(self._one_turn)
-        self.check_store()
+    # --- watching ---------------------------------------------------------------------------------------------------
 
-    def check_store(self) -> None:
-        """The store's own audit finds nothing."""
-        findings = list(self.store.inner.audit())
-        assert not findings, f"seed {self.seed}: {findings[:3]}"
+    def _watch(self, commits: Sequence[RunCommit]) -> None:
+        for commit in commits:
+            record = self.records[commit.run]
+            for event in commit.events:
+                record.feed(event)
+                self.slots.feed(record, event)
+            if isinstance(commit.events[-1], RunEnded):
+                judge(record)
+                mark_run(record, self.marks)
+                self.finished.append(commit.run)
+        self.slots.check()
+        if self.engine.admission._parked:
+            self.marks["a pool was full and a lane was parked"] += 1
+        if self.engine._queued:
+            self.marks["a run waited for another one of its pipeline"] += 1
 
-    def ends(self) -> dict[str, dict[tuple[str, str], str]]:
-        """How every step of every run ended."""
-        return {run: dict(watch.ended) for run, watch in self.watches.items()}
+    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
+        """As a listener of the engine: what is told was committed; and here it may die in the middle of telling."""
+        if self.rng.random() < self.faults.crash_telling:
+            self.marks["a crash while telling"] += 1
+            raise Crash("while telling")
 
-    def run_states(self) -> dict[str, str]:
-        return {run: watch.state for run, watch in self.watches.items()}
-
-    def _set_faults(self, on: bool) -> None:
-        rng = self.rng
-        self.faults.lose = rng.choice((0.0, 0.02, 0.1)) if on else 0.0
-        self.faults.refuse = rng.choice((0.0, 0.05)) if on else 0.0
-        self.faults.double = rng.choice((0.0, 0.1)) if on else 0.0
-        self.faults.late = rng.choice((0.0, 0.05)) if on else 0.0
-        self.faults.slow = rng.choice((0.0, 0.05)) if on else 0.0
-        self.store.crash_before = rng.choice((0.0, 0.01, 0.03)) if on else 0.0
-        self.store.crash_after = rng.choice((0.0, 0.01, 0.03)) if on else 0.0
-        self.crasher.chance = rng.choice((0.0, 0.01)) if on else 0.0
-
-    def _one_turn(self) -> None:
-        self.engine.turn(5.0)
-        self._check_limits()
-        if self.requests and self.faults_are_on and self.rng.random() < 0.02:
-            self._meddle()
-
-    @property
-    def faults_are_on(self) -> bool:
-        return self.store.events < 2000 and self.chaos
-
-    def _check_limits(self) -> None:
-        """I10: no pool, and no limit, has more open attempts than slots."""
-        admission = self.engine.admission
-        for key, used in admission.used.items():
-            capacity = admission.capacity.get(key)
-            # A limit may be exceeded by what a dead engine with other limits left open; there are none here.
-            assert capacity is None or used <= capacity, f"seed {self.seed}: {key} has {used} of {capacity}"
-
-    def _meddle(self) -> None:
-        run = self.rng.choice(self.runs).run
-        action = self.rng.random()
-        if action < 0.25:
-            self.engine.cancel(run, by="sim", reason="because")
-        elif action < 0.6:
-            self.engine.pause(run, by="sim")
-        else:
-            self.engine.resume(run, by="sim")
-
-    def _resume_all(self) -> None:
-        for run in self.runs:
-            self.engine.resume(run.run, by="sim")
-
-    def _submit(self, run: RunCreated) -> None:
-        if self.store.run(run.run) is None:  # type: ignore[operator]
-            self.engine.submit(self.graphs[run.run], msgspec.structs.replace(run, at=self.clock.now()))
-
-    def _start_engine(self) -> None:
-        self.engine.start()
-
-    def _survive(self, action: Callable[[], object]) -> None:
-        """Do it; after a crash start a new engine on what is there, and do it again if it is a request."""
-        while True:
-            try:
-                action()
-                return
-            except Crash:
-                self._restart()
-
-    def _restart(self) -> None:
-        while True:
-            self.crashes += 1
-            self.executor.engine_died()
-            # The next engine comes when the lease of the dead one is over.
-            self.clock.advance(11.0)
-            self.engine = self._new_engine()
-            try:
-                self.engine.start()
-                return
-            except Crash:
-                continue
-
-    def _all_ended(self) -> bool:
-        return all(self.watches[r.run].state in ("succeeded", "failed", "cancelled") for r in self.runs)
+    def progressed(self, run: ActiveRun, instance: Instance, progress: Progress) -> None:
+        """As a listener of the engine."""
 
     def _stuck(self) -> list[str]:
         return [

@@ -97,4 +97,5 @@ def _apply(contents: dict[str, bytearray], op: Op, tear: random.Random | None) -
         content.extend(bytes(max(0, op.offset + len(op.data) - len(content))))
         for begin in range(0, len(op.data), SECTOR):
             if tear is None or tear.random() < 0.5:
-                content[op.offset + begin : op.offset + begin + SECTOR] = op.data[begin : begin + SECTOR]
+                part = op.data[begin : begin + SECTOR]
+                content[op.offset + begin : op.offset + begin + len(part)] = part

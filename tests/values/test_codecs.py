@@ -162,8 +162,12 @@ FRAMES = {
     "no rows": pd.DataFrame({"a": pd.Series([], dtype="int16")}),
     "no columns": pd.DataFrame(index=pd.RangeIndex(3)),
     "named index": pd.DataFrame({"a": [1.0, None]}, index=pd.Index(["p", "q"], name="key")),
-    "several levels": pd.DataFrame({"a": [1, 2]}, index=pd.MultiIndex.from_tuples([("x", 1), ("y", 2)], names=["k", "n"])),
-    "days with frequency": pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2013-01-01", periods=2, tz="Europe/Berlin")),
+    "several levels": pd.DataFrame(
+        {"a": [1, 2]}, index=pd.MultiIndex.from_tuples([("x", 1), ("y", 2)], names=["k", "n"])
+    ),
+    "days with frequency": pd.DataFrame(
+        {"a": [1, 2]}, index=pd.date_range("2013-01-01", periods=2, tz="Europe/Berlin")
+    ),
     "category": pd.DataFrame({"c": pd.Categorical(["a", "b"], categories=["b", "a"], ordered=True)}),
     "nullable": pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "b": pd.array([True, None], dtype="boolean")}),
     "numbered columns": pd.DataFrame([[1, 2], [3, 4]]),

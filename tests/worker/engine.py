@@ -126,7 +126,9 @@ class Engine:
                     return found
         raise AssertionError(f"the worker closed its side after {len(found)} of {count} outcomes: {self.read_output()}")
 
-    def run(self, call: str, *, brief: dict[str, Any] | None = None, ticket: dict[str, Any] | None = None, **inputs: Any) -> Outcome:
+    def run(
+        self, call: str, *, brief: dict[str, Any] | None = None, ticket: dict[str, Any] | None = None, **inputs: Any
+    ) -> Outcome:
         """Perform one ticket."""
         made = self.ticket(self.brief(call, **(brief or {})), **inputs)
         self.hand_out(msgspec.structs.replace(made, **(ticket or {})))

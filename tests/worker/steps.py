@@ -165,10 +165,14 @@ def folder() -> str:
 
 
 def forks_and_kills() -> int:
+    out, into = os.pipe()
     pid = os.fork()
     if pid == 0:
+        # Python forgets signals that come while it is still forking.
+        os.write(into, b"x")
         threading.Event().wait(60)
         os._exit(0)
+    os.read(out, 1)
     os.kill(pid, signal.SIGTERM)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

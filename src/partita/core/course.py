@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from partita.core.commands import Command
 from partita.core.events import Event, RunCreated
 from partita.core.graph import Graph
+from partita.core.known import Known, known_by_step
 from partita.core.plan import Group, Instance, Node, Plan, Positions, path_of
 from partita.core.states import TERMINAL_RUN, RunState
 
@@ -19,7 +20,7 @@ from partita.core.states import TERMINAL_RUN, RunState
 class Course:
     """One run: its plan with all instances, its flags and counters, and what the event at hand has led to so far."""
 
-    def __init__(self, graph: Graph, run: RunCreated) -> None:
+    def __init__(self, graph: Graph, run: RunCreated, known: Iterable[Known] = ()) -> None:
         self.run = run
         self.plan = Plan(graph)
         self.state: RunState = "queued"
@@ -41,6 +42,8 @@ class Course:
         # Ends that nobody has been told of yet: of instances, and of all instances under a prefix.
         self.ended: deque[Instance] = deque()
         self.completed: deque[tuple[Node, Positions, Group]] = deque()
+        # What is known of instances that are not there yet.
+        self.known = known_by_step(known)
 
     def take_journal(self) -> list[Event]:
         """The events since the last call; they are to be committed together, in this order."""

@@ -1,6 +1,6 @@
 """What is known of a step instance before its machine is built: reused from another run, or read from the store.
 
-Rule: taking over is no move. It is not journaled and obeys no table, for it happened before.
+Rule: taking over is no move. It is not journaled and asks no table, for it happened before.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from partita.core.course import Course
-from partita.core.moves import count_end
 from partita.core.plan import Instance, Positions, path_of
 from partita.core.states import TERMINAL_STEP, StepState
 from partita.core.values import Value
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is already known of a step instance when a machine is built: reused from another run, or read from the store."""
+    """What is already known of a step instance."""
 
     step: str
     index: str
@@ -38,18 +36,18 @@ class Known(msgspec.Struct, frozen=True):
     past: tuple[tuple[int, str, str], ...] = ()
 
 
-ByStep = dict[str, dict[Positions, Known]]
+KnownByStep = dict[str, dict[Positions, Known]]
 
 
-def by_step(known: Iterable[Known]) -> ByStep:
+def known_by_step(known: Iterable[Known]) -> KnownByStep:
     """What is known, by step and path."""
-    found: ByStep = {}
+    found: KnownByStep = {}
     for k in known:
         found.setdefault(k.step, {})[path_of(k.index)] = k
     return found
 
 
-def take_over(course: Course, instance: Instance, known: Known) -> None:
+def take_over(instance: Instance, known: Known) -> None:
     """Put a new instance where it was."""
     instance.attempt = known.attempt
     instance.value = known.value
@@ -62,7 +60,6 @@ def take_over(course: Course, instance: Instance, known: Known) -> None:
     instance.past = list(known.past) or None
     if known.state in TERMINAL_STEP:
         instance.state = known.state
-        count_end(course, instance)
     elif known.epoch is not None:
         instance.state = "running"
         instance.open = True

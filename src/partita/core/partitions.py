@@ -88,9 +88,7 @@ def next_key(spec: PartitionSpec, key: str) -> str | None:
     return None if last is not None and _instant(moment) > last else _key(spec, moment)
 
 
-def keys(
-    spec: PartitionSpec, start: str = "", end: str = "", *, until: dt.datetime | None = None
-) -> list[str]:
+def keys(spec: PartitionSpec, start: str = "", end: str = "", *, until: dt.datetime | None = None) -> list[str]:
     """The keys from `start` to `end`, both included; all of them without.
 
     `until` (an instant) leaves out partitions that have not ended by then; a definition without an end needs it, or `end`.
@@ -180,7 +178,12 @@ def _static_problem(given: tuple[str, ...]) -> str | None:
     if not given:
         return "static partitions need at least one key"
     for key in given:
-        if not key or any(mark in key for mark in ("|", ",", "..", "*", "/", "\0")) or not key.isprintable() or key != key.strip():
+        if (
+            not key
+            or any(mark in key for mark in ("|", ",", "..", "*", "/", "\0"))
+            or not key.isprintable()
+            or key != key.strip()
+        ):
             return f"{key!r} cannot be a key: `|`, `,`, `..`, `*` and `/` have a meaning of their own"
     twice = next((key for i, key in enumerate(given) if key in given[:i]), None)
     return None if twice is None else f"the key {twice!r} is there twice"

@@ -80,6 +80,12 @@ class Instance:
         """The index as written everywhere outside: "", "17", "3.17"."""
         return index_of(self.path)
 
+    def remember(self, state: str, message: str) -> None:
+        """Note how its current attempt ended."""
+        if self.past is None:
+            self.past = []
+        self.past.append((self.attempt, state, message))
+
     def __repr__(self) -> str:
         return f"<{self.node.step.key}[{self.index}] {self.state} attempt={self.attempt}>"
 

@@ -40,6 +40,14 @@ class Tally:
         else:
             self.failed += by
 
+    def has(self, state: str) -> bool:
+        """Has one of them ended so?"""
+        if state == "succeeded":
+            return self.succeeded > 0
+        if state == "skipped":
+            return self.skipped > 0
+        return (self.upstream_failed if state == "upstream_failed" else self.failed) > 0
+
     def add(self, other: Tally) -> None:
         """Add another tally to this one."""
         self.open += other.open

@@ -159,7 +159,9 @@ class _Field:
         else:
             found = {key for key in self.steps if fnmatchcase(key, pattern)}
             if not found:
-                raise SelectionError(f"no step or asset is named like `{pattern}`", hint=_near(pattern.strip("*"), self.steps))
+                raise SelectionError(
+                    f"no step or asset is named like `{pattern}`", hint=_near(pattern.strip("*"), self.steps)
+                )
         return self.with_checks(found)
 
     def having(self, attribute: str, pattern: str) -> set[str]:

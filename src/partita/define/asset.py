@@ -95,7 +95,9 @@ class MultiAssetDef(Declared):
         self.name = self.task.name
         self.place = self.task.place
         if not isinstance(outs, list | tuple) or not outs:
-            raise wrong(f"multi_asset `{self.name}` makes no assets", hint='outs=[pt.out("a"), pt.out("b")]', place=self.place)
+            raise wrong(
+                f"multi_asset `{self.name}` makes no assets", hint='outs=[pt.out("a"), pt.out("b")]', place=self.place
+            )
         settings = self.task.settings
         shared = {"owner": settings.owner, "tags": settings.tags, "version": settings.version or "", **own}
         shared_facts = _facts({**shared, "name": self.name}, f"multi_asset `{self.name}`", self.place)
@@ -163,7 +165,11 @@ class BundleDef(Declared):
     """A step of which one attempt makes many assets and checks, each with its own start and end."""
 
     def __init__(
-        self, title: str, function: Callable[..., Any], members: Sequence[Facts | MemberCheck], options: Mapping[str, Any]
+        self,
+        title: str,
+        function: Callable[..., Any],
+        members: Sequence[Facts | MemberCheck],
+        options: Mapping[str, Any],
     ) -> None:
         self.place = caller()
         of = f"bundle `{title}`"
@@ -236,7 +242,7 @@ def bundle(
     name: str,
     function: Callable[..., Any],
     members: Sequence[Facts | MemberCheck],
-    **options: Unpack[AssetOptions],
+    **options: Any,
 ) -> BundleDef:
     """One step for many assets and checks, for programs that make them together (dbt, a Spark job).
 

@@ -1,4 +1,4 @@
-"""The graph of all assets, bundles and checks of a project, and the parts of it that pipelines select.
+"""The graph of all assets, bundles and checks of a project.
 
 Rule: a definition that is wrong is left out together with all that depends on it, and said; the rest is a graph.
 """
@@ -6,28 +6,24 @@ Rule: a definition that is wrong is left out together with all that depends on i
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from partita.core.graph import Binding, CheckOf, Const, Graph, Output, Step, StepKind, When
 from partita.core.manifest import AssetSpec
 from partita.core.policies import Policies
-from partita.core.selection import cut, select
 from partita.define.asset import AssetDef, BundleDef, ExternalAsset, Facts, MemberCheck, MultiAssetDef, asset_facts
 from partita.define.calls import Call, Calls, CheckInfo
 from partita.define.check import CheckDef
-from partita.define.compile import Compiled, raise_all, with_name
 from partita.define.conditions import ConditionError, parse
 from partita.define.guess import did_you_mean
 from partita.define.io import BoundIO
 from partita.define.ordering import Cycle, in_order
-from partita.define.pipeline import PipelineDef
 from partita.define.recording import Declared
 from partita.define.task import TaskDef
 from partita.define.where import Place, short, wrong
-from partita.errors import DefinitionError, GraphError, SelectionError
+from partita.errors import DefinitionError, GraphError
 
 _NONE = Const(b"\xc0")
 
@@ -72,77 +68,6 @@ class Universe:
         return maker.universe()
 
 
-def compile_assets(definitions: Iterable[Any], assets: Any = "*", *, name: str = "assets") -> Compiled:
-    """The graph of a selection of these assets and checks. Raises `DefinitionError`."""
-    calls = Calls()
-    universe = Universe.of([d for d in definitions if isinstance(d, Declared)], calls)
-    raise_all(universe.problems)
-    return Compiled(with_name(_selected(assets, universe), name), calls.by_name)
-
-
-def selection_graph(defn: PipelineDef, universe: Universe) -> tuple[Graph, list[DefinitionError]]:
-    """The graph of a pipeline of assets, and what is wrong with it."""
-    try:
-        return with_name(_selected(defn.assets, universe), defn.name), []
-    except SelectionError as error:
-        message = f"pipeline `{defn.name}`: {error.message}"
-        file, line = short(defn.place.file), defn.place.line
-        return Graph(defn.name, ()), [SelectionError(message, hint=error.hint, file=file, line=line)]
-
-
-def compile_selection_alone(defn: PipelineDef, calls: Calls) -> Compiled:
-    """A pipeline of assets without a project: the assets are those of its module and of what its selection names."""
-    module = sys.modules.get(defn.module)
-    found = [v for v in vars(module).values() if isinstance(v, Declared)] if module is not None else []
-    named = [v for v in _items(defn.assets) if isinstance(v, Declared)]
-    universe = Universe.of(list(_with_deps([*found, *named])), calls)
-    raise_all(universe.problems)
-    graph, problems = selection_graph(defn, universe)
-    raise_all(problems)
-    return Compiled(graph, calls.by_name)
-
-
-def _with_deps(definitions: list[Declared]) -> Iterable[Declared]:
-    """The definitions and those that they name as dependencies, each once."""
-    seen: dict[int, Declared] = {}
-    todo = list(reversed(definitions))
-    while todo:
-        definition = todo.pop()
-        if id(definition) in seen:
-            continue
-        seen[id(definition)] = definition
-        deps = [*getattr(definition, "deps", ()), getattr(definition, "asset", None)]
-        for facts in asset_facts(definition) or ():
-            deps += [*facts.deps, *(value for _, value in facts.params)]
-        todo.extend(d for d in deps if isinstance(d, Declared))
-    return seen.values()
-
-
-def _selected(assets: Any, universe: Universe) -> Graph:
-    keys: dict[str, None] = {}
-    for item in _items(assets):
-        for text in _expressions(item):
-            keys.update(dict.fromkeys(select(text, universe.graph, universe.specs)))
-    if not keys:
-        raise SelectionError("it selects no assets")
-    return cut(universe.graph, keys)
-
-
-def _items(assets: Any) -> Sequence[Any]:
-    return list(assets) if isinstance(assets, list | tuple | set) else [assets]
-
-
-def _expressions(item: Any) -> list[str]:
-    if isinstance(item, str):
-        return [item]
-    if isinstance(item, CheckDef):
-        return [item.name]
-    facts = asset_facts(item)
-    if facts is None:
-        raise SelectionError(f"{item!r} is no asset and no selection", hint='write for example assets="group:raw+"')
-    return [f'"{one.name}"' for one in facts]
-
-
 # --- from definitions to steps ----------------------------------------------------------------------------------------
 
 
@@ -162,9 +87,7 @@ class _Maker:
         """One definition; its assets are known by name afterwards."""
         if isinstance(definition, AssetDef):
             facts = definition.facts
-            self._add(
-                Node(definition.name, "asset", definition.place, facts, definition.task, asset=facts.name)
-            )
+            self._add(Node(definition.name, "asset", definition.place, facts, definition.task, asset=facts.name))
         elif isinstance(definition, ExternalAsset):
             if self._is_new(definition.name, definition.place):
                 self._externals[definition.name] = definition.facts
@@ -191,7 +114,12 @@ class _Maker:
                 key = f"{member.asset}:{member.name}"
                 check = CheckOf(member.asset, member.name, member.blocking)
                 about = Facts(
-                    key, member.deps, owner=member.owner, tags=member.tags, description=member.description, place=definition.place
+                    key,
+                    member.deps,
+                    owner=member.owner,
+                    tags=member.tags,
+                    description=member.description,
+                    place=definition.place,
                 )
                 self._add(Node(key, "member", definition.place, about, bundle=definition.name, check=check))
             else:
@@ -215,7 +143,13 @@ class _Maker:
             place=definition.place,
         )
         node = Node(
-            definition.name, "check", definition.place, facts, definition.task, check=check, severity=definition.severity
+            definition.name,
+            "check",
+            definition.place,
+            facts,
+            definition.task,
+            check=check,
+            severity=definition.severity,
         )
         self._add(node)
 
@@ -310,7 +244,8 @@ class _Maker:
             return None
         raise wrong(
             f"`{node.key}` depends on `{name}`, which is no asset",
-            hint=did_you_mean(name, self._asset_names()) or f"define it: pt.external_asset({name!r}), or give it a default",
+            hint=did_you_mean(name, self._asset_names())
+            or f"define it: pt.external_asset({name!r}), or give it a default",
             place=node.place,
         )
 
@@ -323,7 +258,9 @@ class _Maker:
 
     def _known(self, name: str, node: Node) -> str:
         if not self._is_asset(name):
-            what = f"`{node.key}` depends on `{name}`" if node.check is None else f"check `{node.key}` is about `{name}`"
+            what = (
+                f"`{node.key}` depends on `{name}`" if node.check is None else f"check `{node.key}` is about `{name}`"
+            )
             raise wrong(f"{what}, which is no asset", hint=did_you_mean(name, self._asset_names()), place=node.place)
         return name
 
@@ -375,7 +312,9 @@ class _Maker:
                         dict.fromkeys(
                             gate.key
                             for gate in gates.get(dep, ())
-                            if gate.bundle == node.bundle or node.bundle is None or not self._is_member(dep, node.bundle)
+                            if gate.bundle == node.bundle
+                            or node.bundle is None
+                            or not self._is_member(dep, node.bundle)
                         )
                     )
             node.needs = tuple(needs)
@@ -453,7 +392,7 @@ class _Maker:
                 if isinstance(given, str):
                     node.when = parse(given, functools.partial(self._step_named, node))
                 elif given is not None:
-                    raise ConditionError("it speaks of steps of a pipeline", "write a text: \"flights.failed\"")
+                    raise ConditionError("it speaks of steps of a pipeline", 'write a text: "flights.failed"')
             except ConditionError as error:
                 self._leave_out(node.key, wrong(f"`when` of `{node.key}`: {error}", hint=error.hint, place=node.place))
         self._drop_dependents()

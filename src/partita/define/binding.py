@@ -40,7 +40,9 @@ def bind(tracer: Tracer, value: Any, of: str) -> Binding:
         raise wrong(f"{of}: the group {value!r} returns no value", hint="return one from the group's function")
     if isinstance(value, list | tuple | dict) and any(True for _ in handles_in(value)):
         if isinstance(value, dict):
-            return DictOf(tuple((_text_key(key, of), bind(tracer, item, f"{of}[{key!r}]")) for key, item in value.items()))
+            return DictOf(
+                tuple((_text_key(key, of), bind(tracer, item, f"{of}[{key!r}]")) for key, item in value.items())
+            )
         return ListOf(tuple(bind(tracer, item, f"{of}[{i}]") for i, item in enumerate(value)))
     return Const(packed(value, of))
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from partita.core.graph import FirstOf, Guard, Output
+from partita.core.graph import FirstOf, Guard
 from partita.define.binding import packed
 from partita.define.handles import GroupHandle, Handle
-from partita.define.tracer import Tracer, current_tracer
+from partita.define.tracer import Tracer, current_tracer, whole_step
 from partita.define.where import wrong
 
 Arm = Any
@@ -29,7 +29,7 @@ def branch(on: Any, arms: Mapping[Any, Arm], *, default: Arm = ..., name: str = 
     if tracer is None:
         if on not in arms and default is ...:
             return None
-        arm = arms[on] if on in arms else default
+        arm = arms.get(on, default)
         return arm() if callable(arm) else arm
     return tracer.keeping(lambda: _traced(tracer, on, arms, default, name))
 
@@ -67,10 +67,9 @@ def _decider(tracer: Tracer, on: Any, name: str) -> str:
             hint="put the branch into a @pt.group function and map that: each element then decides for itself",
         )
     tracer.readable(on, "the value of pt.branch")
-    handle = tracer.direct(on, f"{name}_on")
-    assert isinstance(handle._binding, Output)
-    tracer.drafts[handle._binding.step].reports_choice = True
-    return handle._binding.step
+    step = whole_step(on) or tracer.same(on, f"{name}_on")._lasts[0]
+    tracer.drafts[step].reports_choice = True
+    return step
 
 
 def _choice(key: Any) -> bytes:
@@ -90,10 +89,9 @@ def _arm(tracer: Tracer, arm: Arm, guard: Guard, name: str) -> list[str]:
             # No value: whoever comes after the branch comes after the arm's last steps.
             return list(tracer.ends_of(made)[1])
         if isinstance(result, Handle):
-            binding = result._binding
-            whole = isinstance(binding, Output) and not binding.path and not binding.last
-            if whole and binding.step in made and tracer.drafts[binding.step].axes == tracer.scope:
-                return [binding.step]
+            step = whole_step(result)
+            if step in made and tracer.drafts[step].axes == tracer.scope:
+                return [step]
         passed = tracer.same(result, label)
         return list(passed._lasts)
 

@@ -41,7 +41,9 @@ class CheckDef(Declared):
             raise self._wrong(f'severity is "warn" or "error", not {severity!r}')
         if blocking and severity == "warn":
             raise self._wrong("a blocking check cannot have severity warn", "leave `severity` out, or blocking=False")
-        self.severity: Literal["warn", "error"] = "error" if severity == "error" or (blocking and severity is None) else "warn"
+        self.severity: Literal["warn", "error"] = (
+            "error" if severity == "error" or (blocking and severity is None) else "warn"
+        )
         self.deps = tuple(deps) if isinstance(deps, list | tuple) else (deps,)
         self.name = f"{getattr(asset, 'name', asset)}:{self.check_name}"
         functools.update_wrapper(self, function)

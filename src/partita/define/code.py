@@ -1,7 +1,8 @@
 """The version of a user's code: a hash that changes when what runs changes.
 
-Rule: comments, formatting, docstrings, line numbers and our own decorators do not count; the module-level functions,
-classes and constants that the function uses do, transitively, within its module. A file is read and parsed once.
+Rule: comments, formatting, docstrings, line numbers and our own decorators do not count. What the function uses does:
+the module-level functions, classes and constants of its module, transitively, and the project's other modules whole.
+A file is read and parsed once.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+
+from partita.define.where import project_root
 
 
 def code_version(function: Callable[..., Any]) -> str:
-    """The hash of a function's code and of what it uses in its module."""
+    """The hash of a function's code and of what it uses of the project."""
     target: Any = function
     while hasattr(target, "func"):
         target = target.func
@@ -27,7 +30,7 @@ def code_version(function: Callable[..., Any]) -> str:
     node = source.functions.get((code.co_name, code.co_firstlineno)) if source is not None else None
     if source is None or node is None:
         return _hash([_compiled(code)])
-    return source.version(node)
+    return _hash(source.texts_of(node, str(getattr(target, "__module__", ""))))
 
 
 def code_hash(text: bytes) -> str:
@@ -35,35 +38,58 @@ def code_hash(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
+class _Import(NamedTuple):
+    """`from module import name`, `level` dots before it; or `import module`."""
+
+    module: str
+    name: str
+    level: int
+
+
 class Source:
     """One parsed file."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.functions: dict[tuple[str, int], ast.AST] = {}
+        self._tree = tree
         self._globals: dict[str, list[ast.AST]] = {}
+        self._imports: dict[str, _Import] = {}
         self._texts: dict[int, tuple[str, frozenset[str]]] = {}
         # Names under which the file knows Partita: their decorators are policy, not code.
         self._ours: set[str] = set()
         for node in tree.body:
             self._take(node)
-        for inner in ast.walk(tree):
-            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-                first = min((d.lineno for d in inner.decorator_list), default=inner.lineno)
-                self.functions[inner.name, first] = inner
+        for function in _functions_in(tree.body):
+            first = min((d.lineno for d in function.decorator_list), default=function.lineno)
+            self.functions[function.name, first] = function
 
-    def version(self, node: ast.AST) -> str:
-        """The hash of a function with all that it uses of this file."""
+    def texts_of(self, node: ast.AST, module: str) -> list[str]:
+        """The canonical texts of a function and of all that it uses; `module` is the name of the file's module."""
         text, names = self._described(node)
-        seen: dict[str, str] = {}
-        open_names = sorted(names)
-        while open_names:
-            name = open_names.pop()
-            if name in seen or name not in self._globals:
+        used: dict[str, str] = {}
+        imported: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name in self._imports:
+                imported |= set(_files_of(self._imports[name], module))
+            if name in used or name not in self._globals:
                 continue
-            parts = [self._described(used) for used in self._globals[name] if used is not node]
-            seen[name] = "".join(part for part, _ in parts)
-            open_names.extend(n for _, more in parts for n in more)
-        return _hash([text, *(f"{name}={seen[name]}" for name in sorted(seen))])
+            parts = [self._described(other) for other in self._globals[name] if other is not node]
+            used[name] = "".join(part for part, _ in parts)
+            todo.extend(n for _, more in parts for n in more)
+        texts = [text, *(f"{name}={used[name]}" for name in sorted(used))]
+        for file in sorted(imported):
+            texts.extend(_texts_of_file(file, set()))
+        return texts
+
+    def whole(self) -> str:
+        """The canonical text of the file."""
+        return self._described(self._tree)[0]
+
+    def files_imported(self, module: str) -> set[str]:
+        """The files of the project's modules that this one imports."""
+        return {file for entry in self._imports.values() for file in _files_of(entry, module)}
 
     def _take(self, node: ast.stmt) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -73,52 +99,67 @@ class Source:
             for name in (n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)):
                 self._globals.setdefault(name, []).append(node)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            module = getattr(node, "module", None) or ""
-            for alias in node.names:
-                origin = module or alias.name
-                if origin == "partita" or origin.startswith("partita."):
-                    self._ours.add((alias.asname or alias.name).partition(".")[0])
+            self._take_import(node)
         elif isinstance(node, ast.If | ast.Try | ast.With):
             for inner in ast.iter_child_nodes(node):
                 if isinstance(inner, ast.stmt):
                     self._take(inner)
 
+    def _take_import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            if isinstance(node, ast.ImportFrom):
+                entry = _Import(node.module or "", alias.name, node.level)
+            else:
+                entry = _Import(alias.name, "", 0)
+            local = (alias.asname or alias.name).partition(".")[0]
+            if not entry.level and (entry.module == "partita" or entry.module.startswith("partita.")):
+                self._ours.add(local)
+            else:
+                self._imports[local] = entry
+
     def _described(self, node: ast.AST) -> tuple[str, frozenset[str]]:
         found = self._texts.get(id(node))
         if found is None:
             names: set[str] = set()
-            found = ("".join(self._dump(node, names)), frozenset(names))
+            into: list[str] = []
+            self._dump(node, names, into)
+            found = ("".join(into), frozenset(names))
             self._texts[id(node)] = found
         return found
 
-    def _dump(self, node: ast.AST, names: set[str]) -> Iterator[str]:
-        """The node's canonical text. Not `ast.dump`, whose form differs between versions of Python."""
-        yield type(node).__name__
-        yield "("
+    def _dump(self, node: ast.AST, names: set[str], into: list[str]) -> None:
+        """Write the node's canonical text. Not `ast.dump`, whose form differs between versions of Python."""
+        kind = type(node)
+        if kind is ast.Name:
+            names.add(node.id)  # type: ignore[attr-defined]
+        into.append(kind.__name__ + "(")
         for field in node._fields:
             value = getattr(node, field, None)
-            if value is None or value == [] or field in _NO_CODE:
+            if value is None or field in _NO_CODE:
                 continue
-            if field == "decorator_list":
-                value = [d for d in value if not self._is_ours(d)]
-            elif field == "body" and isinstance(value, list):
-                value = _without_docstring(node, value)
-            yield from self._dump_value(value, names)
-            yield ","
-        yield ")"
-        if isinstance(node, ast.Name):
-            names.add(node.id)
+            if isinstance(value, ast.AST):
+                self._dump(value, names, into)
+            elif isinstance(value, list):
+                if value:
+                    self._dump_list(node, field, value, names, into)
+            else:
+                into.append(repr(value))
+            into.append(",")
+        into.append(")")
 
-    def _dump_value(self, value: Any, names: set[str]) -> Iterator[str]:
-        if isinstance(value, ast.AST):
-            yield from self._dump(value, names)
-        elif isinstance(value, list):
-            yield "["
-            for item in value:
-                yield from self._dump_value(item, names)
-            yield "]"
-        else:
-            yield repr(value)
+    def _dump_list(self, node: ast.AST, field: str, items: list[Any], names: set[str], into: list[str]) -> None:
+        if field == "decorator_list":
+            items = [d for d in items if not self._is_ours(d)]
+        elif field == "body":
+            items = _without_docstring(node, items)
+        into.append("[")
+        for item in items:
+            if isinstance(item, ast.AST):
+                self._dump(item, names, into)
+            else:
+                into.append(repr(item))
+            into.append(";")
+        into.append("]")
 
     def _is_ours(self, decorator: ast.expr) -> bool:
         root: ast.expr = decorator
@@ -128,14 +169,67 @@ class Source:
 
 
 _NO_CODE = frozenset({"ctx", "type_comment", "kind", "type_params"})
+_DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def _functions_in(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function among statements, however deep; expressions hold none but lambdas."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        for block in _BLOCKS:
+            inner = getattr(node, block, None)
+            if inner:
+                yield from _functions_in(inner)
+
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def _without_docstring(node: ast.AST, body: list[Any]) -> list[Any]:
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if not isinstance(node, _DOCUMENTED) or not body:
         return body
     first = body[0]
-    is_doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    is_doc = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
     return body[1:] if is_doc else body
+
+
+# --- the project's other modules ------------------------------------------------------------------------------------
+
+
+def _files_of(entry: _Import, importer: str) -> list[str]:
+    """The files of the project that an import reads; none for what is installed."""
+    root = project_root.get()
+    if not root:
+        return []
+    base = entry.module
+    if entry.level:
+        package = str(getattr(sys.modules.get(importer), "__package__", "") or "")
+        parts = package.split(".")
+        base = ".".join([*parts[: len(parts) - entry.level + 1], *([entry.module] if entry.module else [])])
+    candidates = [f"{base}.{entry.name}", base] if entry.name else [base]
+    for name in candidates:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if isinstance(file, str) and file.startswith(root + os.sep) and "site-packages" not in file:
+            return [file]
+    return []
+
+
+def _texts_of_file(file: str, seen: set[str]) -> list[str]:
+    """The text of a module and of those that it imports, each once."""
+    if file in seen:
+        return []
+    seen.add(file)
+    source = _source_of(file)
+    if source is None:
+        return []
+    module = next((n for n, m in list(sys.modules.items()) if getattr(m, "__file__", None) == file), "")
+    texts = [source.whole()]
+    for other in sorted(source.files_imported(module)):
+        texts.extend(_texts_of_file(other, seen))
+    return texts
 
 
 def _source_of(file: str) -> Source | None:
@@ -158,7 +252,7 @@ def _parsed(file: str, mtime_ns: int, size: int) -> Source | None:
 def _compiled(code: Any) -> str:
     """What the compiler made of a function whose source is not there (a lambda, a notebook, exec)."""
     constants = [_compiled(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts]
-    return repr((sys.version_info[:2], code.co_code, constants, code.co_names, code.co_varnames))
+    return repr((sys.version_info[:2], code.co_code.hex(), constants, code.co_names, code.co_varnames))
 
 
 def _hash(parts: list[str]) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from partita.core.graph import Graph, Param, Step, When, axes_read, steps_read
 from partita.define.calls import Call, Calls
+from partita.define.code import code_hash, code_version
 from partita.define.conditions import Condition, ConditionError, parse, steps_named
 from partita.define.guess import did_you_mean
 from partita.define.handles import Handle
@@ -52,7 +53,7 @@ def compile_pipeline(defn: PipelineDef, calls: Calls | None = None) -> Compiled:
     """
     calls = calls if calls is not None else Calls()
     if defn.function is None:
-        from partita.define.asset_graph import compile_selection_alone
+        from partita.define.asset_selection import compile_selection_alone
 
         return compile_selection_alone(defn, calls)
     graph, found = trace_pipeline(defn, calls)
@@ -210,10 +211,16 @@ def _step(tracer: Tracer, draft: Draft, needs: list[str], when: When, calls: Cal
         description=sys.intern(draft.description),
         owner=settings.owner,
         tags=settings.tags,
-        code_version=draft.code_version if isinstance(draft.code_version, str) else draft.code_version(),
+        code_version=_code_version(draft),
         written_at=draft.written_at,
         label=settings.label,
     )
+
+
+def _code_version(draft: Draft) -> str:
+    found = draft.code_version if isinstance(draft.code_version, str) else draft.code_version()
+    # What decides whether a loop goes on is part of what its step does.
+    return found if draft.until is None else code_hash(f"{found}:{code_version(draft.until)}".encode())
 
 
 def with_name(graph: Graph, name: str) -> Graph:

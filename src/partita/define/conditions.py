@@ -136,7 +136,9 @@ def _all(tokens: list[str], find: Callable[[str], str], text: str) -> CoreCondit
 
 def _one(tokens: list[str], find: Callable[[str], str], text: str) -> CoreCondition:
     if not tokens:
-        raise ConditionError(f"`{text}` ends too early", "write `step.failed`, `step.succeeded`, `step.skipped` or `step.done`")
+        raise ConditionError(
+            f"`{text}` ends too early", "write `step.failed`, `step.succeeded`, `step.skipped` or `step.done`"
+        )
     token = tokens.pop()
     if token == "!":
         return Not(_one(tokens, find, text))
@@ -148,6 +150,7 @@ def _one(tokens: list[str], find: Callable[[str], str], text: str) -> CoreCondit
     step, dot, state = token.rpartition(".")
     if not dot or state not in _STATES:
         raise ConditionError(
-            f"`{token}` in `{text}` is no condition", "write `step.failed`, `step.succeeded`, `step.skipped` or `step.done`"
+            f"`{token}` in `{text}` is no condition",
+            "write `step.failed`, `step.succeeded`, `step.skipped` or `step.done`",
         )
     return Is(find(step), state)  # type: ignore[arg-type]  # one of _STATES

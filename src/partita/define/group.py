@@ -101,8 +101,7 @@ def trace_body(tracer: Tracer, name: str, function: Callable[..., Any], argument
         return GroupHandle(tracer, firsts, lasts)
     result = _leaving(tracer, result, name)
     if isinstance(result, Handle) and made:
-        whole = Handle(tracer, result._binding, result._axes, firsts=firsts, lasts=lasts, declared=result._declared)
-        return whole
+        return Handle(tracer, result._binding, result._axes, firsts=firsts, lasts=lasts, declared=result._declared)
     return result
 
 

@@ -110,7 +110,7 @@ class Handle(Ordered):
                 f"{self!r} cannot be indexed by {item!r} while the graph is built",
                 hint='use a string or a whole number (`result["rows"]`, `result[0]`), or slice inside of a task',
             )
-        binding = msgspec.structs.replace(self._binding, path=(*path_of(self._binding), item))  # type: ignore[type-var]
+        binding = msgspec.structs.replace(self._binding, path=(*path_of(self._binding), item))
         return Handle(self._tracer, binding, self._axes, firsts=self._firsts, lasts=self._lasts)
 
     def as_teardown(self, setups: Any = (), *, counts: bool = False) -> Handle:
@@ -146,7 +146,8 @@ class Handle(Ordered):
 
     def __iter__(self) -> Iterator[Any]:
         self._refuse(
-            "cannot be iterated or unpacked", "use task.map(values) to run a task per element, or result[0], result[1] for its parts"
+            "cannot be iterated or unpacked",
+            "use task.map(values) to run a task per element, or result[0], result[1] for its parts",
         )
 
     def __len__(self) -> NoReturn:
@@ -167,7 +168,7 @@ class Handle(Ordered):
     def _compare(self, other: object) -> NoReturn:
         self._refuse("cannot be compared", "compare inside of a task, and use pt.branch on its result")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
 
     def _compute(self, *other: object) -> NoReturn:
         self._refuse("cannot be computed with", "do it inside of a task")

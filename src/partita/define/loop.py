@@ -17,7 +17,7 @@ from partita.define.handles import Handle
 from partita.define.names import name_problem
 from partita.define.signature import Signature, WrongCall
 from partita.define.task import TaskDef
-from partita.define.tracer import Tracer, current_tracer
+from partita.define.tracer import Tracer, current_tracer, whole_step
 from partita.define.where import wrong
 
 
@@ -115,7 +115,7 @@ def _initial(tracer: Tracer, initial: Any, title: str) -> Binding:
     binding = bind(tracer, initial, f"the initial state of `{title}`")
     if isinstance(binding, Const) or (isinstance(binding, Param) and not binding.path):
         return binding
-    if isinstance(binding, Output) and not binding.path and not binding.last and tracer.rank(initial) == 0:
+    if isinstance(initial, Handle) and whole_step(initial) and tracer.rank(initial) == 0:
         return binding
     return tracer.readable(tracer.same(initial, f"{title}_initial"), "the initial state")
 
@@ -127,9 +127,9 @@ def _decider(tracer: Tracer, result: Any, made: list[str], title: str) -> str:
             f"the body of pt.loop `{title}` must return the new state as the result of a task, not {result!r}",
             hint="return what the last task of the body returns",
         )
-    binding = result._binding
-    if isinstance(binding, Output) and not binding.path and not binding.last and binding.step in made:
-        draft = tracer.drafts[binding.step]
+    step = whole_step(result)
+    if step in made:
+        draft = tracer.drafts[step]
         if draft.axes == tracer.scope and not draft.reports_again:
-            return binding.step
+            return step
     return tracer.same(result, f"{title.rpartition('.')[2]}_state")._lasts[0]

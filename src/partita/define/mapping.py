@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_origin
 
-from partita.core.graph import Axis, Binding, Element, ListOf, Output, Param
+from partita.core.graph import Axis, Binding, Element, ListOf, Param
 from partita.define.binding import Constant, bind
 from partita.define.guess import did_you_mean
 from partita.define.handles import Handle, StandIn
 from partita.define.signature import Signature, WrongCall
-from partita.define.tracer import Follows, Tracer
+from partita.define.tracer import Follows, Tracer, whole_step
 from partita.define.where import wrong
 
 _NO_LISTS: frozenset[object] = frozenset({str, int, float, bool, bytes, dict, None, type(None)})
@@ -144,10 +144,11 @@ def _source(tracer: Tracer, value: Any, of: str, axis: str) -> Binding:
     depth = tracer.rank(value)
     if depth == 0 and is_no_list(value._declared):
         shown = getattr(value._declared, "__name__", value._declared)
-        raise wrong(f"{of} is no list: {value!r} is declared as `{shown}`", hint="to pass it to every instance as it is, use pt.const(...) or partial")
-    if isinstance(binding, Param) and not binding.path:
-        return binding
-    if isinstance(binding, Output) and not binding.path and not binding.last:
+        raise wrong(
+            f"{of} is no list: {value!r} is declared as `{shown}`",
+            hint="to pass it to every instance as it is, use pt.const(...) or partial",
+        )
+    if whole_step(value) or (isinstance(binding, Param) and not binding.path):
         return binding
     # The engine sees the length of a whole stored result only, so anything else becomes one first.
     name = f"{axis.rpartition('.')[2]}_items"

@@ -25,5 +25,5 @@ def name_problem(name: object) -> str | None:
         return f"a name must not be longer than {_LONGEST} characters: {name[:40]!r}..."
     # \w takes every letter of every script, but a lone surrogate is no letter and NUL is none either.
     if _NAME.fullmatch(name) is None or not name.isprintable():
-        return f"the name {ascii(name)} has characters that no name may have: letters, digits and _ - . / are allowed"
+        return f"the name {name!a} has characters that no name may have: letters, digits and _ - . / are allowed"
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from partita.core.policies import Cache, Policies, Retry
@@ -61,9 +61,7 @@ class Backoff:
     jitter: Literal["none", "full"]
 
 
-def backoff(
-    initial: Duration = 1, *, factor: float = 2.0, cap: Duration | None = None, jitter: bool = True
-) -> Backoff:
+def backoff(initial: Duration = 1, *, factor: float = 2.0, cap: Duration | None = None, jitter: bool = True) -> Backoff:
     """Exponential backoff for `retry_delay`: `initial`, then `factor` times more each time, at most `cap`.
 
     With `jitter` each wait is drawn uniformly from 0 to the delay, so that many failures do not come back together.
@@ -112,9 +110,7 @@ class CacheRule:
     salt: str = ""
 
 
-def cache(
-    ttl: Duration | None = None, *, key: Callable[..., object] | None = None, salt: str = ""
-) -> CacheRule:
+def cache(ttl: Duration | None = None, *, key: Callable[..., object] | None = None, salt: str = "") -> CacheRule:
     """Use a result again for `ttl` (for ever without) while the key is the same.
 
     The key is made of the inputs and the code version, or of what `key` returns: it is called with the step's
@@ -128,7 +124,7 @@ class Settings:
     """The options of a step, read."""
 
     name: str | None = None
-    policies: Policies = Policies()
+    policies: Policies = field(default_factory=Policies)
     retry_if: Predicate | None = None
     cache_key: Callable[..., object] | None = None
     when: str | Condition | None = None
@@ -216,6 +212,8 @@ def _read(raw: Mapping[str, Any], of: str, place: Place) -> dict[str, Any]:
 
 def _retrying(raw: Mapping[str, Any], read: Mapping[str, Any]) -> tuple[Retry, Predicate | None]:
     rule = read.get("retries")
+    limit: int | None
+    jitter: Literal["none", "full"]
     if isinstance(rule, RetryRule):
         delay, on, never_on = read_delay(rule.delay), error_names(rule.on), error_names(rule.never_on)
         limit, predicate = _count(rule.limit), rule.when

@@ -10,6 +10,7 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from partita.core.manifest import ParamSpec
@@ -185,13 +186,13 @@ def _by_pydantic(adapter: Any, given: object) -> Any:
         first = error
     if isinstance(given, str):
         # From a command line: a list or model as JSON, or a list as "a,b".
-        for read in (lambda: adapter.validate_json(given), lambda: adapter.validate_python(given.split(","))):
-            try:
-                return read()
-            except ValidationError as error:
-                if given.lstrip().startswith(("{", "[")):
-                    first = error
-                    break
+        try:
+            return adapter.validate_json(given)
+        except ValidationError as error:
+            if given.lstrip().startswith(("{", "[")):
+                first = error
+        with suppress(ValidationError):
+            return adapter.validate_python([part.strip() for part in given.split(",")])
     raise ValueError("; ".join(_pydantic_line(item) for item in first.errors())) from None
 
 
@@ -213,22 +214,24 @@ def _whole(given: object) -> int:
     if isinstance(given, float) and given.is_integer():
         return int(given)
     try:
-        return int(given.strip().replace("_", "")) if isinstance(given, str) else _fail("")
+        return int(_given_text(given).replace("_", ""))
     except ValueError:
-        return _fail("a whole number is expected")
+        raise ValueError("a whole number is expected") from None
 
 
-def _fail(message: str) -> Any:
-    raise ValueError(message)
+def _given_text(given: object) -> str:
+    if isinstance(given, str):
+        return given.strip()
+    raise ValueError
 
 
 def _number(given: object) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool):
         return float(given)
     try:
-        return float(given) if isinstance(given, str) else _fail("")
+        return float(_given_text(given))
     except ValueError:
-        return float(_fail("a number is expected"))
+        raise ValueError("a number is expected") from None
 
 
 def _truth(given: object) -> bool:
@@ -236,7 +239,7 @@ def _truth(given: object) -> bool:
         return given
     if isinstance(given, str) and given.strip().lower() in _TRUE | _FALSE:
         return given.strip().lower() in _TRUE
-    return bool(_fail("true or false is expected"))
+    raise ValueError("true or false is expected")
 
 
 def _date(given: object) -> dt.date:
@@ -245,7 +248,7 @@ def _date(given: object) -> dt.date:
     if isinstance(given, dt.date):
         return given
     try:
-        return dt.date.fromisoformat(given.strip()) if isinstance(given, str) else _fail("")
+        return dt.date.fromisoformat(_given_text(given))
     except ValueError:
         raise ValueError("a date like 2013-06-13 is expected") from None
 
@@ -254,7 +257,7 @@ def _datetime(given: object) -> dt.datetime:
     if isinstance(given, dt.datetime):
         return given
     try:
-        return dt.datetime.fromisoformat(given.strip()) if isinstance(given, str) else _fail("")
+        return dt.datetime.fromisoformat(_given_text(given))
     except ValueError:
         raise ValueError("a time like 2013-06-13T05:00:00 is expected") from None
 

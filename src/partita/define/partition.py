@@ -53,7 +53,9 @@ def product(**dimensions: PartitionSpec) -> PartitionSpec:
     return _checked(PartitionSpec("product", dimensions=tuple(dimensions.items())))
 
 
-def _timed(kind: Literal["hourly", "daily", "weekly", "monthly"], start: Date, end: Date | None, tz: str) -> PartitionSpec:
+def _timed(
+    kind: Literal["hourly", "daily", "weekly", "monthly"], start: Date, end: Date | None, tz: str
+) -> PartitionSpec:
     return _checked(PartitionSpec(kind, _text(kind, start), "" if end is None else _text(kind, end), zone(tz)))
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack, overload
 
 from partita.core.manifest import ParamSpec, PartitionSpec, ScheduleSpec
-from partita.define.guess import did_you_mean
 from partita.define.group import last_part, trace_body
+from partita.define.guess import did_you_mean
 from partita.define.mapping import map_arguments, plain_map, spread
 from partita.define.names import name_problem
 from partita.define.options import STEP_OPTIONS, text, words
@@ -56,7 +56,7 @@ class PipelineDef(Declared):
         self.assets = assets
         self.place = place
         self.module = getattr(function, "__module__", None) or calling_module()
-        self.name = options.get("name") or getattr(function, "__name__", "")
+        self.name: str = options.get("name") or str(getattr(function, "__name__", ""))
         self._read(options)
         if function is not None:
             functools.update_wrapper(self, function)
@@ -81,7 +81,10 @@ class PipelineDef(Declared):
         self._read_texts(options)
         for option in self.defaults:
             if option not in STEP_OPTIONS or option == "name":
-                raise self._wrong(f"has a default for `{option}`, which is no option of tasks", hint=did_you_mean(option, STEP_OPTIONS))
+                raise self._wrong(
+                    f"has a default for `{option}`, which is no option of tasks",
+                    hint=did_you_mean(option, STEP_OPTIONS),
+                )
 
     def _read_texts(self, options: PipelineOptions) -> None:
         from partita.define.durations import seconds
@@ -95,7 +98,9 @@ class PipelineDef(Declared):
             for limit in (self.max_runs, self.max_steps):
                 if limit is not None and (not isinstance(limit, int) or limit < 1):
                     raise ValueError(f"{limit!r} is no number of 1 or more")
-            self.description = text(options.get("description", inspect.cleandoc(getattr(self.function, "__doc__", "") or "")))
+            self.description = text(
+                options.get("description", inspect.cleandoc(getattr(self.function, "__doc__", "") or ""))
+            )
         except ValueError as error:
             raise self._wrong(str(error)) from None
 

@@ -197,10 +197,9 @@ def _add_imported(declared: list[Declared], folder: Path) -> None:
 # --- compiling ----------------------------------------------------------------------------------------------------
 
 
-def _compiled(
-    folder: Path, config: Config, declared: list[Declared], problems: list[Problem], began: float
-) -> Project:
-    from partita.define.asset_graph import Universe, selection_graph
+def _compiled(folder: Path, config: Config, declared: list[Declared], problems: list[Problem], began: float) -> Project:
+    from partita.define.asset_graph import Universe
+    from partita.define.asset_selection import selection_graph
 
     calls = Calls()
     universe = Universe.of(declared, calls)

@@ -145,7 +145,9 @@ def _failure(code: int, tail: list[str]) -> str:
         name = signal.Signals(-code).name if -code in signal.valid_signals() else str(-code)
         what = f"it was killed by {name}"
     said = "".join(tail).rstrip()
-    return f"the command failed: {what}" + (f"; its last lines were:\n{said}" if said else "; it wrote nothing to stdout")
+    return f"the command failed: {what}" + (
+        f"; its last lines were:\n{said}" if said else "; it wrote nothing to stdout"
+    )
 
 
 def _result_of(lines: list[str], result: str) -> Any:
@@ -191,7 +193,9 @@ def _with_variables(command: str) -> tuple[str, list[str]]:
     try:
         parsed = list(string.Formatter().parse(command))
     except ValueError as error:
-        raise wrong(f"pt.shell: {command!r} cannot be read: {error}", hint="write `{{` and `}}` for braces of the shell") from None
+        raise wrong(
+            f"pt.shell: {command!r} cannot be read: {error}", hint="write `{{` and `}}` for braces of the shell"
+        ) from None
     for literal, field, spec, conversion in parsed:
         parts.append(literal)
         quote = _open_quote(literal, quote)
@@ -202,7 +206,9 @@ def _with_variables(command: str) -> tuple[str, list[str]]:
             raise wrong(f"pt.shell: {{{field}}} is no name of a value", hint=hint)
         if quote == "'":
             hint = "leave the quotes out: the value is quoted already"
-            raise wrong(f"pt.shell: {{{field}}} stands in single quotes, in which the shell puts in no value", hint=hint)
+            raise wrong(
+                f"pt.shell: {{{field}}} stands in single quotes, in which the shell puts in no value", hint=hint
+            )
         used.append(field)
         reference = "${" + _variable(field) + "}"
         parts.append(reference if quote == '"' else f'"{reference}"')
@@ -241,7 +247,12 @@ def _checked_result(result: str) -> str:
 
 
 def _step(
-    kind: Literal["shell", "script"], name: str, arguments: dict[str, Any], function: Any, options: Options | None, shown: str
+    kind: Literal["shell", "script"],
+    name: str,
+    arguments: dict[str, Any],
+    function: Any,
+    options: Options | None,
+    shown: str,
 ) -> Any:
     tracer = current_tracer()
     if tracer is None:

@@ -63,9 +63,7 @@ class Signature:
         return [
             p.name
             for p in self.parameters.values()
-            if p.default is _EMPTY
-            and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-            and p.name not in arguments
+            if p.default is _EMPTY and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in arguments
         ]
 
     def _flat(self, bound: dict[str, Any]) -> dict[str, Any]:

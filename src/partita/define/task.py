@@ -209,4 +209,4 @@ def task_of(function: Any, options: dict[str, Any], kind: StepKind = "task") -> 
 
 def is_asynchronous(function: Any) -> bool:
     """Does calling it give a coroutine?"""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)

@@ -167,12 +167,6 @@ class Tracer:
         )
         return self.add(draft)
 
-    def direct(self, handle: Handle, name: str) -> Handle:
-        """The handle itself if it is the whole result of a step, else that of a step which passes it on."""
-        if isinstance(handle._binding, Output) and not handle._binding.path and not handle._binding.last:
-            return handle
-        return self.same(handle, name)
-
     # --- reading ---
 
     def readable(self, handle: Handle, of: str) -> Binding:
@@ -228,6 +222,14 @@ class Tracer:
             draft.order.update(dict.fromkeys(k for k in keys if k != key))
             if draft.settings.when is None:
                 draft.settings = replace(draft.settings, when="all_done_setup_succeeded")
+
+
+def whole_step(handle: Handle) -> str | None:
+    """The step whose whole result the handle is; None for parts, elements, parameters and the like."""
+    binding = handle._binding
+    if isinstance(binding, Output) and not binding.path and not binding.last:
+        return binding.step
+    return None
 
 
 def reads_branch(args: tuple[tuple[str, Binding], ...]) -> bool:

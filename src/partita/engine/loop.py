@@ -41,7 +41,7 @@ from partita.core.values import Value
 from partita.engine.active import ActiveRun
 from partita.engine.clock import Clock
 from partita.engine.restore import known_of, run_created_of
-from partita.errors import StoreFull
+from partita.errors import Fenced, StoreFull
 from partita.executors.contract import Assignment, Ended, Executor, OpenAttempt, Placement, Report
 from partita.store.contract import Lease, RunCommit, RunRow, Store
 from partita.worker.wire import MemberBegan, MemberEnded, Progress
@@ -184,7 +184,7 @@ class Engine:
         return active
 
     def cancel(self, run: str, *, by: str, reason: str = "") -> bool:
-        """Ask a run to end; False if it is not active."""
+        """Ask a run to end; False if it is not active. Raises `StoreFull` while that cannot be committed."""
         return self._ask(run, CancelRequested(self.clock.now(), by, reason))
 
     def pause(self, run: str, *, by: str, reason: str = "") -> bool:
@@ -216,6 +216,9 @@ class Engine:
             self._queued.remove(active)
         self._start_queued()
         self._finish_turn()
+        if self._uncommitted:
+            # It will be done when there is space again, but what was not committed is not acknowledged.
+            raise StoreFull(self.blocked)
         return True
 
     # --- taking in --------------------------------------------------------------------------------------------------
@@ -432,6 +435,8 @@ class Engine:
         return True
 
     def _act(self) -> None:
+        if (self._starts or self._kills) and not self._has_lease():
+            return
         if self._starts:
             starts, self._starts = self._starts, []
             assignments = []
@@ -553,9 +558,27 @@ class Engine:
             until.append(self._timers[0][0] - now)
         return max(0.0, min(until))
 
+    def _has_lease(self) -> bool:
+        """Is the lease still ours? This process may have stood still between its commit and what follows from it."""
+        self._renew_lease()
+        return self._lease is not None and self.clock.now() < self._lease.until
+
     def _renew_lease(self) -> None:
+        """Raises `StoreLocked` or `Fenced` when another engine has taken over: then this one must stop at once."""
         now = self.clock.now()
         # A clock that jumped backward must not put the renewal off.
-        if now >= self._renew_at or self._renew_at - now > self._lease_s:
-            self._lease = self.store.acquire(RESOURCE, self._holder, self._lease_s)
-            self._renew_at = now + self._lease_s / 3
+        if self._renew_at - self._lease_s <= now < self._renew_at:
+            return
+        try:
+            lease = self.store.acquire(RESOURCE, self._holder, self._lease_s)
+        except StoreFull as error:
+            self.blocked = str(error)
+            return
+        # One more: it ran out and nobody took it (the clock jumped, the machine slept). More: somebody did, and has gone
+        # since; what this engine holds in memory is of another time.
+        if lease.epoch > self.epoch + 1:
+            raise Fenced(f"epoch {self.epoch} of the engine is over: others were here since", hint="start it again")
+        self._lease = lease
+        self._renew_at = now + self._lease_s / 3
+        if not self._uncommitted:
+            self.blocked = ""

@@ -179,6 +179,14 @@ def wait_for(mark: str, begun: str) -> int:
 
 
 @pt.task
+def note(i: int, file: str) -> int:
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(fd, f"{i}\n".encode())
+    os.close(fd)
+    return i
+
+
+@pt.task
 def sleep(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()
@@ -215,5 +223,6 @@ def conformance() -> None:
     say_async(1)
     flood(1)
     wait_for("m", "b")
+    note(1, "f")
     sleep(0.0)
     pid()

@@ -25,6 +25,8 @@ from partita.executors.loading import HostConnection, start_host
 # So many workers in a row that died before they could do anything, and no more are started for a while.
 _HOPELESS = 3
 _PAUSE_S = 5.0
+# How long a worker is kept for a demand that does not come back.
+_SPARE_S = 0.2
 
 
 class Held(NamedTuple):
@@ -131,6 +133,9 @@ class Crew:
         self.slots: dict[int, Worker] = {}
         # Workers that were asked for and must be known to the executor's selector.
         self.new: list[Worker] = []
+        # A worker that is left to become idle, for something that needs one alone or its slot.
+        self._spared: Worker | None = None
+        self._spared_until = 0.0
         self._failed_starts = 0
         self._hopeless = ""
         self._hopeless_until = 0.0
@@ -228,8 +233,9 @@ class Crew:
 
     def _shared_room(self, expected_s: float) -> Worker | None:
         best: Worker | None = None
+        spared = self._still_spared()
         for worker in self.warm:
-            if not worker.ready or worker.exclusive:
+            if not worker.ready or worker.exclusive or worker is spared:
                 continue
             if not worker.held and not worker.reserved:
                 best = worker
@@ -250,16 +256,20 @@ class Crew:
             return None
         for worker in self.warm:
             if worker.ready and not worker.count:
+                self._spared = None
                 return worker
         if self._may_start_warm():
             self._start_warm()
+        self._spare_one()
         return None
 
     def _fresh_room(self) -> Worker | None:
         if not self._has_slot():
+            self._spare_one()
             return None
         for worker in self.fresh:
             if worker.ready and not worker.leaving and not worker.count:
+                self._spared = None
                 return worker
         waiting = [w for w in self.fresh if not w.leaving and not w.count]
         if not waiting and len(self.fresh) < self.settings.workers:
@@ -274,6 +284,18 @@ class Crew:
         if not worker.ready or worker.count >= min(self.settings.async_slots, worker.link.room):
             return None
         return worker
+
+    def _spare_one(self) -> None:
+        """Stack nothing more on one worker: under a stream of short steps none would ever be idle."""
+        self._spared_until = time.monotonic() + _SPARE_S
+        if self._spared is None or self._spared not in self.warm:
+            ready = [w for w in self.warm if w.ready and not w.exclusive]
+            self._spared = min(ready, key=lambda w: w.load_s, default=None)
+
+    def _still_spared(self) -> Worker | None:
+        if self._spared is not None and time.monotonic() > self._spared_until:
+            self._spared = None
+        return self._spared
 
     def _has_slot(self) -> bool:
         """Whether one more process may be busy: fresh and warm ones share the project's number of workers."""

@@ -27,11 +27,15 @@ if TYPE_CHECKING:
     from partita.define.project import Project
     from partita.settings import Settings
 
+_SLACK_S = 5.0
+
 
 def load(settings: Settings, channel: Channel[ToHost]) -> Project | None:
     """Import the project and send its manifest; None if that failed, and the reason was sent."""
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
+    # Should the engine die meanwhile, nobody else ends an import without end.
+    faulthandler.dump_traceback_later(settings.load_timeout_s + _SLACK_S, exit=True)
     notice = _Notice(settings, channel)
     sys.meta_path.insert(0, notice)
     try:
@@ -51,6 +55,7 @@ def load(settings: Settings, channel: Channel[ToHost]) -> Project | None:
     finally:
         sys.meta_path.remove(notice)
         faulthandler.unregister(signal.SIGUSR1)
+        faulthandler.cancel_dump_traceback_later()
     channel.send(control.frame(answer))
     channel.flush_all()
     # What the import left is kept out of every later collection, so a worker's collector copies no shared page.
