@@ -94,7 +94,7 @@ def test_an_isolated_step_has_a_process_of_its_own(stage: Stage) -> None:
 
 def test_no_more_processes_are_busy_than_there_are_workers(stage: Stage, tmp_path: Path) -> None:
     for i in range(2):
-        stage.begin("wait_for", Policies(timeout_s=60), mark=str(tmp_path / "go"), begun=str(tmp_path / f"begun{i}"))
+        stage.begin("wait_for", Policies(on_lost="fail"), mark=str(tmp_path / "go"), begun=str(tmp_path / f"begun{i}"))
     for i in range(2):
         stage.wait_for_file(tmp_path / f"begun{i}")
     fresh = Demand(stage.project, "pipelines:pid", Policies(isolation="process"))
@@ -168,7 +168,9 @@ def test_a_project_whose_workers_cannot_live_is_an_error_and_not_a_loop(stage: S
 
 def test_threads_at_import_mean_interpreters_instead_of_forks(project: Path) -> None:
     source = (project / "pipelines.py").read_text()
-    (project / "pipelines.py").write_text(source + "\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n")
+    (project / "pipelines.py").write_text(
+        source + "\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    )
     stage = new_stage(Settings.of(project, workers=1))
     try:
         assert stage.value(stage.run("double", i=3)) == 6
@@ -202,7 +204,7 @@ def test_a_signal_for_the_engines_terminal_does_not_reach_user_code(stage: Stage
 
 def test_a_step_that_must_be_alone_is_not_starved_by_a_stream_of_short_ones(stage: Stage) -> None:
     # given a stream of short steps that keeps all workers busy
-    alone = Policies(timeout_s=60.0)
+    alone = Policies(on_lost="fail")
     stage.run_many("double", 300)
     placed: int | None = None
     for round_ in range(2000):
@@ -231,7 +233,9 @@ def test_under_random_kills_each_ticket_ends_once_and_what_was_refused_never_beg
     kill_at = sorted(random.sample(range(20, count - 20), kills))
     while len(numbers) < count or any(no not in stage.outcomes for no in numbers):
         batch = []
-        while len(numbers) < count and (a := stage._try("note", PLAIN, {"i": len(numbers), "file": str(tmp_path / "begun")})):
+        while len(numbers) < count and (
+            a := stage._try("note", PLAIN, {"i": len(numbers), "file": str(tmp_path / "begun")})
+        ):
             numbers[a.ticket.no] = len(numbers)
             batch.append(a)
         stage.executor.submit(batch)
@@ -252,3 +256,31 @@ def test_under_random_kills_each_ticket_ends_once_and_what_was_refused_never_beg
         if state == "succeeded":
             assert i in begun
     assert sum(outcome.state == "succeeded" for outcome in stage.outcomes.values()) > count / 4
+
+
+def test_a_ticket_that_waited_behind_others_has_its_timeout_from_its_own_beginning(
+    stage_of: Callable[..., Stage], tmp_path: Path
+) -> None:
+    # given one worker, and a long timeout (such tickets may wait behind others) made short for the test
+    stage = stage_of(workers=1)
+    stage.run_many("double", 100)
+    stage.executor.crews[stage.project].lanes.learn("pipelines:wait_for", 0.001)  # type: ignore[attr-defined]
+    policies = Policies(timeout_s=10.0, grace_s=1.0)
+    begun = str(tmp_path / "begun")
+    first = stage.begin("wait_for", policies, mark=str(tmp_path / "one"), begun=begun)
+    second = stage.begin("wait_for", policies, mark=str(tmp_path / "two"), begun=begun)
+    (worker,) = [w for w in stage.executor.crews[stage.project].workers() if w.held]  # type: ignore[attr-defined]
+    assert list(worker.held) == [first, second]
+    stage.wait_for_file(tmp_path / "begun")
+    # when the first ends late
+    deadlines = stage.executor._deadlines  # type: ignore[attr-defined]
+    (tmp_path / "one").touch()
+    assert stage.outcome(first).state == "succeeded"
+    # then the second is not due when it was submitted long ago, only when it has begun long ago
+    deadlines[:] = [(0.0, no, w) for _, no, w in deadlines]
+    stage.poll(0.2)
+    assert second not in stage.outcomes
+    assert deadlines[0][0] > worker.moved_at + 9.9
+    worker.moved_at -= 10.0
+    deadlines[:] = [(0.0, no, w) for _, no, w in deadlines]
+    assert stage.outcome(second).state == "timed_out"

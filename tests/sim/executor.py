@@ -159,7 +159,7 @@ class Fleet:
             if end != "succeeded":
                 missing.add(member)
             is_broken |= end == "failed"
-            if end in ("succeeded", "failed") or self.rng.random() < 0.5:
+            if end in ("succeeded", "failed") or (end == "skipped" and self.rng.random() < 0.5):
                 job.reports.append((at, MemberBegan(job.no, member, at)))
             detail = Detail(failure=Failure("model failed")) if end == "failed" else None
             ended = MemberEnded(job.no, member, end, at, at, detail=detail)
@@ -202,6 +202,7 @@ class SimExecutor:
     def submit(self, assignments: Sequence[Assignment]) -> None:
         for assignment in assignments:
             if self.rng.random() < self.fleet.faults.crash_handing_out:
+                self.fleet.marks["a crash while handing out"] += 1
                 raise Crash("while handing out")
             self.placed -= 1
             job = self.fleet.begin(assignment, self.holder)
@@ -238,6 +239,7 @@ class SimExecutor:
     def adopt(self, attempts: Sequence[OpenAttempt]) -> None:
         for attempt in attempts:
             if self.rng.random() < self.fleet.faults.crash_adopting:
+                self.fleet.marks["a crash while adopting"] += 1
                 raise Crash("while adopting")
             job = self.fleet.jobs.get((attempt.run, attempt.step, attempt.index))
             if job is None or job.attempt != attempt.attempt:

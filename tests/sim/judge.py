@@ -41,7 +41,7 @@ class _Judge:
         self.ends_early = record.cancelled_at is not None or self.timed_out or self._fails_fast()
 
     def check(self) -> None:
-        expected: set[Address] = set()
+        expected: set[Address] = set(self.record.reused)
         if self.record.started:
             for step in self.record.steps.values():
                 for place in self._places(step):

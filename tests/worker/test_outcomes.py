@@ -243,6 +243,25 @@ def test_a_result_is_taken_from_the_cache_and_says_from_where(warm: Engine) -> N
         assert third.detail is None or not third.detail.cached_from
 
 
+def test_what_was_reported_with_a_cached_result_is_reported_again(warm: Engine) -> None:
+    brief = {"cache": Cache(), "kind": "asset", "asset": "rows", "step": "rows"}
+    first, second = (warm.run("reports", brief={**brief, "run": run}).detail for run in ("run-a", "run-b"))
+    assert first is not None
+    assert second is not None
+    assert second.cached_from == "run-a/rows//1"
+    assert [meta.name for meta in second.metadata] == ["rows", "note"]
+    assert (second.metadata, second.assets) == (first.metadata, first.assets)
+
+
+def test_a_check_that_failed_is_made_again_and_one_that_passed_is_not(warm: Engine) -> None:
+    brief = {"cache": Cache(), "kind": "check"}
+    for value, cached in ((-5, False), (-5, False), (5, False), (5, True)):
+        detail = warm.run("judged", brief=brief, value=value).detail
+        assert detail is not None
+        assert bool(detail.cached_from) is cached
+        assert [report.passed for report in detail.checks] == [value > 0]
+
+
 def test_the_users_key_decides_what_is_the_same(warm: Engine) -> None:
     brief = {"cache": Cache(key="own")}
     assert warm.value(warm.run("own_key", brief=brief, a=100, b=1)) == 101

@@ -53,7 +53,7 @@ _NAMES = {
 class Lane:
     """Ready instances of one step of one run; `asks` are the slots that each of them takes."""
 
-    __slots__ = ("asks", "is_queued", "kind", "namespace", "parked_on", "priority", "queue", "run", "step")
+    __slots__ = ("asks", "is_queued", "kind", "namespace", "parked_on", "priority", "queue", "run", "step", "woken_for")
 
     def __init__(
         self, *, run: str, step: str, namespace: str, kind: str, priority: int, asks: tuple[tuple[Key, int], ...]
@@ -68,6 +68,8 @@ class Lane:
         self.queue: deque[Instance] = deque()
         self.is_queued = False
         self.parked_on: Key | None = None
+        # The key of which a slot became free; if this lane does not use it, another one has to be woken.
+        self.woken_for: Key | None = None
 
 
 class _Level:
@@ -179,16 +181,19 @@ class Admission:
             while (lane := queue.pop()) is not None:
                 instance = self._head(lane)
                 if instance is None:
+                    self._pass_on(lane, None)
                     continue
                 refusal = self.refusal(lane)
                 if refusal is not None:
                     self._park(lane, refusal)
+                    self._pass_on(lane, refusal.key)
                     continue
                 placed = place(lane, instance)
                 if placed is None:
                     queue.push(lane, front=True)
                     break
                 lane.queue.popleft()
+                lane.woken_for = None
                 yield lane, instance, placed
                 if lane.queue:
                     queue.push(lane)
@@ -223,6 +228,7 @@ class Admission:
         """Capacities of a run that has ended."""
         for key in keys:
             self.capacity.pop(key, None)
+            self._parked.pop(key, None)
 
     def _queue(self, kind: str) -> _Queue:
         queue = self._queues.get(kind)
@@ -248,7 +254,13 @@ class Admission:
             fitting = next((p for p in parked if self.refusal(p) is None), None)
             if fitting is not None:
                 parked.remove(fitting)
-                self._wake(fitting)
+                self._wake(fitting, refusal.key)
+
+    def _pass_on(self, lane: Lane, refused_by: Key | None) -> None:
+        """The lane was woken for a slot that it does not use: another one that is parked there may want it."""
+        key, lane.woken_for = lane.woken_for, None
+        if key is not None and key != refused_by:
+            self._unpark(key)
 
     def _unpark(self, key: Key) -> None:
         """Let as many parked lanes try again as there are free slots; a lane that takes one comes back by itself."""
@@ -257,12 +269,13 @@ class Admission:
             return
         free = self.capacity.get(key, len(parked)) - self.used.get(key, 0)
         while parked and free > 0:
-            self._wake(parked.popleft())
+            self._wake(parked.popleft(), key)
             free -= 1
         if not parked:
             del self._parked[key]
 
-    def _wake(self, lane: Lane) -> None:
+    def _wake(self, lane: Lane, key: Key) -> None:
         lane.parked_on = None
+        lane.woken_for = key
         if lane.queue:
             self._queue(lane.kind).push(lane)

@@ -33,18 +33,9 @@ def open_bundle(course: Course, bundle: Instance) -> bool:
     granted: set[str] = set()
     members = members_of(bundle)
     for member in members:
-        if member.state in TERMINAL_STEP:
-            continue
-        found = tallies(member)
-        for key in granted:
-            if key in found:
-                found[key] = one("succeeded")
-        verdict = decide(member.node.step.when, found)
-        if verdict == "run":
+        if member.state not in TERMINAL_STEP and _can_be_made(course, member, granted):
             granted.add(member.node.key)
             _grant(course, member)
-        else:
-            moves.end(course, member, verdict, why_not(member, verdict, found), culprits(found))
     return bool(granted) or not members
 
 
@@ -80,6 +71,32 @@ def close_bundle(course: Course, bundle: Instance) -> None:
             _break_off(course, member, bundle, is_over=is_over)
         elif is_over and member.state == "ready":
             _end_unperformed(course, member, bundle)
+    if not is_over:
+        _end_hopeless(course, bundle)
+
+
+def _can_be_made(course: Course, member: Instance, granted: set[str]) -> bool:
+    """By its rule, when all that are granted succeed; if not, it has ended here."""
+    found = tallies(member)
+    for key in granted:
+        if key in found:
+            found[key] = one("succeeded")
+    verdict = decide(member.node.step.when, found)
+    if verdict == "run":
+        return True
+    moves.end(course, member, verdict, why_not(member, verdict, found), culprits(found))
+    return False
+
+
+def _end_hopeless(course: Course, bundle: Instance) -> None:
+    """Before its next attempt: what needs a member that has failed for good is not to be made without it."""
+    members = members_of(bundle)
+    granted = {m.node.key for m in members if m.state == "ready"}
+    for member in members:
+        if member.state == "ready" and not _can_be_made(course, member, granted):
+            granted.discard(member.node.key)
+    if members and not granted:
+        moves.end(course, bundle, "failed", "none of its members is left to be made")
 
 
 def _grant(course: Course, member: Instance) -> None:

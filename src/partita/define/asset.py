@@ -8,17 +8,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from partita.core.manifest import PartitionSpec
 from partita.define.durations import Duration, seconds
 from partita.define.guess import did_you_mean
 from partita.define.io import IO
+from partita.define.names import name_problem
 from partita.define.options import STEP_OPTIONS, Options, name, text, words
-from partita.define.recording import Declared, declare
+from partita.define.recording import Declared, Follows, declare, forgiving
 from partita.define.task import TaskDef, task_of
 from partita.define.tracer import current_tracer
 from partita.define.where import Place, caller, wrong
+from partita.errors import DefinitionError
 
 
 class AssetOptions(Options, total=False):
@@ -214,8 +216,26 @@ def asset(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     ... def daily_delays(flights): ...
     """
     if function is None:
-        return lambda f: AssetDef(f, options)
-    return AssetDef(function, options)
+        return lambda f: _forgiven(lambda: AssetDef(f, options), lambda: AssetDef(f, _named(options)))
+    return _forgiven(lambda: AssetDef(function, options), lambda: AssetDef(function, {}))
+
+
+def _named(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Only the name, if it is one: what a stand-in is known by."""
+    given = options.get("name")
+    return {} if name_problem(given) else {"name": given}
+
+
+D = TypeVar("D", bound=Declared)
+
+
+def _forgiven(build: Callable[[], D], bare: Callable[[], D]) -> D:
+    def stand_in(error: DefinitionError) -> D:
+        definition = bare()
+        definition.broken = error
+        return definition
+
+    return forgiving(build, stand_in)
 
 
 def multi_asset(
@@ -225,7 +245,9 @@ def multi_asset(
 
     An asset that is missing in the dict is skipped.
     """
-    return lambda function: MultiAssetDef(function, outs, options)
+    return lambda function: _forgiven(
+        lambda: MultiAssetDef(function, outs, options), lambda: MultiAssetDef(function, outs, _named(options))
+    )
 
 
 def out(name: str, **options: Any) -> Facts:
@@ -293,6 +315,8 @@ def _io(value: Any) -> Any:
 
 
 def _partitions(value: Any) -> Any:
+    if isinstance(value, PartitionSpec) and value.kind == "static" and not value.keys:
+        raise Follows("its partitions are wrong themselves")
     if value is None or isinstance(value, PartitionSpec):
         return value
     raise ValueError(f'{value!r} is no partition definition: write pt.daily(start="2013-01-01")')

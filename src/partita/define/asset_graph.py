@@ -57,6 +57,8 @@ class Universe:
     graph: Graph
     specs: tuple[AssetSpec, ...]
     problems: tuple[DefinitionError, ...]
+    # Assets that are wrong, or depend on one that is.
+    left_out: frozenset[str]
     calls: Calls
 
     @staticmethod
@@ -84,7 +86,10 @@ class _Maker:
         self._left_out: dict[str, DefinitionError] = {}
 
     def take(self, definition: Declared) -> None:
-        """One definition; its assets are known by name afterwards."""
+        """One definition; its assets are known by name afterwards, also those that are wrong."""
+        if definition.broken is not None:
+            names = [facts.name for facts in asset_facts(definition) or ()]
+            self._left_out.update(dict.fromkeys([definition.name, *names], definition.broken))
         if isinstance(definition, AssetDef):
             facts = definition.facts
             self._add(Node(definition.name, "asset", definition.place, facts, definition.task, asset=facts.name))
@@ -174,6 +179,8 @@ class _Maker:
     def universe(self) -> Universe:
         """The graph of all that is right."""
         for node in self._nodes.values():
+            if node.key in self._left_out:
+                continue
             try:
                 self._resolve(node)
             except DefinitionError as error:
@@ -186,7 +193,9 @@ class _Maker:
         steps = tuple(self._step(self._nodes[key]) for key in ordered)
         specs = tuple(self._spec(node) for node in self._nodes.values() if node.asset is not None)
         externals = tuple(self._external(facts) for facts in self._externals.values())
-        return Universe(Graph("assets", steps), (*specs, *externals), tuple(self._problems), self._calls)
+        return Universe(
+            Graph("assets", steps), (*specs, *externals), tuple(self._problems), frozenset(self._left_out), self._calls
+        )
 
     def _leave_out(self, key: str, error: DefinitionError) -> None:
         self._left_out[key] = error

@@ -36,8 +36,9 @@ def selection_graph(defn: PipelineDef, universe: Universe) -> tuple[Graph, list[
         return with_name(_selected(defn.assets, universe), defn.name), []
     except SelectionError as error:
         message = f"pipeline `{defn.name}`: {error.message}"
+        hint = error.hint or ("some assets are left out because of errors" if universe.left_out else None)
         file, line = short(defn.place.file), defn.place.line
-        return Graph(defn.name, ()), [SelectionError(message, hint=error.hint, file=file, line=line)]
+        return Graph(defn.name, ()), [SelectionError(message, hint=hint, file=file, line=line)]
 
 
 def compile_selection_alone(defn: PipelineDef, calls: Calls) -> Compiled:

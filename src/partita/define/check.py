@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Unpack
 
 from partita.define.options import Options
-from partita.define.recording import Declared, declare
+from partita.define.recording import Declared, declare, forgiving
 from partita.define.task import TaskDef, task_of
 from partita.define.where import wrong
+from partita.errors import DefinitionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +82,12 @@ def check(
         if callable(asset):
             raise wrong("@pt.check needs the asset that it checks", hint="write @pt.check(my_asset)")
         raise wrong(f"@pt.check: {asset!r} is no asset and no name of one")
-    return lambda function: CheckDef(function, asset, blocking, severity, deps, options)
+
+    def stand_in(function: Any, error: DefinitionError) -> CheckDef:
+        bare = CheckDef(function, asset, False, None, (), {})
+        bare.broken = error
+        return bare
+
+    return lambda function: forgiving(
+        lambda: CheckDef(function, asset, blocking, severity, deps, options), lambda error: stand_in(function, error)
+    )

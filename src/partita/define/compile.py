@@ -82,8 +82,8 @@ def trace_pipeline(defn: PipelineDef, calls: Calls) -> tuple[Graph, list[Definit
         tracer.problems.append(error)
     except Exception as error:
         tracer.problems.append(raised(error, f"pipeline `{defn.name}`", defn.place))
-    if tracer.problems:
-        return Graph(defn.name, ()), tracer.problems
+    if tracer.problems or tracer.follows is not None:
+        return Graph(defn.name, ()), tracer.problems or [tracer.follows]  # type: ignore[list-item]
     steps, problems = finish(tracer, calls)
     return Graph(defn.name, steps, tuple(tracer.axes.values())), problems
 

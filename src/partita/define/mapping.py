@@ -15,8 +15,9 @@ from partita.core.graph import Axis, Binding, Element, ListOf, Param
 from partita.define.binding import Constant, bind
 from partita.define.guess import did_you_mean
 from partita.define.handles import Handle, StandIn
+from partita.define.recording import Follows
 from partita.define.signature import Signature, WrongCall
-from partita.define.tracer import Follows, Tracer, whole_step
+from partita.define.tracer import Tracer, whole_step
 from partita.define.where import wrong
 
 _NO_LISTS: frozenset[object] = frozenset({str, int, float, bool, bytes, dict, None, type(None)})

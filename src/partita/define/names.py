@@ -27,3 +27,12 @@ def name_problem(name: object) -> str | None:
     if _NAME.fullmatch(name) is None or not name.isprintable():
         return f"the name {name!a} has characters that no name may have: letters, digits and _ - . / are allowed"
     return None
+
+
+def clean(text: str) -> str:
+    """The text without what cannot be written as UTF-8 (lone surrogates), each in its escaped form.
+
+    >>> clean("a\\ud800")
+    'a\\\\ud800'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

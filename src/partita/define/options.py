@@ -15,7 +15,8 @@ from partita.core.policies import Cache, Policies, Retry
 from partita.define.conditions import Condition
 from partita.define.durations import Duration, seconds, size
 from partita.define.guess import did_you_mean
-from partita.define.names import name_problem
+from partita.define.names import clean, name_problem
+from partita.define.recording import forgiving
 from partita.define.where import Place, wrong
 
 Predicate = Callable[[BaseException], object]
@@ -69,6 +70,10 @@ def backoff(initial: Duration = 1, *, factor: float = 2.0, cap: Duration | None 
     >>> backoff("10s", cap="5m").cap_s
     300.0
     """
+    return forgiving(lambda: _backoff(initial, factor, cap, jitter), lambda error: Backoff(0.0, 1.0, None, "none"))
+
+
+def _backoff(initial: Duration, factor: float, cap: Duration | None, jitter: bool) -> Backoff:
     try:
         initial_s, cap_s = seconds(initial), None if cap is None else seconds(cap)
     except ValueError as error:
@@ -304,7 +309,7 @@ def text(value: Any) -> str:
     """A string as it is."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no string")
-    return value
+    return clean(value)
 
 
 def name(value: Any) -> str:
@@ -320,7 +325,7 @@ def words(value: Any) -> tuple[str, ...]:
     if not isinstance(items, list | tuple | set | frozenset) or not all(isinstance(i, str) and i for i in items):
         raise ValueError(f"{value!r} is no word and no list of words")
     ordered = sorted(items) if isinstance(items, set | frozenset) else items
-    return tuple(dict.fromkeys(ordered))
+    return tuple(dict.fromkeys(map(clean, ordered)))
 
 
 def _pools(value: Any) -> tuple[tuple[str, int], ...]:

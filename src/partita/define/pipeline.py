@@ -17,12 +17,13 @@ from partita.define.mapping import map_arguments, plain_map, spread
 from partita.define.names import name_problem
 from partita.define.options import STEP_OPTIONS, text, words
 from partita.define.params import param_specs
-from partita.define.recording import Declared, declare
+from partita.define.recording import Declared, Follows, declare, forgiving
 from partita.define.schedule import schedules
 from partita.define.signature import Signature
 from partita.define.task import Partial
 from partita.define.tracer import current_tracer
 from partita.define.where import Place, caller, calling_module, place_of, wrong
+from partita.errors import DefinitionError
 
 
 class PipelineOptions(TypedDict, total=False):
@@ -73,6 +74,8 @@ class PipelineDef(Declared):
         if self.catchup not in _CATCHUP and not (self.catchup.startswith("last ") and self.catchup[5:].isdigit()):
             raise self._wrong(f"has no catchup {self.catchup!r}", hint='there is "none", "latest", "all", "last 3"')
         self.partitions = options.get("partitions")
+        if isinstance(self.partitions, PartitionSpec) and self.partitions.kind == "static" and not self.partitions.keys:
+            raise Follows(f"the partitions of pipeline `{self.name}` are wrong themselves")
         if self.partitions is not None and not isinstance(self.partitions, PartitionSpec):
             raise self._wrong(f"has partitions {self.partitions!r}", hint='write pt.daily(start="2024-01-01")')
         self.fail_fast = bool(options.get("fail_fast", False))
@@ -180,12 +183,35 @@ def pipeline(what: Any = None, /, *, assets: Any = None, **options: Any) -> Any:
     if assets is not None:
         if not isinstance(what, str):
             raise wrong("a pipeline of assets needs a name", hint='write pt.pipeline("nightly", assets=...)')
-        return PipelineDef(None, {**options, "name": what}, assets=assets, place=caller())  # type: ignore[typeddict-item]
+        return _forgiven_selection(what, assets, options)
     if what is None:
-        return lambda function: pipeline_of(function, options)
+        return lambda function: _forgiven(function, options)
     if isinstance(what, str):
         raise wrong(f"pipeline `{what}` has no assets", hint='write pt.pipeline("nightly", assets="group:raw+")')
-    return pipeline_of(what, options)
+    return _forgiven(what, options)
+
+
+def _forgiven(function: Any, options: Any) -> PipelineDef:
+    def stand_in(error: DefinitionError) -> PipelineDef:
+        if not callable(function):
+            raise error
+        bare = PipelineDef(function, {"name": "broken"}, place=place_of(function))
+        bare.broken = error
+        return bare
+
+    return forgiving(lambda: pipeline_of(function, options), stand_in)
+
+
+def _forgiven_selection(name: str, assets: Any, options: Any) -> PipelineDef:
+    place = caller()
+
+    def stand_in(error: DefinitionError) -> PipelineDef:
+        bare = PipelineDef(None, {"name": "broken"}, assets=assets, place=place)
+        bare.broken = error
+        return bare
+
+    named: Any = {**options, "name": name}
+    return forgiving(lambda: PipelineDef(None, named, assets=assets, place=place), stand_in)
 
 
 def pipeline_of(function: Any, options: Any) -> PipelineDef:

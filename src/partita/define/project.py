@@ -21,9 +21,9 @@ from typing import Any
 from partita.core.manifest import Manifest, ParamSpec, PipelineSpec, Problem
 from partita.define.calls import Call, Calls
 from partita.define.compile import Problems, raised, trace_pipeline, traceback_of
-from partita.define.names import name_problem
+from partita.define.names import clean, name_problem
 from partita.define.pipeline import PipelineDef
-from partita.define.recording import Declared, recording
+from partita.define.recording import Declared, Follows, recording
 from partita.define.where import Place, project_root, short
 from partita.errors import DefinitionError, LoadError
 
@@ -44,10 +44,11 @@ def load(folder: Path) -> Project:
     config = read_config(folder)
     token = project_root.set(str(folder))
     try:
-        with recording() as declared:
+        with recording() as found:
             problems = _import_all(folder, config)
-        _add_imported(declared, folder)
-        return _compiled(folder, config, declared, problems, began)
+        problems.extend(p for error in found.problems for p in problems_of(error))
+        _add_imported(found.declared, folder)
+        return _compiled(folder, config, found.declared, problems, began)
     finally:
         project_root.reset(token)
 
@@ -160,9 +161,7 @@ def _in_environment(file: str, prefix: str) -> bool:
 
 def _import_problem(module: str, error: BaseException, folder: Path) -> Problem:
     if isinstance(error, SyntaxError) and error.filename:
-        return Problem(
-            f"module `{module}` cannot be imported: {error.msg}", file=short(error.filename), line=error.lineno or 0
-        )
+        return _problem(f"module `{module}` cannot be imported: {error.msg}", None, short(error.filename), error.lineno)
     found = raised(error, f"importing module `{module}`", Place(str(folder / f"{module.replace('.', '/')}.py"), 0))
     hint = ""
     if isinstance(error, ModuleNotFoundError):
@@ -171,13 +170,19 @@ def _import_problem(module: str, error: BaseException, folder: Path) -> Problem:
             if error.name == module
             else f"install `{error.name}` in the project's environment"
         )
-    return Problem(found.message, hint, found.file or "", found.line or 0, traceback_of(found))
+    return _problem(found.message, hint, found.file, found.line, traceback_of(found))
 
 
 def problems_of(error: DefinitionError) -> list[Problem]:
     """What is wrong, as plain data."""
     found = error.all if isinstance(error, Problems) else (error,)
-    return [Problem(e.message, e.hint or "", e.file or "", e.line or 0, traceback_of(e)) for e in found]
+    found = tuple(e for e in found if not isinstance(e, Follows))
+    return [_problem(e.message, e.hint, e.file, e.line, traceback_of(e)) for e in found]
+
+
+def _problem(message: str, hint: str | None, file: str | None, line: int | None, traceback: str = "") -> Problem:
+    # Texts of the user's exceptions may hold what cannot be encoded.
+    return Problem(clean(message), clean(hint or ""), clean(file or ""), line or 0, clean(traceback))
 
 
 def _add_imported(declared: list[Declared], folder: Path) -> None:
@@ -206,7 +211,7 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
     problems.extend(p for error in universe.problems for p in problems_of(error))
     specs: list[PipelineSpec] = []
     pipelines: dict[str, PipelineDef] = {}
-    for defn in (d for d in declared if isinstance(d, PipelineDef)):
+    for defn in (d for d in declared if isinstance(d, PipelineDef) and d.broken is None):
         if (earlier := pipelines.get(defn.name)) is not None:
             problems.append(_twice("pipeline", defn.name, earlier.place, defn.place))
             continue

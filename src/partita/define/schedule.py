@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from partita.core.manifest import ScheduleSpec
+from partita.define.recording import Follows, forgiving
 from partita.define.where import wrong
 
 _FIELDS = (
@@ -36,6 +37,10 @@ def cron(rule: str, *, tz: str = "UTC", name: str = "") -> ScheduleSpec:
     >>> cron("0 3 * * *").rule
     'cron 0 3 * * *'
     """
+    return forgiving(lambda: _cron(rule, tz, name), lambda error: ScheduleSpec(name="", rule=""))
+
+
+def _cron(rule: Any, tz: str, name: str) -> ScheduleSpec:
     if not isinstance(rule, str):
         raise wrong(f"cron: {rule!r} is no text")
     text = _ALIASES.get(rule.strip().lower(), rule)
@@ -100,6 +105,8 @@ def schedules(value: Any, pipeline: str, catchup: str) -> tuple[ScheduleSpec, ..
         spec = cron(item) if isinstance(item, str) else item
         if not isinstance(spec, ScheduleSpec):
             raise ValueError(f'{item!r} is no schedule: write pt.cron("0 3 * * *", tz="UTC")')
+        if not spec.rule:
+            raise Follows(f"a schedule of pipeline `{pipeline}` is wrong itself")
         name = spec.name or (pipeline if i == 0 else f"{pipeline}-{i + 1}")
         found.append(msgspec.structs.replace(spec, name=name, catchup=catchup))
     return tuple(found)

@@ -16,15 +16,19 @@ from partita.define.calls import Call, call_base
 from partita.define.code import code_version
 from partita.define.handles import Handle
 from partita.define.mapping import map_arguments, plain_map, spread
-from partita.define.names import name_problem
+from partita.define.names import clean, name_problem
 from partita.define.options import Options, Settings, settings_of
+from partita.define.recording import Follows, forgiving
 from partita.define.signature import Signature, WrongCall, by_keyword
 from partita.define.tracer import Draft, Tracer, current_tracer
 from partita.define.where import Place, caller, place_of, wrong
+from partita.errors import DefinitionError
 
 
 class TaskDef:
     """A task as written."""
+
+    broken: DefinitionError | None = None
 
     def __init__(
         self, function: Callable[..., Any], raw: dict[str, Any], place: Place | None = None, kind: StepKind = "task"
@@ -74,7 +78,7 @@ class TaskDef:
     def description(self) -> str:
         """The description that the user gave, or the docstring."""
         given = self.settings.description
-        return given if given is not None else inspect.cleandoc(self.function.__doc__ or "")
+        return given if given is not None else clean(inspect.cleandoc(self.function.__doc__ or ""))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """In a pipeline: a step, and the handle of its result. Elsewhere: the function's own result."""
@@ -96,7 +100,9 @@ class TaskDef:
 
     def options(self, **changes: Unpack[Options]) -> TaskDef:
         """A copy with other options: `extract.options(retries=5, name="extract_slowly")(...)`."""
-        return TaskDef(self.function, {**self.raw, **changes}, self.place, self.kind)
+        copy = TaskDef(self.function, {**self.raw, **changes}, self.place, self.kind)
+        copy.broken = self.broken
+        return copy
 
     with_options = options
 
@@ -130,6 +136,8 @@ class TaskDef:
         bindings = tuple(
             (name, bind(tracer, value, f"argument `{name}` of `{self.name}`")) for name, value in arguments.items()
         )
+        if self.broken is not None:
+            raise Follows(f"task `{self.name}` is wrong itself")
         handle = tracer.add(
             Draft(
                 key=key,
@@ -187,8 +195,17 @@ def task(**options: Unpack[Options]) -> Callable[[Callable[..., Any]], TaskDef]:
 def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a task: `@pt.task` or `@pt.task(retries=3, retry_delay="5m", timeout="1h")`."""
     if function is None:
-        return lambda f: task_of(f, options)
-    return task_of(function, options)
+        return lambda f: _forgiven(f, options)
+    return _forgiven(function, options)
+
+
+def _forgiven(function: Any, options: dict[str, Any]) -> TaskDef:
+    def stand_in(error: DefinitionError) -> TaskDef:
+        bare = TaskDef(function if callable(function) else repr, {"name": "broken"})
+        bare.broken = error
+        return bare
+
+    return forgiving(lambda: task_of(function, options), stand_in)
 
 
 def task_of(function: Any, options: dict[str, Any], kind: StepKind = "task") -> TaskDef:

@@ -28,6 +28,7 @@ from partita.define.builtin import same
 from partita.define.calls import Call
 from partita.define.handles import Handle, Ordered, StandIn, ends
 from partita.define.options import Settings
+from partita.define.recording import Follows
 from partita.define.where import Place, caller, wrong
 from partita.errors import DefinitionError
 
@@ -38,10 +39,6 @@ _SAME = Call("partita.define.builtin:same", same)
 def current_tracer() -> Tracer | None:
     """The tracer of the pipeline that is being built here, if one is."""
     return _tracer.get()
-
-
-class Follows(DefinitionError):
-    """Something is wrong only because something else is, which has been reported."""
 
 
 @dataclass(slots=True)
@@ -87,6 +84,8 @@ class Tracer:
         self.group: tuple[str, ...] = ()
         self.guards: tuple[Guard, ...] = ()
         self.problems: list[DefinitionError] = []
+        # A call is wrong because of something that was reported elsewhere.
+        self.follows: Follows | None = None
         self._taken: dict[str, int] = {}
 
     # --- where we are ---
@@ -135,7 +134,9 @@ class Tracer:
         try:
             return build()
         except DefinitionError as error:
-            if not isinstance(error, Follows):
+            if isinstance(error, Follows):
+                self.follows = error
+            else:
                 self.problems.append(error)
             return StandIn(self, Const(b"\xc0"), self.scope)
 

@@ -10,6 +10,7 @@ import sys
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+from partita.define.names import clean
 from partita.errors import DefinitionError
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -55,9 +56,8 @@ def place_of(function: object) -> Place:
 def short(file: str) -> str:
     """The file as people call it: relative to its project, else its last part."""
     root = project_root.get()
-    if root and file.startswith(root + os.sep):
-        return file[len(root) + 1 :]
-    return os.path.basename(file)
+    inside = bool(root) and file.startswith(root + os.sep)
+    return clean(file[len(root) + 1 :] if inside else os.path.basename(file))
 
 
 def wrong(message: str, *, hint: str | None = None, place: Place | None = None) -> DefinitionError:

@@ -485,6 +485,8 @@ class Engine:
             return active
         # The start was journaled by an earlier engine; what follows from it is decided again from what is known.
         commands = machine.apply(RunStarted(row.started_at if row.started_at is not None else row.created_at))
+        # Out of time before it was restored: known at once, or what comes back meanwhile would be tried again.
+        commands += machine.apply(TimerDue(self.clock.now()))
         machine.journal = [e for e in machine.journal if not isinstance(e, RunStarted)]
         key = f"{run.namespace}/{run.pipeline}"
         self._running[key] = self._running.get(key, 0) + 1
@@ -577,6 +579,7 @@ class Engine:
         # One more: it ran out and nobody took it (the clock jumped, the machine slept). More: somebody did, and has gone
         # since; what this engine holds in memory is of another time.
         if lease.epoch > self.epoch + 1:
+            self.store.release(lease)
             raise Fenced(f"epoch {self.epoch} of the engine is over: others were here since", hint="start it again")
         self._lease = lease
         self._renew_at = now + self._lease_s / 3

@@ -63,8 +63,8 @@ class _Repeated:
         self._marked: set[int] = set()
         self._grew = True
         for instance in machine.instances():
-            chosen = instance.state not in _KEPT if again is None else _is_chosen(instance, again)
-            if chosen:
+            # What did not succeed is never taken over, so it is repeated (with all that hangs on it) whatever was chosen.
+            if instance.state not in _KEPT or (again is not None and _is_chosen(instance, again)):
                 self._mark(instance)
         while self._grew:
             self._grew = False

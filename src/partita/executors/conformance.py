@@ -27,7 +27,7 @@ from typing import Any
 from partita.core.plain import pack
 from partita.core.policies import Policies
 from partita.core.values import Input, Part, Value, Whole
-from partita.executors.contract import Assignment, Demand, Ended, Executor, Report
+from partita.executors.contract import Assignment, Demand, Ended, Executor, Placement, Report
 from partita.settings import Home
 from partita.values import storing
 from partita.values.blobs import FileBlobs
@@ -226,9 +226,9 @@ class Answers:
 
     def test_a_place_that_is_given_back_is_free_again(self, stage: Stage) -> None:
         # given as many places as there are
-        demand = Demand(stage.project, "pipelines:double", Policies(timeout_s=60.0))
+        demand = Demand(stage.project, "pipelines:double", Policies(on_lost="fail"))
         stage.run("double", i=1)
-        placements = []
+        placements: list[Placement] = []
         stage.wait_until(lambda: _fill(stage, demand, placements), "the executor to be full")
         # when one is given back
         stage.executor.unplace(placements.pop())
@@ -416,7 +416,7 @@ def _failure(outcome: Outcome) -> Any:
     return outcome.detail.failure
 
 
-def _fill(stage: Stage, demand: Demand, placements: list[Any]) -> bool:
+def _fill(stage: Stage, demand: Demand, placements: list[Placement]) -> bool:
     """Take one more place; whether there was none although all workers are there."""
     placement = stage.executor.place(demand)
     if placement is not None:

@@ -135,7 +135,9 @@ def die_at_thirteen(i: int) -> int:
 @pt.task
 def eat_memory_in_a_child() -> None:
     # Shared pages: the kernel's limit on the data of a process does not count them.
-    code = "import mmap, time; m = mmap.mmap(-1, 256 << 20); [m.write(bytes(1 << 20)) for _ in range(256)]; time.sleep(60)"
+    code = (
+        "import mmap, time; m = mmap.mmap(-1, 256 << 20); [m.write(bytes(1 << 20)) for _ in range(256)]; time.sleep(60)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -25,6 +25,8 @@ from partita.executors.loading import HostConnection, start_host
 # So many workers in a row that died before they could do anything, and no more are started for a while.
 _HOPELESS = 3
 _PAUSE_S = 5.0
+# Below this a timeout counts from a moment that must be known exactly; above, from the outcome before it.
+_LONG_TIMEOUT_S = 10.0
 # How long a worker is kept for a demand that does not come back.
 _SPARE_S = 0.2
 
@@ -66,6 +68,7 @@ class Worker:
         "moved_at",
         "name",
         "pid",
+        "poked_at",
         "ready",
         "reserved",
         "slot",
@@ -92,6 +95,8 @@ class Worker:
         self.done = 0
         # Monotonic: when it last gave or was given something to do.
         self.moved_at = 0.0
+        # The `moved_at` after which it was asked to send what it has.
+        self.poked_at = 0.0
         self.last_ended_at = 0.0
         self.memory_limit: int | None = None
         self.stops: dict[int, Stop] = {}
@@ -316,9 +321,9 @@ class Crew:
 
 
 def is_exclusive(policies: Policies) -> bool:
-    """Whether a ticket must be alone in its worker: it may be killed by the clock or by its memory, or must run at most once."""
+    """Whether a ticket must be alone in its worker: it may be killed soon or for its memory, or must run at most once."""
     return (
-        policies.timeout_s is not None
+        (policies.timeout_s is not None and policies.timeout_s < _LONG_TIMEOUT_S)
         or policies.memory_bytes is not None
         or policies.on_lost != "retry"
         or policies.isolation == "process"

@@ -13,6 +13,7 @@ import heapq
 import itertools
 import os
 import selectors
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,7 +21,7 @@ from partita.errors import ExecutorError
 from partita.executors import control, verdicts
 from partita.executors.adoption import Adoption
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
-from partita.executors.crew import Crew, Held, Stop, Worker, is_exclusive, rest
+from partita.executors.crew import Crew, Held, Stop, Worker, rest
 from partita.executors.killing import kill_and_wait
 from partita.executors.loading import HostConnection
 from partita.executors.verdicts import Death
@@ -31,6 +32,7 @@ from partita.worker.wire import CancelTicket, Exit, Hello, Outcome, Outcomes, Ti
 _STUCK_S = 0.05
 _FIGURES_S = 5.0
 _ASYNC_SLACK_S = 1.0
+_TICK_S = 0.001
 _NEVER = float("inf")
 
 
@@ -107,6 +109,10 @@ class ProcessExecutor:
 
     def poll(self, timeout_s: float) -> list[Report]:
         """What happened since the last call; may return early and empty when there may be room again."""
+        for crew in self.crews.values():
+            # What came while somebody else waited for an answer of the host (`bind`, `flush_logs`).
+            if crew.connection.inbox:
+                self._hear_host(crew)
         now = time.monotonic()
         wait = 0.0 if self._reports else max(0.0, min(timeout_s, self._next_look(now) - now))
         for key, _ in self._selector.select(wait):
@@ -188,7 +194,7 @@ class ProcessExecutor:
             lane, expected_s = worker.reserved.popleft() if worker.reserved else (brief.call, 0.0)
             worker.held[ticket.no] = Held(assignment, lane, expected_s, at)
             tickets.append(ticket)
-            if is_exclusive(assignment.policies):
+            if assignment.policies.timeout_s is not None or assignment.policies.memory_bytes is not None:
                 self._guard(worker, assignment, now)
         if len(worker.held) > 1:
             self._look_at = min(self._look_at, now + _STUCK_S)
@@ -213,6 +219,9 @@ class ProcessExecutor:
 
     def _hear(self, worker: Worker) -> None:
         """The worker's socket has something."""
+        if worker.link.closed:
+            # Its death came in the same turn, and was heard first.
+            return
         if worker.link.blocked:
             self._write(worker)
         self._take(worker, worker.link.receive())
@@ -397,9 +406,8 @@ class ProcessExecutor:
     def _look(self, now: float) -> None:
         while self._deadlines and self._deadlines[0][0] <= now:
             _, no, worker = heapq.heappop(self._deadlines)
-            if no in worker.held:
-                timeout_s = worker.held[no].assignment.policies.timeout_s
-                self._stop(worker, no, "timeout", message=f"timed out after {timeout_s:g} s")
+            if no in worker.held and no not in worker.stops:
+                self._time_out(worker, no, now)
         again_at = _NEVER
         for crew in self.crews.values():
             for worker in crew.workers():
@@ -413,6 +421,16 @@ class ProcessExecutor:
             for crew in self.crews.values():
                 crew.connection.send(control.AskFigures())
 
+    def _time_out(self, worker: Worker, no: int, now: float) -> None:
+        timeout_s = worker.held[no].assignment.policies.timeout_s
+        assert timeout_s is not None
+        # One that waited behind others has begun when the last of them ended.
+        due = worker.moved_at + timeout_s
+        if worker.link.kind != "async" and due > now + _TICK_S:
+            heapq.heappush(self._deadlines, (due, no, worker))
+        else:
+            self._stop(worker, no, "timeout", message=f"timed out after {timeout_s:g} s")
+
     def _look_at_worker(self, worker: Worker, now: float) -> float:
         """Take back what is stuck behind a long step, and end an async worker that does not obey; when to look again."""
         if worker.stops and worker.link.kind == "async":
@@ -423,10 +441,14 @@ class ProcessExecutor:
             return now + _STUCK_S
         if worker.link.kind != "warm" or len(worker.held) < 2:
             return _NEVER
-        if now - worker.moved_at > _STUCK_S and worker.crew.idle_elsewhere(worker):
-            head = next(iter(worker.held.values()))
-            worker.crew.lanes.learn(head.lane, now - worker.moved_at)
-            self._take_back(worker, "not begun: it waited behind a longer step")
+        if now - worker.moved_at > _STUCK_S:
+            if worker.crew.idle_elsewhere(worker):
+                head = next(iter(worker.held.values()))
+                worker.crew.lanes.learn(head.lane, now - worker.moved_at)
+                self._take_back(worker, "not begun: it waited behind a longer step")
+            if len(worker.held) > 1 and worker.poked_at != worker.moved_at:
+                worker.poked_at = worker.moved_at
+                _poke(worker)
         return now + _STUCK_S
 
     def _take_back(self, worker: Worker, why: str) -> None:
@@ -449,10 +471,15 @@ class ProcessExecutor:
                 self._end(worker, self._stopped(worker, stop, None, no))
             else:
                 self._end(worker, verdicts.not_begun(other, time.time()))
-        if no not in unbegun:
-            worker.stops[no] = stop
-            worker.crew.dismiss(worker)
-            worker.crew.connection.send(control.Kill(worker.link.number, policies.grace_s))
+        if no in unbegun:
+            return
+        if next(reversed(worker.held)) != no:
+            # A worker is at the last ticket that it has claimed: this one has ended, and its outcome was not sent yet.
+            _poke(worker)
+            return
+        worker.stops[no] = stop
+        worker.crew.dismiss(worker)
+        worker.crew.connection.send(control.Kill(worker.link.number, policies.grace_s))
 
     # --- bytes ----------------------------------------------------------------------------------------------------
 
@@ -472,6 +499,12 @@ class ProcessExecutor:
             os.read(self._woken, 4096)
         except BlockingIOError:
             return
+
+
+def _poke(worker: Worker) -> None:
+    """Ask a worker to send the outcomes that it has gathered; a long step may stand behind them."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(worker.pid, signal.SIGURG)
 
 
 def _bound(method: Callable[[Worker], None], worker: Worker) -> Callable[[], None]:

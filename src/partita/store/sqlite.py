@@ -23,6 +23,7 @@ from partita.errors import StoreError, StoreFull
 from partita.store import migrate as migrations
 from partita.store.database import Params, Row
 from partita.store.fold import second_open_attempt
+from partita.store.leases import ENGINE
 from partita.store.locking import OwnerLock, mounts, refuse_network
 from partita.store.reading import SqlReader
 from partita.store.writing import SqlStore
@@ -70,7 +71,12 @@ def open_store(path: Path | str, *, clock: Callable[[], float] = time.time, vfs:
     except BaseException:
         lock.release()
         raise
-    return SqliteStore(db, lock, clock=clock)
+    store = SqliteStore(db, lock, clock=clock)
+    left = store.lease(ENGINE)
+    if left is not None and left.holder:
+        # Whoever held it has died: the lock on the file was theirs, and now it is ours. No need to wait for its end.
+        store.release(left)
+    return store
 
 
 def open_reader(path: Path | str) -> SqliteReader:

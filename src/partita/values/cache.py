@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from partita.core.events import AssetReport, CheckReport, Meta
 from partita.core.policies import Cache
 from partita.core.values import Input, Many, Missing, Named, Part, Value, Whole
 from partita.errors import ValueCodecError
@@ -22,11 +23,17 @@ from partita.values.storing import elements_of, items_in
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """One remembered result; `origin` is "run/step/index/attempt" of the attempt that made it."""
+    """One remembered result with what was reported beside it.
+
+    `origin` is "run/step/index/attempt" of the attempt that made it.
+    """
 
     value: Value
     made_at: float
     origin: str
+    metadata: tuple[Meta, ...] = ()
+    assets: tuple[AssetReport, ...] = ()
+    checks: tuple[CheckReport, ...] = ()
     version: int = 1
 
 

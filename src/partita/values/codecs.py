@@ -247,7 +247,9 @@ def _arrow_keeps(pd: Any, frame: Any) -> bool:
         if str(values.dtype) == "object" and pd.api.types.infer_dtype(values, skipna=False) != "string":
             return False
     return all(
-        pd.api.types.infer_dtype(frame[c], skipna=False) == "string" for c, d in frame.dtypes.items() if str(d) == "object"
+        pd.api.types.infer_dtype(frame[c], skipna=False) == "string"
+        for c, d in frame.dtypes.items()
+        if str(d) == "object"
     )
 
 

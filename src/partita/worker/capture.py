@@ -20,6 +20,9 @@ from partita.worker.markers import mark
 log_of_context: contextvars.ContextVar[str] = contextvars.ContextVar("partita_log", default="")
 
 
+_replaced: list[tuple[object, object]] = []
+
+
 class Capture:
     """Marks for the steps of a worker that performs one after the other. Without a nonce nothing is marked."""
 
@@ -102,6 +105,8 @@ class SharedCapture(Capture):
 def take_streams(capture: Capture) -> None:
     """Put `sys.stdout` and `sys.stderr` on the worker's pipe, and logging on stderr."""
     old = (sys.stdout, sys.stderr)
+    # Kept: a stream that is collected closes its descriptor, which is ours now.
+    _replaced.append(old)
     for name, fd in (("stdout", 1), ("stderr", 2)):
         # Lines leave at once: a killed process loses nothing, and output of child processes stays in order.
         # Coroutines write through, for what waits in a buffer would be attributed to whoever flushes it.

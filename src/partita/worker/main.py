@@ -80,6 +80,7 @@ class Worker:
         self.claims = Claims(claim_fd)
         self.capture = capture
         self.runner = runner_of(setup, calls, self.send, capture)
+        self.runner.home_fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
         self.recent = Recent(Home(Path(setup.home)).spool)
         self.plans: dict[int, Plan] = {}
         self._decoder: msgspec.msgpack.Decoder[Any] = wire.Decoder(wire.ToWorker)

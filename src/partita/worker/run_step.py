@@ -125,7 +125,8 @@ class StepRunner:
         # Coroutines share this runner; nothing may be raised into them by a signal.
         self.shared = False
         self.attempt: Attempt | None = None
-        self._cwd = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+        # The folder to return to after each step, in a worker that runs many.
+        self.home_fd: int | None = None
 
     def plan(self, brief: Brief) -> Plan:
         """What the tickets of this brief need. A call that is not in the project fails its tickets, not the worker."""
@@ -162,7 +163,8 @@ class StepRunner:
         finally:
             self.attempt = None
             leave(token)
-            self._go_home()
+            if self.home_fd is not None:
+                self._go_home(self.home_fd)
 
     def cancelled(self, ticket: Ticket) -> Outcome:
         """The outcome of a ticket whose `run` was left by a `Cancelled`."""
@@ -204,10 +206,10 @@ class StepRunner:
                 raise TimedOut(f"took longer than its {plan.brief.timeout_s:g} s") from error
             raise
 
-    def _go_home(self) -> None:
-        """Back to the folder in which the worker began: a step's `chdir` is its own."""
+    def _go_home(self, folder: int) -> None:
+        """A step's `chdir` is its own."""
         try:
-            os.fchdir(self._cwd)
+            os.fchdir(folder)
         except OSError:
             return  # the folder was removed; relative paths fail in the next step, with its own message
 
@@ -243,7 +245,7 @@ class StepRunner:
     def _from_cache(self, attempt: Attempt, arguments: dict[str, Any], began_at: float) -> Outcome | None:
         brief, call = attempt.plan.brief, attempt.plan.call
         policy = brief.cache
-        if policy is None:
+        if policy is None or brief.kind == "bundle":
             return None
         if policy.key == "own" and call.cache_key is not None:
             own = {name: value for name, value in arguments.items() if name != call.context_param}
@@ -256,11 +258,10 @@ class StepRunner:
         entry = cache.look_up(self.home.cache, key, policy, self.blobs, now=began_at)
         if entry is None:
             return None
-        value = entry.value
-        detail = Detail(cached_from=entry.origin, assets=self._asset_reports(attempt, value))
+        detail = Detail(metadata=entry.metadata, assets=entry.assets, checks=entry.checks, cached_from=entry.origin)
         if brief.reports_choice or brief.reports_again:
-            detail = self._decisions(attempt, storing.decode(value, self.blobs), detail)
-        return self.mask.outcome(Outcome(attempt.ticket.no, "succeeded", began_at, _now(), value, detail))
+            detail = self._decisions(attempt, storing.decode(entry.value, self.blobs), detail)
+        return Outcome(attempt.ticket.no, "succeeded", began_at, _now(), entry.value, detail)
 
     # --- after ---
 
@@ -272,9 +273,8 @@ class StepRunner:
             used = limits.usage(began_at, ended_at, attempt.cpu_s)
             detail = None if used is None else Detail(usage=used)
             outcome = Outcome(no, "succeeded", began_at, ended_at, stored, detail)
-        else:
-            outcome = self._reported(attempt, value, began_at)
-        return self.mask.outcome(outcome) if self.mask.active else outcome
+            return self.mask.outcome(outcome) if self.mask.active else outcome
+        return self._reported(attempt, value, began_at)
 
     def _reported(self, attempt: Attempt, value: Any, began_at: float) -> Outcome:
         """The outcome of a step that says more than its value."""
@@ -293,12 +293,21 @@ class StepRunner:
             checks=checks,
         )
         detail = self._decisions(attempt, value, detail)
-        if attempt.cache_key and stored is not None and all(check.passed for check in checks):
-            origin = f"{brief.run}/{brief.step}/{attempt.ticket.index}/{attempt.ticket.attempt}"
-            cache.remember(self.home.cache, attempt.cache_key, cache.Entry(stored, _now(), origin))
         ended_at = _now()
-        used = limits.usage(began_at, ended_at, attempt.cpu_s)
-        return Outcome(attempt.ticket.no, "succeeded", began_at, ended_at, stored, replace(detail, usage=used))
+        detail = replace(detail, usage=limits.usage(began_at, ended_at, attempt.cpu_s))
+        outcome = self.mask.outcome(Outcome(attempt.ticket.no, "succeeded", began_at, ended_at, stored, detail))
+        if attempt.cache_key and all(check.passed for check in checks):
+            self._remember(attempt, outcome)
+        return outcome
+
+    def _remember(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Put a result where later attempts with the same key find it, as it was reported: masked."""
+        value, detail, brief = outcome.value, outcome.detail, attempt.plan.brief
+        if value is None or detail is None:
+            return
+        origin = f"{brief.run}/{brief.step}/{attempt.ticket.index}/{attempt.ticket.attempt}"
+        entry = cache.Entry(value, outcome.ended_at, origin, detail.metadata, detail.assets, detail.checks)
+        cache.remember(self.home.cache, attempt.cache_key, entry)
 
     def _store_result(self, attempt: Attempt, value: Any) -> Value:
         io = attempt.plan.call.io

@@ -1,0 +1,164 @@
+"""Carrying runs out in this process, watched: the engine turns, the view is drawn between, Ctrl-C ends it politely.
+
+The first Ctrl-C cancels the runs (their steps get their grace period), the second kills what still runs, the third leaves.
+Runs of earlier engines that were taken up are finished too; if only they are left, Ctrl-C leaves them for the next time.
+
+Rule: what happens to a run is the engine's; here it is only asked for, and watched.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from partita.cli import terminal
+from partita.cli.project import user_name
+from partita.cli.watching import Watch
+from partita.cli.words import ago, many
+
+if TYPE_CHECKING:
+    from partita.cli.lines import Lines
+    from partita.cli.live import Live
+    from partita.engine.active import ActiveRun
+    from partita.engine.embedded import Embedded
+
+_PATIENCE_S = 0.125
+
+
+class Leave(Exception):
+    """Whoever watches has said three times that it is enough."""
+
+
+def carry_out(
+    embedded: Embedded,
+    watch: Watch,
+    make_runs: Callable[[], list[ActiveRun]],
+    *,
+    quiet: bool = False,
+) -> tuple[list[ActiveRun], int]:
+    """Start the engine, make the runs, and see them to their end: the runs, and the signal that ended it (0 = none)."""
+    # The view first: its imports take the time in which the project is loaded.
+    view = _view(embedded, watch, quiet=quiet)
+    taken_up = embedded.start()
+    for run in taken_up:
+        watch.add(run)
+        began = run.machine.started_at or run.run.at
+        terminal.note(f"taking up run {run.no} ({run.run.pipeline}), begun {ago(began, embedded.clock.now())}")
+    runs = make_runs()
+    for run in runs:
+        watch.add(run)
+    with _Interrupts(embedded, runs, view) as interrupts, view:
+        interrupts.see_to_the_end(taken_up)
+    return runs, interrupts.number
+
+
+def _view(embedded: Embedded, watch: Watch, *, quiet: bool) -> Live | Lines | Silence:
+    err = terminal.err()
+    if quiet:
+        return Silence()
+    if err.is_terminal and err.stream.fileno() >= 0 and _can_move(err):
+        from partita.cli.live import Live
+
+        return Live(watch, err, embedded.clock.now, embedded.settings.home)
+    from partita.cli.lines import Lines
+
+    return Lines(watch, err, embedded.clock.now)
+
+
+def _can_move(err: terminal.Out) -> bool:
+    import os
+
+    return os.environ.get("TERM") != "dumb"
+
+
+class Silence:
+    """The view of a program that reads JSON."""
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def say(self, *spans: object) -> None:
+        return None
+
+    def draw(self) -> None:
+        return None
+
+
+class _Interrupts:
+    """Ctrl-C (and SIGTERM) while runs are carried out."""
+
+    def __init__(self, embedded: Embedded, runs: list[ActiveRun], view: Live | Lines | Silence) -> None:
+        self.number = 0
+        self._embedded = embedded
+        self._runs = runs
+        self._view = view
+        self._asked = 0
+        self._answered = 0
+        self._before: dict[int, signal.Handlers | Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def __enter__(self) -> _Interrupts:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def see_to_the_end(self, taken_up: list[ActiveRun]) -> None:
+        """Turn until all have ended, or only runs that were taken up are left and somebody wants to go."""
+        waiting = [*self._runs, *taken_up]
+        try:
+            self._embedded.wait(waiting, between=self._between, patience_s=_PATIENCE_S)
+        except Leave:
+            left = [r for r in waiting if not r.machine.is_finished]
+            for run in left:
+                self._view.say(f"run {run.no} is left as it is; the next `partita run` here takes it up")
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        self._asked += 1
+        self._embedded.engine.executor.wake()
+
+    def _between(self) -> None:
+        while self._answered < self._asked:
+            self._answered += 1
+            self._answer(self._answered)
+        self._view.draw()
+
+    def _answer(self, time_no: int) -> None:
+        mine = [r for r in self._runs if not r.machine.is_finished]
+        if not mine or time_no > 2:
+            raise Leave
+        if time_no == 1:
+            by = user_name()
+            for run in mine:
+                self._embedded.engine.cancel(run.id, by=by, reason=f"interrupted by {by}")
+            what = f"run {mine[0].no}" if len(mine) == 1 else many(len(mine), "run")
+            self._view.say(("⊘ ", "grey"), f"cancelling {what}: running steps are ended politely; Ctrl-C kills them")
+        else:
+            count = kill_open_attempts(self._embedded, mine)
+            self._view.say(("⊘ ", "grey"), f"killed {many(count, 'worker')}; Ctrl-C once more leaves at once")
+
+
+def kill_open_attempts(embedded: Embedded, runs: list[ActiveRun]) -> int:
+    """SIGKILL for the workers of these runs' open attempts; the engine learns of it as of any death."""
+    from partita.executors.identity import is_alive, pid_of
+    from partita.executors.killing import kill_session
+
+    workers = {a.worker for run in runs for a in embedded.store.attempts(run.id, open_only=True)}
+    pids = [pid for worker in workers if is_alive(worker) and (pid := pid_of(worker)) is not None]
+    for pid in pids:
+        kill_session(pid)
+    return len(pids)
+
+
+def now() -> float:
+    """The clock of commands that look back from now."""
+    return time.time()

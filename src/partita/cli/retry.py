@@ -1,0 +1,72 @@
+"""`partita retry`: run again what failed, or from a step on; a run that was interrupted is taken up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from partita.cli import options, project, terminal
+from partita.cli.words import many
+
+if TYPE_CHECKING:
+    from partita.engine.active import ActiveRun
+    from partita.engine.embedded import Embedded
+    from partita.store.contract import Reader, RunRow
+
+
+def retry(
+    name: options.Run = "",
+    from_: Annotated[
+        list[str] | None, typer.Option("--from", metavar="STEP", help="From this step or group on; may be repeated.")
+    ] = None,
+    json: options.Json = False,
+    folder: options.Project = None,
+) -> int:
+    """Run again what failed (default: of the last run that failed), or from a step on.
+
+    What succeeded is taken over; the project's current code runs.
+    """
+    settings = project.settings_of(folder)
+    project.open_memory(settings).close()
+    from partita.cli.watching import Watch
+    from partita.engine.embedded import Embedded
+
+    watch = Watch()
+    with Embedded(settings, listeners=[watch]) as embedded:
+        from partita.cli import outcome
+
+        row = _chosen(embedded.store, name)
+        if row.state in ("queued", "running"):
+            return outcome.watched(embedded, watch, lambda: _taken_up(embedded, row), json=json)
+        return outcome.watched(embedded, watch, lambda: [rerun(embedded, row, from_)], json=json)
+
+
+def rerun(embedded: Embedded, row: RunRow, again: list[str] | None) -> ActiveRun:
+    """Repeat a finished run, and say what is taken over from it."""
+    active = embedded.rerun(row, by=project.user_name(), again=again or None)
+    total = sum(1 for _ in active.machine.instances())
+    done = sum(i.state in ("succeeded", "skipped") for i in active.machine.instances())
+    terminal.note(
+        ("↻ ", "amber"),
+        f"run {active.no}: {many(done, 'step')} taken over from run {row.no}, {total - done} to do",
+    )
+    return active
+
+
+def _chosen(reader: Reader, name: str) -> RunRow:
+    from partita.cli.naming import find_run
+    from partita.errors import DefinitionError
+
+    if name:
+        return find_run(reader, name)
+    failed = reader.runs(states=("failed", "cancelled"), limit=1)
+    if not failed:
+        raise DefinitionError("no run here has failed", hint="name one: partita retry RUN --from STEP")
+    return failed[0]
+
+
+def _taken_up(embedded: Embedded, row: RunRow) -> list[ActiveRun]:
+    """The run was interrupted: the engine took it up when it started."""
+    active = embedded.engine.active.get(row.id)
+    return [active] if active is not None else []

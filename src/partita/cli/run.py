@@ -1,0 +1,144 @@
+"""`partita run`: run a pipeline or a selection of assets here, and watch it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from partita.cli import options, project, terminal
+from partita.errors import DefinitionError, ParamError
+
+if TYPE_CHECKING:
+    from partita.cli.watching import Watch
+    from partita.core.manifest import Manifest
+    from partita.engine.active import ActiveRun
+    from partita.engine.embedded import Embedded
+
+
+def run(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="[TARGET]", help="A pipeline, or a selection of assets: +dashboard, group:raw+"),
+    ] = "",
+    select: Annotated[str, typer.Option(metavar="SELECTION", help="Only these steps of it: load+, tag:fast")] = "",
+    partition: Annotated[str, typer.Option(metavar="KEY", help="2013-06-13, or a range: 2013-06-01..2013-06-13")] = "",
+    param: Annotated[
+        list[str] | None, typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter; may be repeated.")
+    ] = None,
+    from_step: Annotated[
+        str, typer.Option(metavar="STEP", help="Repeat the last run of it from this step or group on.")
+    ] = "",
+    fail_fast: Annotated[
+        bool | None, typer.Option("--fail-fast/--no-fail-fast", help="End at the first failure.", show_default=False)
+    ] = None,
+    priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag for the run; may be repeated.")] = None,
+    json: options.Json = False,
+    folder: options.Project = None,
+) -> int:
+    """Run a pipeline, or a selection of assets, and watch it.
+
+    Exits with 0 if it succeeded and 1 if not. Ctrl-C cancels it politely, a second one kills what still runs.
+    """
+    settings = project.settings_of(folder)
+    raw = _params(param or [])
+    if from_step and (select or partition or raw):
+        raise DefinitionError(
+            "--from-step repeats an earlier run with its partition and parameters",
+            hint="leave --select, --partition and --param out",
+        )
+    from partita.engine.embedded import Embedded
+
+    from partita.cli.watching import Watch
+
+    watch = Watch()
+    with Embedded(settings, listeners=[watch]) as embedded:
+        from partita.cli import outcome
+
+        manifest = embedded.manifest
+        target = target or _only_target(manifest)
+        _refuse_broken(manifest, target)
+        if from_step:
+            from partita.cli.retry import rerun
+
+            row = outcome.last_finished(embedded.store, target)
+            return outcome.watched(embedded, watch, lambda: [rerun(embedded, row, [from_step])], json=json)
+        partitions = _partitions(manifest, target, partition, embedded.clock.now())
+        params = embedded.bind(target, raw)
+
+        def submit() -> list[ActiveRun]:
+            from partita.engine.submission import RunRequest
+
+            return [
+                embedded.submit(
+                    RunRequest(
+                        target=target,
+                        by=project.user_name(),
+                        origin=f"cli:{uuid.uuid4()}",
+                        select=select,
+                        params=params,
+                        partition=key,
+                        priority=priority,
+                        fail_fast=fail_fast,
+                        tags=tuple(tag or ()),
+                    )
+                )
+                for key in partitions
+            ]
+
+        return outcome.watched(embedded, watch, submit, json=json, is_range=".." in partition)
+
+
+def _params(given: list[str]) -> dict[str, str]:
+    raw: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ParamError(f"--param takes NAME=VALUE, not {text!r}", hint="--param region=eu")
+        raw[name] = value
+    return raw
+
+
+def _only_target(manifest: Manifest) -> str:
+    names = [p.name for p in manifest.pipelines]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        from partita.cli.problems import warn_of_problems
+
+        warn_of_problems(manifest)
+        if manifest.assets:
+            raise DefinitionError(
+                "this project has assets and no pipeline: say which assets to make",
+                hint=f"partita run +{manifest.assets[-1].name}   or all of them: partita run '*'",
+            )
+        raise DefinitionError("this project defines nothing to run yet", hint="partita check   or: partita init")
+    shown = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
+    raise DefinitionError(f"say which pipeline: {shown}", hint=f"partita run {names[0]}")
+
+
+def _refuse_broken(manifest: Manifest, target: str) -> None:
+    """Say what is wrong with the definitions, if that may be why there is no such target."""
+    if not manifest.problems:
+        return
+    from partita.cli.problems import problem_lines, warn_of_problems
+
+    known = {p.name for p in manifest.pipelines} | {a.name for a in manifest.assets}
+    if target in known:
+        warn_of_problems(manifest)
+        return
+    for problem in manifest.problems[:5]:
+        terminal.err().lines(problem_lines(problem))
+    raise DefinitionError(f"{target!r} cannot run while the definitions are broken", hint="partita check")
+
+
+def _partitions(manifest: Manifest, target: str, text: str, now: float) -> list[str]:
+    if not text:
+        return [""]
+    from partita.engine import submission
+
+    return list(submission.partition_keys(manifest, target, text, now=now))
+
+

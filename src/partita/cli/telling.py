@@ -1,0 +1,55 @@
+"""How failures, causes and logs are told: the same in the live view, the lines, the summary and `show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from partita.cli.styled import Line, clean_log
+from partita.cli.words import clock, many
+
+if TYPE_CHECKING:
+    from partita.core.events import Failure
+    from partita.settings import Home
+
+
+def failure_text(failure: Failure | None, otherwise: str = "") -> str:
+    """`SchemaError: column 'dep_delay' is missing`, in one line."""
+    if failure is None:
+        return otherwise
+    text = failure.message.strip() or otherwise
+    kind = failure.types[0].rpartition(".")[2] if failure.types and failure.cause == "exception" else ""
+    # The worker may have put the class's name into the message already.
+    if kind and not text.startswith(kind):
+        text = f"{kind}: {text}" if text else kind
+    return text.partition("\n")[0]
+
+
+def log_tail(home: Home, run_no: int, step: str, index: str, attempt: int, lines: int) -> list[Line]:
+    """The last lines of an attempt's log, each with the time at which it was written."""
+    from partita.worker.logs import read_log
+
+    return [log_line(line.at, line.text) for line in read_log(home, run_no, step, index, attempt, tail=lines)]
+
+
+def log_line(at: str, text: str) -> Line:
+    """One line of a log."""
+    return [("│ ", "dim"), (f"{_clock(at)} " if at else "", "dim"), (clean_log(text), "")]
+
+
+def blocks_text(names: Iterable[str], shown: int = 3) -> str:
+    """`blocks 38 steps: a, b, c and 35 more`."""
+    blocked = list(names)
+    if not blocked:
+        return ""
+    more = f" and {len(blocked) - shown} more" if len(blocked) > shown else ""
+    return f"blocks {many(len(blocked), 'step')}: {', '.join(blocked[:shown])}{more}"
+
+
+def _clock(at: str) -> str:
+    import datetime as dt
+
+    try:
+        return clock(dt.datetime.fromisoformat(at).timestamp())
+    except ValueError:
+        return at
