@@ -36,9 +36,8 @@ class _Judge:
         self.run = record.run
         self.ended: dict[Address, str] = record.watch.ended
         self.axes: dict[str, Axis] = {axis.name: axis for axis in record.graph.axes}
-        self.timed_out = "took longer" in record.end.reason
         # Something told the run to end early: then any step may have been cancelled instead.
-        self.ends_early = record.cancelled_at is not None or self.timed_out or self._fails_fast()
+        self.ends_early = record.cancelled_at is not None or record.timed_out or self._fails_fast()
 
     def check(self) -> None:
         expected: set[Address] = set(self.record.reused)
@@ -236,7 +235,9 @@ class _Judge:
     def _check_run(self) -> None:
         assert self.record.end is not None
         state = self.record.end.state
-        if self._counted_failures() or self.timed_out:
+        if self.record.timed_out and self.record.cancelled_at is not None and state == "cancelled":
+            return  # it was both, and which of them came first is not known to an engine that takes it up
+        if self._counted_failures() or self.record.timed_out:
             wanted = "failed"
         elif self.record.cancelled_at is not None or "cancelled" in self.ended.values():
             wanted = "cancelled"

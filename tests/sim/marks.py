@@ -120,7 +120,7 @@ def mark_run(record: Record, marks: Counter[str]) -> None:
         marks["a run took results over from an earlier one"] += 1
     if "first failure" in end.reason:
         marks["a run ended at its first failure"] += 1
-    if "took longer" in end.reason:
+    if record.timed_out:
         marks["a run ran out of its time"] += 1
     for address, state in record.watch.ended.items():
         _mark_end(record, address, state, marks)

@@ -56,6 +56,7 @@ class Record:
         self.tries: dict[Address, Counter[str]] = {}
         self.cancelled_at: int | None = None
         self.was_paused = False
+        self.timed_out = False
         self.started = False
 
     @property
@@ -78,8 +79,9 @@ class Record:
                     detail = event.detail
                     choice, again = (detail.choice, detail.again) if detail is not None else (None, None)
                     self._succeed((step, index), event.value, choice, again)
-            case StepEnded(step=step, index=index):
+            case StepEnded(step=step, index=index, reason=reason):
                 self.ended_at[step, index] = self.length
+                self.timed_out |= "took longer than its" in reason
             case StepReused(step=step, index=index):
                 self.reused.add((step, index))
                 self._succeed((step, index), event.value, event.choice, event.again)
@@ -95,8 +97,9 @@ class Record:
                 self.run = event
             case RunStarted():
                 self.started = True
-            case RunEnded():
+            case RunEnded(reason=reason):
                 self.end = event
+                self.timed_out |= "took longer than its" in reason
             case _:
                 pass
         self.watch.feed((event,))

@@ -97,7 +97,11 @@ def _check_ready(engine: Engine, run: ActiveRun, instance: Instance, timed: set[
         return
     admission = engine.admission
     _need(lane in admission._parked.get(lane.parked_on, ()), run, instance, f"its lane is not parked on {lane.parked_on}")
-    _need(admission.used.get(lane.parked_on, 0) > 0, run, instance, f"nobody holds {lane.parked_on}, it waits for ever")
+    key = lane.parked_on
+    is_held = admission.used.get(key, 0) > 0
+    # Or it is free, and who was woken for it has not come to its turn yet: that one takes it or passes it on.
+    is_meant = is_held or any(o.woken_for == key and o.is_queued for r in engine.active.values() for o in r.lanes.values())
+    _need(is_meant, run, instance, f"nobody holds {key}, it waits for ever")
 
 
 def _check_open_needs(run: ActiveRun, instance: Instance) -> None:

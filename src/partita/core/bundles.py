@@ -139,4 +139,4 @@ def _end_unperformed(course: Course, member: Instance, bundle: Instance) -> None
         moves.end(course, member, bundle.state, course.ending or bundle.reason)
     else:
         reason = f"{bundle.node.key} ended without making it"
-        moves.end(course, member, "upstream_failed", reason, (bundle.node.key,))
+        moves.end(course, member, "upstream_failed", reason, culprits(tallies(member)) or (bundle.node.key,))

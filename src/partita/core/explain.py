@@ -95,6 +95,8 @@ def roots(machine: RunMachine, step: str) -> list[str]:
             found[key] = None
             continue
         todo.extend(b for i in ends for b in i.because if b in machine.plan.nodes)
+        # `because` names the first few that decided it; whatever else it needs and did not get, holds it up as well.
+        todo.extend(e.need.key for e in machine.plan.nodes[key].needs if _bad_ends(e.need))
     return list(found)
 
 

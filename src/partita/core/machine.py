@@ -34,6 +34,7 @@ from partita.core.events import (
 from partita.core.graph import Graph
 from partita.core.joining import connect
 from partita.core.known import Known
+from partita.core.needs import culprits, tallies
 from partita.core.outcomes import end_attempt
 from partita.core.plan import Instance, index_of
 from partita.core.settling import settle
@@ -132,7 +133,8 @@ class RunMachine(Course):
         if instance is None or not instance.granted or instance.open or instance.state != "ready":
             self.ignored += 1
             return
-        moves.end(self, instance, event.state, event.reason, event.because)
+        because = event.because or culprits(tallies(instance))
+        moves.end(self, instance, event.state, event.reason, because)
 
     def _on_cancel_requested(self, event: CancelRequested) -> None:
         if self.is_finished or self.cancel_requested:

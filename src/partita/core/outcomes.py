@@ -12,7 +12,7 @@ from partita.core.bundles import close_bundle, fail_member
 from partita.core.course import Course
 from partita.core.events import AssetReport, AttemptEnded, CheckEvaluated, Detail, Failure, Materialized
 from partita.core.plan import Instance
-from partita.core.states import ATTEMPT_MOVES, INFRA_FAILURE
+from partita.core.states import ATTEMPT_MOVES, INFRA_FAILURE, StepState
 
 
 def end_attempt(course: Course, instance: Instance, event: AttemptEnded) -> None:
@@ -145,5 +145,5 @@ def _retry_or_end(
         moves.try_again(course, instance, verdict.delay_s, verdict.reason)
         moves.offer(course, instance)
     else:
-        state = "needs_attention" if verdict.ask else "failed"
+        state: StepState = "needs_attention" if verdict.ask else "failed"
         moves.end(course, instance, state, f"{message} ({verdict.reason})")

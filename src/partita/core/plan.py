@@ -152,6 +152,7 @@ class Node:
         "starts_at_once",
         "step",
         "under",
+        "unfolds",
         "users",
     )
 
@@ -170,6 +171,8 @@ class Node:
         self.is_awaited_eagerly = False
         self.members: list[Node] = []
         self.bundle: Node | None = None
+        # The maps over its result, each with the number of axes that it shares with the places where they stand.
+        self.unfolds: list[tuple[int, AxisNode]] = []
         # The loop that this step decides about, if it does.
         self.decides: AxisNode | None = None
         self.instances: dict[Positions, Instance] = {}
@@ -209,8 +212,6 @@ class Plan:
         self.graph = graph
         self.nodes: dict[str, Node] = {s.key: Node(s, i) for i, s in enumerate(graph.steps)}
         self.axes: dict[str, AxisNode] = {a.name: AxisNode(a) for a in graph.axes}
-        # The axes that become known when a step has ended.
-        self.unfolds: dict[str, list[AxisNode]] = {}
         self._join_bundles()
         self._connect()
         self._place_in_axes()
@@ -269,8 +270,8 @@ class Plan:
                 need = self.nodes.get(key)
                 if need is None:
                     continue
-                self.unfolds.setdefault(key, []).append(axis)
                 depth = shared_depth(need.step.axes, axis.axis.outer)
+                need.unfolds.append((depth, axis))
                 if depth < need.axis_count:
                     need.groups.setdefault(depth, {})
 

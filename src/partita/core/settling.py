@@ -32,7 +32,7 @@ def _settle(course: Course, instance: Instance) -> None:
     for edge in node.users:
         if not edge.many and edge.depth <= len(path):
             tell(course, edge.user.at(path), state, is_complete=True)
-    if node.key in course.plan.unfolds:
+    if node.unfolds and len(path) == node.axis_count:
         unfold_over(course, node, path)
     if node.decides is not None and len(path) == node.axis_count:
         next_round(course, instance)
@@ -52,5 +52,4 @@ def _complete(course: Course, node: Node, prefix: Positions, group: Group, state
     """All under a prefix have ended; `state` is the end of the last of them (None: there was none, or not just now)."""
     group.settled = True
     tell_gatherers(course, node, prefix, state, is_complete=True)
-    if node.key in course.plan.unfolds:
-        unfold_over(course, node, prefix)
+    unfold_over(course, node, prefix)

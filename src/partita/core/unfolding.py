@@ -46,11 +46,11 @@ def create(course: Course, node: Node, path: Positions) -> Instance:
 
 
 def unfold_over(course: Course, source: Node, path: Positions) -> None:
-    """A source of maps has ended at this path: unfold those that waited for it."""
-    for axis in course.plan.unfolds[source.key]:
-        shared = shared_depth(source.step.axes, axis.axis.outer)
-        for prefix in course.plan.prefixes(axis, path[:shared]):
-            try_unfold(course, axis, prefix)
+    """A source has ended at this path, or all of it under this prefix: unfold the maps that waited for that."""
+    for depth, axis in source.unfolds:
+        if depth == len(path):
+            for prefix in course.plan.prefixes(axis, path):
+                try_unfold(course, axis, prefix)
 
 
 def try_unfold(course: Course, axis: AxisNode, prefix: Positions) -> None:

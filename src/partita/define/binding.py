@@ -32,18 +32,25 @@ def const(value: Any) -> Any:
 
 def bind(tracer: Tracer, value: Any, of: str) -> Binding:
     """The binding of an argument; `of` says which one, for errors."""
+    try:
+        return _bind(tracer, value, of)
+    except RecursionError:
+        raise wrong(f"{of} cannot be stored: it contains itself") from None
+
+
+def _bind(tracer: Tracer, value: Any, of: str) -> Binding:
     if isinstance(value, Handle):
         return tracer.readable(value, of)
     if isinstance(value, Constant):
-        return bind(tracer, value.value, of)
+        return _bind(tracer, value.value, of)
     if isinstance(value, GroupHandle):
         raise wrong(f"{of}: the group {value!r} returns no value", hint="return one from the group's function")
     if isinstance(value, list | tuple | dict) and any(True for _ in handles_in(value)):
         if isinstance(value, dict):
             return DictOf(
-                tuple((_text_key(key, of), bind(tracer, item, f"{of}[{key!r}]")) for key, item in value.items())
+                tuple((_text_key(key, of), _bind(tracer, item, f"{of}[{key!r}]")) for key, item in value.items())
             )
-        return ListOf(tuple(bind(tracer, item, f"{of}[{i}]") for i, item in enumerate(value)))
+        return ListOf(tuple(_bind(tracer, item, f"{of}[{i}]") for i, item in enumerate(value)))
     return Const(packed(value, of))
 
 
@@ -57,8 +64,6 @@ def packed(value: Any, of: str) -> bytes:
             f"{of} cannot be stored: {error.type_name}{place} is not plain data",
             hint="pass numbers, texts, dates, lists, dicts, dataclasses or pydantic models; make other objects inside of a task",
         ) from None
-    except RecursionError:
-        raise wrong(f"{of} cannot be stored: it contains itself") from None
 
 
 def handles_in(value: Any) -> Iterator[Handle | GroupHandle]:

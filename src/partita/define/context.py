@@ -32,6 +32,7 @@ class ContextBackend(Protocol):
     def load(self, name: str, default: Any) -> Any: ...
     def is_cancelled(self) -> bool: ...
     def member_began(self, member: str, at: float) -> None: ...
+    def member_log(self, member: str, text: str) -> None: ...
     def member_ended(
         self,
         member: str,
@@ -42,6 +43,7 @@ class ContextBackend(Protocol):
         assets: tuple[AssetReport, ...],
         checks: tuple[CheckReport, ...],
         failure: Failure | BaseException | None,
+        cached_from: str = "",
     ) -> None: ...
 
 
@@ -71,6 +73,9 @@ class MemoryBackend:
     def member_began(self, member: str, at: float) -> None:
         self.said.append(("member_began", member))
 
+    def member_log(self, member: str, text: str) -> None:
+        self.said.append(("member_log", member, text))
+
     def member_ended(
         self,
         member: str,
@@ -81,6 +86,7 @@ class MemoryBackend:
         assets: tuple[AssetReport, ...],
         checks: tuple[CheckReport, ...],
         failure: Failure | BaseException | None,
+        cached_from: str = "",
     ) -> None:
         self.said.append(("member_ended", member, state, value, assets, checks, failure))
 
@@ -251,6 +257,10 @@ class Context:
         """Say that a member is being performed (when a `with` block does not fit, as with another program's events)."""
         self.backend.member_began(name, time.time() if at is None else at)
 
+    def member_log(self, name: str, text: str) -> None:
+        """Write lines into the log of a member that has begun, whichever of them began last."""
+        self.backend.member_log(name, text)
+
     def member_ended(
         self,
         name: str,
@@ -262,10 +272,12 @@ class Context:
         metadata: tuple[Meta, ...] | Mapping[str, object] = (),
         checks: tuple[CheckReport, ...] = (),
         failure: Failure | BaseException | str | None = None,
+        cached_from: str = "",
     ) -> None:
         """Say how a member ended: "succeeded", "failed", "skipped" or "upstream_failed".
 
-        The member `name` is an asset, or "asset:check" (then `checks` holds its report).
+        The member `name` is an asset, or "asset:check" (then `checks` holds its report). `cached_from` names the
+        attempt ("run/step/index/attempt") whose result is still good, if nothing had to be made.
         """
         ended = time.time() if ended_at is None else ended_at
         metas = tuple(_entries(None, None, metadata)) if isinstance(metadata, Mapping) else metadata
@@ -274,7 +286,7 @@ class Context:
         if isinstance(failure, str):
             failure = Failure(failure)
         began = ended if began_at is None else began_at
-        self.backend.member_ended(name, state, began, ended, value, assets, checks, failure)
+        self.backend.member_ended(name, state, began, ended, value, assets, checks, failure, cached_from)
 
 
 def _entries(name: str | None, value: object, entries: Mapping[str, object]) -> list[Meta]:

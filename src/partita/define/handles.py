@@ -94,13 +94,13 @@ class Handle(Ordered):
         *,
         firsts: tuple[str, ...] = (),
         lasts: tuple[str, ...] = (),
-        declared: Any = None,
+        declared: Any = ...,
     ) -> None:
         super().__init__(tracer, firsts, lasts)
         self._binding = binding
         # The map axes that the value has; beyond the axes of the place where it is used it is a list.
         self._axes = axes
-        # The type that the user declared for it, where there is one.
+        # The type that the user declared for it; `...` where there is none.
         self._declared = declared
 
     def __getitem__(self, item: Any) -> Handle:

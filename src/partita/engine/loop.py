@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from partita.core.admission import Admission, Key, Lane
 from partita.core.commands import Command, Finished, Kill, Offer, WakeAt, Withdraw
 from partita.core.events import (
@@ -292,13 +294,7 @@ class Engine:
         if not is_end:
             detail = Detail(failure=Failure(f"{opened.instance.node.key} passed over it", cause="skipped"))
         elif report.assets or report.checks:
-            detail = Detail(
-                failure=detail.failure,
-                usage=detail.usage,
-                metadata=detail.metadata,
-                assets=report.assets,
-                checks=report.checks,
-            )
+            detail = replace(detail, assets=report.assets, checks=report.checks)
         self._apply(
             opened.run,
             AttemptEnded(
@@ -485,8 +481,6 @@ class Engine:
             return active
         # The start was journaled by an earlier engine; what follows from it is decided again from what is known.
         commands = machine.apply(RunStarted(row.started_at if row.started_at is not None else row.created_at))
-        # Out of time before it was restored: known at once, or what comes back meanwhile would be tried again.
-        commands += machine.apply(TimerDue(self.clock.now()))
         machine.journal = [e for e in machine.journal if not isinstance(e, RunStarted)]
         key = f"{run.namespace}/{run.pipeline}"
         self._running[key] = self._running.get(key, 0) + 1
@@ -498,6 +492,8 @@ class Engine:
         if row.paused:
             self._note(active, machine.apply(PauseRequested(self.clock.now(), "an earlier request")))
             machine.journal = [e for e in machine.journal if not isinstance(e, PauseRequested)]
+        # Out of time already: known at once, or what comes back until the timer rings would be tried again.
+        self._apply(active, TimerDue(self.clock.now()))
         if machine.journal:
             self._dirty[active.id] = active
         return active

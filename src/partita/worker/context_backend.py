@@ -63,6 +63,8 @@ class Backend:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._said_at = 0.0
+        # The log that output goes to when no member's line is being written.
+        self._log = attempt.log
         self.members_ended: set[str] = set()
 
     def progress(self, done: float, total: float, text: str) -> None:
@@ -112,8 +114,16 @@ class Backend:
     def member_began(self, member: str, at: float) -> None:
         self._expect(member)
         brief, ticket = self._attempt.plan.brief, self._attempt.ticket
-        self._attempt.runner.capture.switch(log_name(brief.run_no, member, ticket.index, ticket.attempt))
+        self._log = log_name(brief.run_no, member, ticket.index, ticket.attempt)
+        self._attempt.runner.capture.switch(self._log)
         self._send(MemberBegan(ticket.no, member, at))
+
+    def member_log(self, member: str, text: str) -> None:
+        self._expect(member)
+        brief, ticket, capture = self._attempt.plan.brief, self._attempt.ticket, self._attempt.runner.capture
+        capture.switch(log_name(brief.run_no, member, ticket.index, ticket.attempt))
+        print(clean(text))
+        capture.switch(self._log)
 
     def member_ended(
         self,
@@ -125,6 +135,7 @@ class Backend:
         assets: tuple[AssetReport, ...],
         checks: tuple[CheckReport, ...],
         failure: Failure | BaseException | None,
+        cached_from: str = "",
     ) -> None:
         self._expect(member)
         attempt = self._attempt
@@ -132,12 +143,13 @@ class Backend:
         stored = runner.store_member(attempt, member, value) if state == "succeeded" else None
         if isinstance(failure, BaseException):
             failure = describe(failure)
-        detail = Detail(failure=failure) if failure is not None else None
+        detail = Detail(failure=failure, cached_from=cached_from) if failure is not None or cached_from else None
         assets = runner.versioned(attempt, member, stored, assets)
         ended = MemberEnded(ticket.no, member, state, began_at, ended_at, stored, assets, checks, detail)
         self.members_ended.add(member)
         self._send(runner.mask.member(ended))
         runner.capture.end(log_name(brief.run_no, member, ticket.index, ticket.attempt))
+        self._log = attempt.log
         runner.capture.switch(attempt.log)
 
     def _expect(self, member: str) -> None:
