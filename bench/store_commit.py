@@ -30,20 +30,23 @@ def main() -> None:
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--steps", type=int, default=20_000)
     args.add_argument("--repeat", type=int, default=3)
-    args.add_argument("--folder", type=Path, default=Path.cwd())
+    args.add_argument("--folder", type=Path, help="on the disk to measure; else that of temporary files")
     chosen = args.parse_args()
     result = {"floor_us_per_commit": round(statistics.median(floor(chosen.folder) for _ in range(chosen.repeat)), 1)}
     print(f"bare floor: one small row, synced: {result['floor_us_per_commit']:8.1f} µs a commit")
     for batch in (1, 16, 64, 256, 1000):
         steps = min(chosen.steps, batch * 2000)
         times = [steps_in_batches(chosen.folder, steps, batch) for _ in range(chosen.repeat)]
-        per_step = statistics.median(times)
+        per_step, cpu = (statistics.median(column) for column in zip(*times, strict=True))
         result[f"us_per_step_of_{batch}"] = round(per_step, 2)
-        print(f"{batch:5} steps a commit: {per_step:8.2f} µs a step, {per_step * batch:9.1f} µs a commit")
+        result[f"cpu_us_per_step_of_{batch}"] = round(cpu, 2)
+        print(
+            f"{batch:5} steps a commit: {per_step:8.2f} µs a step (CPU {cpu:6.2f}), {per_step * batch:9.1f} µs a commit"
+        )
     print(json.dumps(result))
 
 
-def floor(folder: Path, commits: int = 1000) -> float:
+def floor(folder: Path | None, commits: int = 1000) -> float:
     """µs for a synced commit of one small row."""
     with tempfile.TemporaryDirectory(dir=folder) as home:
         connection = apsw.Connection(f"{home}/floor.db")
@@ -60,8 +63,8 @@ def floor(folder: Path, commits: int = 1000) -> float:
     return taken / commits * 1e6
 
 
-def steps_in_batches(folder: Path, steps: int, batch: int) -> float:
-    """µs a step when `batch` steps end and as many start in one commit."""
+def steps_in_batches(folder: Path | None, steps: int, batch: int) -> tuple[float, float]:
+    """µs a step, by the clock and of CPU, when `batch` steps end and as many start in one commit."""
     with tempfile.TemporaryDirectory(dir=folder) as home:
         store = open_store(f"{home}/partita.db")
         epoch = store.acquire("engine", "bench", 60.0).epoch
@@ -70,12 +73,12 @@ def steps_in_batches(folder: Path, steps: int, batch: int) -> float:
         )
         store.commit([RunCommit("run", 1, AT, (created, RunStarted(AT)))], epoch=epoch)
         commits = [_commit(seq, begin, batch, epoch) for seq, begin in enumerate(range(0, steps, batch), start=2)]
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         for commit in commits:
             store.commit([commit], epoch=epoch)
-        taken = time.perf_counter() - began
+        taken, used = time.perf_counter() - began, time.process_time() - cpu
         store.close()
-    return taken / steps * 1e6
+    return taken / steps * 1e6, used / steps * 1e6
 
 
 def _commit(seq: int, begin: int, batch: int, epoch: int) -> RunCommit:

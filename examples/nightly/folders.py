@@ -6,6 +6,7 @@ Rule: one root, everything below it can be deleted and is made again.
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,24 @@ class Folders:
     def dbt_environment(self) -> dict[str, str]:
         """What the dbt project asks of its environment."""
         return {"NIGHTLY_LANDING": str(self.landing), "NIGHTLY_WAREHOUSE": str(self.warehouse)}
+
+
+def work_name(folders: Folders) -> str:
+    """A name for this root and what lies in it, drawn when it is first used: without its files, it has another."""
+    file = folders.root / ".name"
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        folders.root.mkdir(parents=True, exist_ok=True)
+        unfinished = folders.root / f".name.{os.getpid()}.tmp"
+        unfinished.write_text(secrets.token_hex(4))
+        try:
+            os.link(unfinished, file)  # unlike a rename it never replaces what another process wrote first
+        except FileExistsError:
+            pass
+        finally:
+            unfinished.unlink()
+        return file.read_text()
 
 
 def default_folders() -> Folders:

@@ -6,10 +6,12 @@ stands on dbt has a word in front, because there is a page on routes and a table
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from folders import DBT_PROJECT, Folders
+from sources import SOURCES
 
 from partita.integrations.dbt import DbtNode, DbtProject
 
@@ -25,6 +27,16 @@ def dbt_project(folders: Folders) -> DbtProject:
 def asset_name(node: DbtNode) -> str:
     """A model or a seed is called what dbt calls it; a landed source what its extraction is called."""
     return str(node.meta["source"]) if node.kind == "source" else node.name
+
+
+def landed_version(asset: str, folders: Folders) -> str:
+    """What lies landed of a source, by content. The inventory stands for all: the facts over all feeds read them too."""
+    places = SOURCES if asset == "inventory" else (asset,)
+    digest = hashlib.sha256()
+    files = [file for place in places for file in sorted((folders.landing / place).glob("*.parquet"))]
+    for file in [*files, *([folders.landing / "inventory.parquet"] if asset == "inventory" else [])]:
+        digest.update(f"{file.parent.name}/{file.name}".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def model_asset(name: str) -> str:

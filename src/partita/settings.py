@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from partita.errors import DefinitionError
+
 
 @dataclass(frozen=True)
 class Home:
@@ -67,10 +69,25 @@ class Settings:
 
     @staticmethod
     def of(project: Path, **changes: object) -> Settings:
-        """Settings of a project folder: PARTITA_HOME and PARTITA_WORKERS from the environment, then `changes`."""
+        """Settings of a project folder: from the environment (PARTITA_HOME, PARTITA_WORKERS, PARTITA_LOAD_TIMEOUT), then `changes`.
+
+        Raises `DefinitionError` for a variable that is no number.
+        """
         project = project.resolve()
         home = os.environ.get("PARTITA_HOME")
         values: dict[str, object] = {"home": Home(Path(home).resolve() if home else project / ".partita")}
         if workers := os.environ.get("PARTITA_WORKERS"):
-            values["workers"] = int(workers)
+            values["workers"] = int(_number("PARTITA_WORKERS", workers))
+        if timeout := os.environ.get("PARTITA_LOAD_TIMEOUT"):
+            values["load_timeout_s"] = _number("PARTITA_LOAD_TIMEOUT", timeout)
         return Settings(project=project, **{**values, **changes})  # type: ignore[arg-type]
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if number <= 0:
+        raise DefinitionError(f"{name}={text} is no number above 0", hint=f"unset {name}, or give it one")
+    return number

@@ -214,7 +214,7 @@ def test_an_element_that_cannot_be_stored_is_named() -> None:
     def flow() -> None:
         one.map([1, object()])
 
-    with pytest.raises(DefinitionError, match="element 1 of `x` of `one.map` cannot be stored"):
+    with pytest.raises(DefinitionError, match=r"element 1 of `x` of `one\.map` cannot be stored"):
         graph_of(flow)
 
 

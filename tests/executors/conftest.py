@@ -20,8 +20,12 @@ def project(tmp_path: Path) -> Path:
 
 def new_stage(settings: Settings) -> Stage:
     host = start_host(settings, workers=settings.workers)
-    manifest = host.manifest()
-    assert manifest.problems == ()
+    try:
+        manifest = host.manifest()
+        assert manifest.problems == ()
+    except BaseException:
+        host.close(kill=True)
+        raise
     return Stage(ProcessExecutor({manifest.project: host}), settings.home)
 
 

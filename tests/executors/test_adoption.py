@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import msgspec
 import pytest
 
 from partita.core.policies import Policies
-from partita.executors.adoption import GONE
+from partita.executors.adoption import GONE, Adoption
 from partita.executors.conformance import Stage
 from partita.executors.contract import OpenAttempt
 from partita.executors.identity import is_alive, name_of, pid_of
@@ -119,16 +120,23 @@ def test_an_outcome_that_was_spooled_before_anybody_came_is_taken(
     assert second.outcome(901).state == "succeeded"
 
 
-def test_a_spooled_outcome_stays_until_the_engine_has_polled_again(
+def test_an_outcome_that_was_reported_but_not_committed_is_there_for_the_next_engine(
     waiting: First, second: Stage, tmp_path: Path
 ) -> None:
+    # given an outcome that an engine took out of the spool
     (tmp_path / "go").touch()
-    second.wait_until(lambda: read_spool(second.home.spool) != [], "the outcome to be spooled")
     second.executor.adopt([waiting.attempt()])
     assert second.outcome(901).state == "succeeded"
-    assert len(read_spool(second.home.spool)) == 1
-    second.executor._adoption.look(time.monotonic() + 60)  # type: ignore[attr-defined]
-    assert read_spool(second.home.spool) == []
+    # when that engine dies before its commit, and the next one finds the attempt open still
+    third = Adoption(second.home, selectors.DefaultSelector(), lambda: None)
+    third.take_over([waiting.attempt()])
+    (outcome,) = third.look(time.monotonic())
+    assert outcome.state == "succeeded"
+    # and when it was committed, the next one finds nothing open and removes it
+    fourth = Adoption(second.home, selectors.DefaultSelector(), lambda: None)
+    fourth.take_over([])
+    assert fourth.look(time.monotonic()) == []
+    assert [path for path in second.home.spool.rglob("*") if path.is_file()] == []
 
 
 def test_an_outcome_of_another_epoch_is_dropped_with_a_note(waiting: First, second: Stage, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ class Fleet:
             if self.rng.random() < self.faults.double:
                 self.marks["a member's end came twice"] += 1
                 job.reports.append((at, ended))
-        if is_broken and job.state == "succeeded":
+        if is_broken and job.state in ("succeeded", "cancelled"):
             job.end(job.ends_at, "failed", Failure("members failed", cause="members"))
 
 
@@ -181,6 +181,8 @@ class SimExecutor:
         self.holder = holder
         self.placed = 0
         self.tickets: dict[int, Job] = {}
+        # Tickets whose end was asked for.
+        self.killed: set[int] = set()
         self._ended: set[int] = set()
         self._queue: list[tuple[float, int, Report]] = []
         self._sequence = itertools.count()
@@ -209,6 +211,7 @@ class SimExecutor:
             self._follow(job, job.no)
 
     def kill(self, ticket_no: int, *, reason: str) -> None:
+        self.killed.add(ticket_no)
         job = self.tickets.get(ticket_no)
         if job is None or self.rng.random() < 0.2:
             return  # it ends by itself before the signal comes

@@ -64,11 +64,15 @@ def fate_of_member(run: str, member: str) -> str:
     return "failed" if chance < 0.1 else "skipped" if chance < 0.15 else "succeeded"
 
 
-def last_fate(run: str, step: Step, index: str) -> str:
-    """How the step instance ends when nothing but its own failures stands in its way: the state of the step."""
+def last_fate(run: str, step: Step, index: str, *, must_stop: bool = False) -> str:
+    """How the step instance ends when nothing but its own failures stands in its way: the state of the step.
+
+    `must_stop`: it decides about the last round that a loop may have, and to want another one is a failure.
+    """
     for failures in range(step.policies.retry.limit + 1):
         one = fate(run, step, index, failures)
-        if one.state == "succeeded" and not one.detail.checks:  # type: ignore[union-attr]
+        detail = one.detail
+        if one.state == "succeeded" and detail is not None and not detail.checks and not (must_stop and detail.again):
             return "succeeded"
         if one.is_skip:
             return "skipped"

@@ -54,7 +54,7 @@ class _Builder:
             priority=rng.choice((0, 0, 0, 5, -3)),
             limit_per_run=rng.choice((None, None, None, 2)),
             on_lost=rng.choice(self.on_lost),
-            lost_limit=50,
+            lost_limit=50 if len(self.on_lost) == 1 else rng.choice((2, 50)),
         )
 
     def key(self) -> str:
@@ -80,7 +80,7 @@ class _Builder:
 
     def known_map(self) -> None:
         key = self.key()
-        items = tuple(Const(plain.pack(i)) for i in range(self.rng.choice((0, 1, 3, 8))))
+        items = tuple(Const(plain.pack(i)) for i in range(self.rng.choice((0, 1, 3, 8, 20))))
         self.axes.append(Axis(key, (ListOf(items),)))
         self.add(key=key, axes=(key,), args=(("x", Element(key)),), needs=self.some_needs())
         self.after_map(key)
@@ -160,6 +160,6 @@ def random_graph(rng: Random, *, may_be_lost: bool = True) -> Graph:
         builder.setup_and_teardown,
         builder.bundle,
     )
-    for _ in range(rng.randint(2, 9)):
+    for _ in range(rng.randint(2, 14)):
         rng.choice(kinds)()
     return Graph("random", tuple(builder.steps), tuple(builder.axes))

@@ -110,7 +110,7 @@ class _Judge:
         if address in self.record.reused:
             self._need(address not in self.record.started_at, f"{address} was taken over and yet executed")
             return
-        if state == "cancelled" and self.ends_early:
+        if state == "cancelled" and self.ends_early and not step.teardown_of:
             return
         self._need(state != "cancelled", f"{address} was cancelled, and nobody asked for it")
         if len(place) < len(step.axes):
@@ -143,21 +143,20 @@ class _Judge:
             self._need(state == wanted, f"{address} ended {state} after a loss, it has on_lost={step.policies.on_lost}")
             self._need(tries["lost"] == 1, f"I4: {address} was lost {tries['lost']} times and may run once only")
             return
+        losses = tries["lost"]
+        self._need(losses <= step.policies.lost_limit + 1, f"{address} was lost {losses} times: {step.policies}")
         failures = tries["failed"] + tries["timed_out"]
         self._need(failures <= step.policies.retry.limit + 1, f"{address} failed {failures} times: {step.policies.retry}")
-        if not self.ends_early:
-            wanted = self._loop_fate(step, place) or last_fate(self.run.run, step, address[1])
+        if not self.ends_early and losses + tries["refused"] <= step.policies.lost_limit:
+            wanted = last_fate(self.run.run, step, address[1], must_stop=self._must_stop(step, place))
             self._need(state == wanted, f"{address} ended {state}, and its user code {wanted}: {tries}")
         if step.asset is not None and state == "succeeded":
             self._need(address in self.record.materialized, f"I14: {address} succeeded, and its asset was not recorded")
 
-    def _loop_fate(self, step: Step, place: Place) -> str:
-        """The last round of a loop that must come to its end before: it fails whenever it wants to go on."""
-        for axis in self.axes.values():
-            loop = axis.loop
-            if loop is not None and loop.decider == step.key and loop.on_limit == "fail" and place[-1] + 1 >= loop.limit:
-                return self.ended[step.key, _index(place)]
-        return ""
+    def _must_stop(self, step: Step, place: Place) -> bool:
+        """Is it the last round of a loop that must come to its end before its limit?"""
+        loops = [axis.loop for axis in self.axes.values() if axis.loop is not None and axis.loop.decider == step.key]
+        return any(loop.on_limit == "fail" and place[-1] + 1 >= loop.limit for loop in loops)
 
     def _check_member(self, step: Step, place: Place) -> None:
         address = (step.key, _index(place))

@@ -39,6 +39,7 @@ def check_waiting(engine: Engine, executor: SimExecutor) -> None:
             if run not in engine._queued:
                 raise Violation(f"I9: run {run.id} is queued, and in no queue")
             continue
+        _check_time(engine, run)
         for instance in machine.instances():
             if instance.state in TERMINAL_STEP:
                 _need(instance.settled, run, instance, "has ended, and those who wait for it were not told")
@@ -67,6 +68,24 @@ def _check_instance(
         _need(bundle is not None and bundle.state in ("waiting", "ready"), run, instance, f"its bundle is {bundle}")
     else:
         _check_open_needs(run, instance)
+
+
+def _check_time(engine: Engine, run: ActiveRun) -> None:
+    machine = run.machine
+    if machine.run.timeout_s is None or machine.started_at is None or machine.ending or machine.is_finished:
+        return
+    if engine.clock.now() > machine.started_at + machine.run.timeout_s:
+        raise Violation(f"I9: run {run.id} is out of its time and goes on as if it were not")
+
+
+def check_kills(engine: Engine, executor: SimExecutor, run: str) -> None:
+    """I13: a run was told to end, so its open attempts were told to end, but for those that clean up."""
+    if engine.blocked:
+        return
+    for number, opened in engine._open.items():
+        is_spared = opened.instance.node.step.teardown_of or number in executor.killed
+        if opened.run.id == run and not is_spared:
+            raise Violation(f"I13: {run} was cancelled, and {opened.instance!r} was not asked to end")
 
 
 def _check_running(

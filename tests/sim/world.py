@@ -37,13 +37,15 @@ from .judge import judge
 from .marks import mark_restored, mark_run
 from .record import Record, Slots
 from .store import FaultyStore, Unknown
-from .waiting import check_slots, check_waiting
+from .waiting import check_kills, check_slots, check_waiting
 
 OpenStore = Callable[[Callable[[], float]], Store]
 
 LEASE_S = 10.0
 POOLS = {("pool", namespace, "db"): 2 for namespace in ("default", "other")}
 MAX_RUNS = {"hourly": 1}
+# Turns after which a world goes round in circles; ten times what the longest take.
+TOO_LONG = 50_000
 # Between two looks at everything that waits, in turns.
 LOOK_EVERY = 89
 
@@ -61,7 +63,7 @@ class World:
     """Runs of random graphs under faults.
 
     `chaos` False makes the undisturbed twin. `runs` fixes what is submitted, and then nobody cancels, pauses or reruns, and
-    no step may be lost for good: the end of every step is known beforehand. `open_store` is called again after each crash.
+    no step may be lost for good: the end of every step is known beforehand. `after_crash` is what a crash does to the store.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class World:
         chaos: bool = True,
         runs: int | None = None,
         events: int = 2000,
-        open_store: OpenStore | None = None,
+        open_store: OpenStore = lambda clock: MemoryStore(clock=clock),
+        after_crash: Callable[[Store], Store] = lambda store: store,
     ) -> None:
         self.seed = seed
         self.chaos = chaos
@@ -91,12 +94,16 @@ class World:
         self.turns = 0
         self.idle = 0
         self.clock_was_set = False
-        self._open_store = open_store
+        self._after_crash = after_crash
         # An engine stands still, or is being woken: no second one does so meanwhile.
         self._standing = False
-        inner = open_store(self.clock.now) if open_store is not None else MemoryStore(clock=self.clock.now)
         self.store = FaultyStore(
-            inner, Random(f"store {seed}"), self.faults, self.marks, watch=self._watch, stall=self._stand_still
+            open_store(self.clock.now),
+            Random(f"store {seed}"),
+            self.faults,
+            self.marks,
+            watch=self._watch,
+            stall=self._stand_still,
         )
         self.fleet = Fleet(
             self.clock, Random(f"fleet {seed}"), self.graphs, self.store, self.faults, self.marks  # type: ignore[arg-type]
@@ -113,7 +120,7 @@ class World:
         if self.fixed_runs is not None:
             self._play_fixed(self.fixed_runs)
         else:
-            while self.store.events < self.least_events:
+            while self.store.events < self.least_events and self.turns < TOO_LONG:
                 self._request_runs()
                 self._meddle_with_the_world()
                 self._turn()
@@ -121,6 +128,8 @@ class World:
         while self.engine.active or self.requested:
             self._submit_requested()
             self._turn()
+            if self.turns > TOO_LONG:
+                raise Violation(f"I9: it does not come to an end: {self._stuck()}")
             if self.idle > 20 and not self._let_time_pass():
                 raise Violation(f"I9: nothing happens any more, and these have not ended: {self._stuck()}")
         self._check_end()
@@ -178,7 +187,7 @@ class World:
         events, was_full = self.store.events, bool(self.engine.blocked)
         epoch = self.engine.epoch
         engine = self.engine
-        done = self._do(lambda engine: engine.turn(5.0))
+        done = self._do(lambda engine: engine.turn(5.0), goes_on_when_full=True)
         if done and engine is self.engine and engine.epoch != epoch:
             self.marks["a lease ran out and its holder took it again"] += 1
         if done and was_full and not self.engine.blocked:
@@ -188,7 +197,7 @@ class World:
         if self.turns % LOOK_EVERY == 0:
             check_waiting(self.engine, self.executor)
 
-    def _do(self, action: Callable[[Engine], object]) -> bool:
+    def _do(self, action: Callable[[Engine], object], *, goes_on_when_full: bool = False) -> bool:
         """Have the engine do it. A dead engine is replaced; one that was taken over from must notice. Was it done?"""
         engine = self.engine
         try:
@@ -202,7 +211,8 @@ class World:
                 raise Violation("I7: the engine that has the lease was fenced") from None
             return False
         except StoreFull:
-            # A request that could not be written; a turn goes on by itself.
+            if goes_on_when_full:
+                raise Violation("I8: a full disk stopped the engine, it must go on when there is space") from None
             return False
         if engine is not self.engine:
             self._wake(engine)
@@ -270,9 +280,7 @@ class World:
     def _after_death(self) -> None:
         """The next engine comes when the lease of the dead one is over."""
         self.fleet.die_a_little()
-        if self._open_store is not None:
-            self.store.inner.close()
-            self.store.inner = self._open_store(self.clock.now)
+        self.store.inner = self._after_crash(self.store.inner)
         self._wait_for_lease()
 
     def _wait_for_lease(self) -> None:
@@ -411,6 +419,8 @@ class World:
         is_there = row.cancel_requested if what == "cancel" else row.paused == (what == "pause")
         if not is_there and row.finished_at is None:
             raise Violation(f"I8: {what} of {run} was acknowledged, and the store does not know of it")
+        if what == "cancel":
+            check_kills(self.engine, self.executor, run)
 
     # --- runs -------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,15 @@ import pytest
 from partita.store.contract import Store
 
 from .stores import FakeClock, Writer, opened
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In memory where the machine has such a folder: what a sync costs is not tested here, that it happens is."""
+    memory = "/dev/shm"
+    folder = tempfile.mkdtemp(prefix="partita-", dir=memory if os.access(memory, os.W_OK) else None)
+    yield Path(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def opened(kind: str, folder: Path, clock: Callable[[], float]) -> Iterator[Stor
 
 
 def created(
-    run: str = "run-a", *, at: float = 1.0, origin: str = "", pipeline: str = "daily", **more: object
+    run: str = "run-a", *, at: float = 1.0, origin: str = "", pipeline: str = "daily", graph: str = "g1", **more: object
 ) -> RunCreated:
     """A run that was asked for."""
     return RunCreated(
@@ -45,7 +45,7 @@ def created(
         namespace="default",
         project="shop",
         pipeline=pipeline,
-        graph="g1",
+        graph=graph,
         code="c1",
         origin=origin or f"cli:{run}",
         **more,  # type: ignore[arg-type]

@@ -9,11 +9,13 @@ from partita.core.events import (
     CancelRequested,
     CheckEvaluated,
     Detail,
+    Event,
     Failure,
     Materialized,
     Meta,
     PauseRequested,
     ResumeRequested,
+    RunCreated,
     RunEnded,
     RunStarted,
     StepEnded,
@@ -388,6 +390,24 @@ def test_a_refused_commit_leaves_earlier_runs_as_they_were(store: Store, commit:
     assert store.run("run-b").no == 2  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("event", [StepEnded(2.0, "a\ud800", "", "failed", "so"), created("run-b", priority=2**70)])
+def test_what_cannot_be_stored_is_refused_and_nothing_is_lost(store: Store, commit: Writer, event: Event) -> None:
+    commit.run()
+    with pytest.raises(StoreError, match="cannot be stored"):
+        commit.many(("run-a", (started("a"),)), ("run-b" if isinstance(event, RunCreated) else "run-a", (event,)))
+    assert store.attempts("run-a") == []
+    commit(started("a"))
+    assert len(store.attempts("run-a")) == 1
+
+
+def test_names_with_nul_quotes_and_other_letters_come_back_as_they_were(store: Store, commit: Writer) -> None:
+    name = "a\0b'; DROP TABLE runs; -- \u202e Ünï 🎻"
+    commit.run()
+    commit(started(name), ended(name), materialized(name, name, name))
+    assert [row.step for row in store.steps("run-a", step=name)] == [name]
+    assert store.materialization(name, name).step == name  # type: ignore[union-attr]
+
+
 # --- leases -------------------------------------------------------------------------------------------------------
 
 
@@ -549,6 +569,8 @@ def test_the_usual_duration_is_that_of_the_last_successful_runs(store: Store, co
         commit(RunEnded(200.0, "failed" if number == 5 else "succeeded"), run=run)
     assert store.usual("daily", runs=3) == {"load": (3.0, pytest.approx(3.8), 3)}
     assert store.usual("daily", runs=1) == {"load": (4.0, 4.0, 1)}
+    assert store.usual("daily", runs=1, before_no=3) == {"load": (2.0, 2.0, 1)}
+    assert store.usual("daily", before_no=1) == {}
     assert store.usual("none") == {}
 
 

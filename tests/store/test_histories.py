@@ -26,7 +26,7 @@ from partita.core.events import (
     Usage,
 )
 from partita.errors import StoreError
-from partita.store.contract import RunCommit, Store
+from partita.store.contract import AttemptRow, RunCommit, Store
 from partita.store.memory import MemoryStore
 from partita.store.sqlite import open_store
 
@@ -36,17 +36,31 @@ STEPS = ("extract", "load")
 INDEXES = ("", "2", "10")
 
 
-def any_event(rng: random.Random, at: float) -> Event:
-    """An event about one of few steps, so that most of them meet earlier ones: in order, late, twice, out of epoch."""
+def some_events(rng: random.Random, at: float, open_attempts: list[AttemptRow]) -> list[Event]:
+    """An event or two about one of few steps: half of them end an attempt that is open, the others come as they come,
+    in order, late, twice, or out of epoch."""
     step, index, attempt = rng.choice(STEPS), rng.choice(INDEXES), rng.randint(1, 3)
-    epoch = 1 if rng.random() < 0.9 else 2
+    if open_attempts and rng.random() < 0.5:
+        chosen = rng.choice(open_attempts)
+        step, index, attempt = chosen.step, chosen.index, chosen.attempt
+        made = Materialized(at, step, index, attempt, "flights", index, str(at), "c", (Meta("n", "number", b"\x01"),))
+        return [_end(rng, step, index, attempt, at), *([made] * rng.randint(0, 2))]
+    return [_any_event(rng, step, index, attempt, at)]
+
+
+def _end(rng: random.Random, step: str, index: str, attempt: int, at: float) -> Event:
     detail = rng.choice([None, Detail(failure=Failure("no"), usage=Usage(1.0, 2)), Detail(choice=b"\x01", again=True)])
     state = rng.choice(["succeeded", "succeeded", "failed", "timed_out", "lost", "cancelled", "refused"])
-    end = ended(step, index, attempt, state, at=at, epoch=epoch, value=value(str(at)), detail=detail, began_at=at - 1)
+    epoch = 1 if rng.random() < 0.9 else 2
+    return ended(step, index, attempt, state, at=at, epoch=epoch, value=value(str(at)), detail=detail, began_at=at - 1)
+
+
+def _any_event(rng: random.Random, step: str, index: str, attempt: int, at: float) -> Event:
+    epoch = 1 if rng.random() < 0.9 else 2
     return rng.choice(
         [
             *[started(step, index, attempt, at=at, epoch=epoch)] * 6,
-            *[end] * 6,
+            *[_end(rng, step, index, attempt, at)] * 3,
             AttemptDispatched(at, step, index, attempt, epoch, "k8s", f"x-{attempt}"),
             StepRetried(at, step, index, attempt + 1, at + 10, "again"),
             StepEnded(at, step, index, rng.choice(["failed", "skipped", "cancelled"]), "so", (step,)),  # type: ignore[arg-type]
@@ -92,7 +106,8 @@ def test_a_random_history_makes_the_same_rows_in_every_store(tmp_path: Path, see
     for turn in range(30):
         after, commits = dict(seqs), []
         for run in rng.choices(["run-a", "run-b", "run-c"], k=rng.randint(1, 3)):
-            events = [any_event(rng, turn + place / 100) for place in range(rng.randint(1, 6))]
+            known = memory.attempts(run, open_only=True)
+            events = [event for n in range(rng.randint(1, 5)) for event in some_events(rng, turn + n / 100, known)]
             if run not in after:
                 events.insert(0, created(run, at=float(turn)))
             after[run] = after.get(run, 0) + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -96,6 +97,7 @@ def broken_images(folder: Path, images: int, synchronous: str) -> list[str]:
                 check_whole(found, {run: seq for at, run, seq in moments if at <= moment})
         except (AssertionError, StoreError) as error:
             wrong.append(f"image {number}, after operation {moment} of {operations}: {error}")
+        shutil.rmtree(image)
     return wrong
 
 

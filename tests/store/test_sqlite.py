@@ -226,6 +226,14 @@ def test_a_missing_store_is_not_made_by_reading_it(path: Path) -> None:
         sqlite.migrate(path)
 
 
+def test_a_store_that_is_only_being_made_is_not_there_yet(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    for opened in (open_reader, sqlite.migrate):
+        with pytest.raises(StoreError, match="there is no store"):
+            opened(path)
+
+
 def test_a_reader_sees_each_commit_while_the_writer_goes_on(path: Path) -> None:
     with closing(open_store(path)) as store, closing(open_reader(path)) as reader:
         commit = Writer(store)

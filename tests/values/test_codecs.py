@@ -198,9 +198,9 @@ def test_frames_of_common_types_are_not_pickled(blobs: FileBlobs) -> None:
 
 def test_attributes_of_a_frame_are_kept(blobs: FileBlobs) -> None:
     frame = pd.DataFrame({"a": [1]})
-    frame.attrs["source"] = "EWR"
+    frame.attrs["day"] = dt.date(2013, 1, 1)
     _, found = _back(frame, blobs)
-    assert found.attrs == {"source": "EWR"}
+    assert found.attrs == {"day": dt.date(2013, 1, 1)}
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,11 @@ def test_frames_show_their_shape_columns_and_first_rows() -> None:
     assert "2 rows x 1 columns\na: int64" in preview(pa.table({"a": [1, 2]}))
 
 
+def test_text_in_frames_that_no_terminal_could_show_is_escaped() -> None:
+    text = preview(pd.DataFrame({"a": pd.Series(["\ud800\0"], dtype=object)}))
+    assert "\\ud800\\x00" in text
+
+
 def test_arrays_and_long_lists_show_their_size() -> None:
     assert preview(np.zeros((3, 4))).startswith("array 3 x 4 of float64")
     assert preview(list(range(5000))).startswith("list of 5,000")

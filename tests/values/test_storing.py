@@ -111,7 +111,8 @@ def test_lists_and_dicts_of_inputs_become_lists_and_dicts_of_values(blobs: FileB
 
 def test_a_value_over_the_limit_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
     blobs = FileBlobs(tmp_path / "blobs")
-    for value in ("x" * 3_000_000, np.zeros(3_000_000, dtype="u1"), [object, b"y" * 3_000_000]):
+    frame = pd.DataFrame({name: np.zeros(150_000) for name in "abc"})
+    for value in ("x" * 3_000_000, np.zeros(3_000_000, dtype="u1"), [object, b"y" * 3_000_000], frame):
         with pytest.raises(ValueCodecError, match="limit") as raised:
             store(value, blobs, max_bytes=2_500_000)
         assert raised.value.hint

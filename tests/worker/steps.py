@@ -199,6 +199,12 @@ def two_assets() -> dict[str, Any]:
     return {"a": [1, 2], "b": "text"}
 
 
+def two_assets_one_by_hand(ctx: Context) -> tuple[str, str]:
+    with ctx.member("a") as member:
+        member.returns("by hand")
+    return "again", "b"
+
+
 def performs_members(ctx: Context, members: tuple[str, ...]) -> None:
     for name in members:
         with ctx.member(name) as member:
@@ -270,6 +276,7 @@ def calls(home: str) -> dict[str, Call]:
         Call("judged", judged, check=CheckInfo("flights", "judged")),
         Call("until_ten", add, until=lambda state: state >= 10),
         Call("two_assets", two_assets, outs=("a", "b")),
+        Call("one_by_hand", two_assets_one_by_hand, context_param="ctx", outs=("a", "b")),
         Call("performs_members", performs_members, context_param="ctx", members_param="members"),
         Call("member_fails", member_fails, context_param="ctx", members_param="members"),
         Call("stores_itself", echo, io=io),  # type: ignore[arg-type]

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
-from partita.worker.wire import Past, Progress
+import pytest
+
+from partita.define.calls import Call
+from partita.define.context import context
+from partita.errors import PartitaError
+from partita.settings import Home
+from partita.values.blobs import FileBlobs
+from partita.worker.run_step import StepRunner
+from partita.worker.wire import Brief, Past, Progress, Ticket
 
 from .engine import Engine
 
@@ -36,6 +45,15 @@ def test_a_step_knows_which_attempt_of_what_it_is(warm: Engine) -> None:
 
 def test_the_context_is_there_without_a_parameter_and_is_each_steps_own(warm: Engine) -> None:
     assert [warm.value(warm.run("step_of_context", brief={"step": name})) for name in ("one", "two")] == ["one", "two"]
+
+
+def test_when_a_step_has_ended_its_context_is_gone(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    runner = StepRunner({"step": Call("step", context)}, FileBlobs(home.blobs), home, lambda message: None)
+    plan = runner.plan(Brief(1, "r", 1, "default", "p", "s", "step"))
+    assert runner.run(plan, Ticket(1, 1, "", 1, 1)).state == "succeeded"
+    with pytest.raises(PartitaError, match="no context"):
+        context()
 
 
 def test_a_checkpoint_survives_the_attempts_of_its_step_and_of_no_other(warm: Engine) -> None:

@@ -220,6 +220,13 @@ def test_members_that_were_not_asked_for_are_not_reported(warm: Engine) -> None:
     assert [m.member for m in warm.messages if isinstance(m, MemberEnded)] == ["b"]
 
 
+def test_a_member_that_user_code_reported_is_not_reported_again(warm: Engine) -> None:
+    warm.messages.clear()
+    warm.run("one_by_hand", brief={"kind": "bundle"}, ticket={"members": ("a", "b")})
+    ended = [m for m in warm.messages if isinstance(m, MemberEnded)]
+    assert [(m.member, m.value and m.value.data) for m in ended] == [("a", b"\xa7by hand"), ("b", b"\xa1b")]
+
+
 def test_user_code_performs_members_itself(warm: Engine) -> None:
     warm.messages.clear()
     warm.run("member_fails", brief={"kind": "bundle"}, ticket={"members": ("a", "b")})

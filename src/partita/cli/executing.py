@@ -14,22 +14,43 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from partita.cli import terminal
+from partita.cli import terminal, words
 from partita.cli.project import user_name
-from partita.cli.watching import Watch
 from partita.cli.words import ago, many
 
 if TYPE_CHECKING:
     from partita.cli.lines import Lines
     from partita.cli.live import Live
+    from partita.cli.watching import Watch
     from partita.engine.active import ActiveRun
     from partita.engine.embedded import Embedded
+    from partita.settings import Settings
+    from partita.store.contract import RunRow
 
 _PATIENCE_S = 0.125
 
 
 class Leave(Exception):
     """Whoever watches has said three times that it is enough."""
+
+
+def opened(settings: Settings) -> tuple[Embedded, Watch]:
+    """The project with its store, and who watches its runs.
+
+    The project's host is started first: it imports the project while we import the engine.
+    """
+    from partita.executors.loading import start_host
+
+    connection = start_host(settings, workers=1)
+    try:
+        from partita.cli.watching import Watch
+        from partita.engine.embedded import Embedded
+
+        watch = Watch()
+        return Embedded(settings, listeners=[watch], connection=connection), watch
+    except BaseException:
+        connection.close(kill=True)
+        raise
 
 
 def carry_out(
@@ -42,17 +63,31 @@ def carry_out(
     """Start the engine, make the runs, and see them to their end: the runs, and the signal that ended it (0 = none)."""
     # The view first: its imports take the time in which the project is loaded.
     view = _view(embedded, watch, quiet=quiet)
+    last_heard = {row.id: _last_heard(embedded, row) for row in embedded.store.open_runs()}
     taken_up = embedded.start()
     for run in taken_up:
         watch.add(run)
-        began = run.machine.started_at or run.run.at
-        terminal.note(f"taking up run {run.no} ({run.run.pipeline}), begun {ago(began, embedded.clock.now())}")
+        since = ago(last_heard.get(run.id, run.run.at), embedded.clock.now())
+        terminal.note(("◐ ", "blue"), f"taking up run {run.no} ({run.run.pipeline}), interrupted {since}")
     runs = make_runs()
     for run in runs:
         watch.add(run)
-    with _Interrupts(embedded, runs, view) as interrupts, view:
-        interrupts.see_to_the_end(taken_up)
+    with _Interrupts(embedded, runs, taken_up, view) as interrupts, view:
+        interrupts.see_to_the_end()
+    for run in taken_up:
+        if run not in runs and run.machine.is_finished:
+            terminal.note(
+                words.glyph(run.machine.state), f" run {run.no} ({run.run.pipeline}), taken up: {run.machine.state}"
+            )
+    if interrupts.view_error is not None:
+        raise interrupts.view_error
     return runs, interrupts.number
+
+
+def _last_heard(embedded: Embedded, row: RunRow) -> float:
+    """When the earlier engine last wrote something about a run."""
+    journal = embedded.store.journal(row.id, after_seq=row.seq - 1, limit=1)
+    return journal[-1].at if journal else row.created_at
 
 
 def _view(embedded: Embedded, watch: Watch, *, quiet: bool) -> Live | Lines | Silence:
@@ -93,10 +128,16 @@ class Silence:
 class _Interrupts:
     """Ctrl-C (and SIGTERM) while runs are carried out."""
 
-    def __init__(self, embedded: Embedded, runs: list[ActiveRun], view: Live | Lines | Silence) -> None:
+    def __init__(
+        self, embedded: Embedded, runs: list[ActiveRun], taken_up: list[ActiveRun], view: Live | Lines | Silence
+    ) -> None:
         self.number = 0
+        # A mistake in drawing must not cost a run: it is told when all is over.
+        self.view_error: Exception | None = None
         self._embedded = embedded
         self._runs = runs
+        self._others = [run for run in taken_up if run not in runs]
+        self._told_of_others = False
         self._view = view
         self._asked = 0
         self._answered = 0
@@ -111,9 +152,9 @@ class _Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def see_to_the_end(self, taken_up: list[ActiveRun]) -> None:
+    def see_to_the_end(self) -> None:
         """Turn until all have ended, or only runs that were taken up are left and somebody wants to go."""
-        waiting = [*self._runs, *taken_up]
+        waiting = [*self._runs, *self._others]
         try:
             self._embedded.wait(waiting, between=self._between, patience_s=_PATIENCE_S)
         except Leave:
@@ -130,7 +171,23 @@ class _Interrupts:
         while self._answered < self._asked:
             self._answered += 1
             self._answer(self._answered)
-        self._view.draw()
+        self._say_what_is_left()
+        try:
+            self._view.draw()
+        except Exception as error:
+            self._view = Silence()
+            # A terminal that is gone is no mistake.
+            self.view_error = None if isinstance(error, OSError) else error
+
+    def _say_what_is_left(self) -> None:
+        left = [run for run in self._others if not run.machine.is_finished]
+        if not left or self._told_of_others or not all(run.machine.is_finished for run in self._runs):
+            return
+        self._told_of_others = True
+        numbers = ", ".join(str(run.no) for run in left)
+        self._view.say(
+            f"what you asked for is done; run {numbers}, taken up, goes on: Ctrl-C leaves it for the next time"
+        )
 
     def _answer(self, time_no: int) -> None:
         mine = [r for r in self._runs if not r.machine.is_finished]
@@ -139,9 +196,11 @@ class _Interrupts:
         if time_no == 1:
             by = user_name()
             for run in mine:
-                self._embedded.engine.cancel(run.id, by=by, reason=f"interrupted by {by}")
+                self._embedded.engine.cancel(
+                    run.id, by=by, reason="Ctrl-C" if self.number == signal.SIGINT else "SIGTERM"
+                )
             what = f"run {mine[0].no}" if len(mine) == 1 else many(len(mine), "run")
-            self._view.say(("⊘ ", "grey"), f"cancelling {what}: running steps are ended politely; Ctrl-C kills them")
+            self._view.say(("⊘ ", "grey"), f"cancelling {what}; Ctrl-C again kills what still runs")
         else:
             count = kill_open_attempts(self._embedded, mine)
             self._view.say(("⊘ ", "grey"), f"killed {many(count, 'worker')}; Ctrl-C once more leaves at once")

@@ -68,8 +68,7 @@ class Lines:
         run, event = notice
         match event:
             case RunStarted():
-                name = f"{run.pipeline} · {run.partition}" if run.partition else run.pipeline
-                self._line(run, event.at, glyph("running"), f"run {run.no} of {name} started")
+                self._line(run, event.at, glyph("running"), f"run {run.no} of {run.title} started")
             case RunEnded():
                 took = duration(event.at - (run.started_at or event.at))
                 self._line(run, event.at, glyph(event.state), f"run {run.no} {event.state} in {took}")
@@ -83,12 +82,15 @@ class Lines:
     def _retried(self, run: RunWatch, event: StepRetried) -> None:
         step = run.steps[event.step]
         failed = next((f for f in reversed(step.failures) if f.index == event.index), None)
+        if failed is not None and failed.state == "refused":
+            return  # given back before it began: nobody has to know
         wait = event.not_before - event.at
         again = f"again in {duration(wait)}" if wait > 0 else "again now"
         why = failure_text(failed.failure, event.reason) if failed is not None else event.reason
         attempt = f"attempt {event.attempt - 1}"
+        how = failed.state.replace("_", " ") if failed is not None else "failed"
         name = run.labels.name(event.step, event.index)
-        self._line(run, event.at, glyph("retrying"), f"{name} failed ({attempt}), {again}: {why}")
+        self._line(run, event.at, glyph("retrying"), f"{name} {how} ({attempt}), {again}: {why}")
 
     def _failed(self, run: RunWatch, event: StepEnded) -> None:
         step = run.steps[event.step]
@@ -126,7 +128,7 @@ class Lines:
         for (_, state), items in passed_over.items():
             run, last = items[-1]
             word = state.replace("_", " ")
-            if len(items) <= _ONE_BY_ONE:
+            if len(items) <= _ONE_BY_ONE and state != "cancelled":
                 for _, event in items:
                     name = run.labels.name(event.step, event.index)
                     self._line(run, event.at, glyph(state), f"{name} {word}: {event.reason}")

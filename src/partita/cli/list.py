@@ -60,7 +60,7 @@ def _print(manifest: Manifest, pipelines: list[PipelineSpec], assets: list[Asset
         if pipelines:
             out.blank()
         out.line(("Assets", "bold"))
-        print_table(out, _ASSET_COLUMNS, [_asset_row(a) for a in assets], indent=2)
+        print_table(out, _ASSET_COLUMNS, [_asset_row(a, _checks(manifest, a.name)) for a in assets], indent=2)
     if not pipelines and not assets:
         if manifest.pipelines or manifest.assets:
             terminal.note("nothing here is like that")
@@ -102,12 +102,17 @@ def _pipeline_row(spec: PipelineSpec) -> list[str]:
     ]
 
 
-def _asset_row(spec: AssetSpec) -> list[str]:
+def _checks(manifest: Manifest, asset: str) -> int:
+    steps = manifest.assets_graph.steps if manifest.assets_graph is not None else ()
+    return sum(step.check is not None and step.check.asset == asset for step in steps)
+
+
+def _asset_row(spec: AssetSpec, checks: int) -> list[str]:
     return [
         spec.name,
         spec.group,
         ", ".join(spec.deps) if len(spec.deps) <= 3 else many(len(spec.deps), "asset"),
-        "",
+        str(checks) if checks else "",
         ("external" if spec.external else "") or (spec.partitions.kind if spec.partitions is not None else ""),
         spec.owner,
         ", ".join(spec.tags),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from partita.cli.picture import picture
 from partita.cli.styled import Line, Span, clean
@@ -14,6 +15,9 @@ from partita.cli.telling import log_tail
 from partita.cli.terminal import Out
 from partita.cli.watching import RunWatch, Watch
 from partita.settings import Home
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _FRAME_S = 0.125
 _STYLES = {"amber": "yellow", "grey": "bright_black", "violet": "magenta", "accent": "cyan"}
@@ -45,9 +49,7 @@ class Live:
 
     def say(self, *spans: Span | str) -> None:
         """A line above the picture, which stays."""
-        from rich.text import Text
-
-        self._console.print(_text([[(s, "") if isinstance(s, str) else s for s in spans]], Text), soft_wrap=True)
+        self._console.print(_text([[(s, "") if isinstance(s, str) else s for s in spans]]), soft_wrap=True)
 
     def draw(self) -> None:
         """Draw, unless that was done a moment ago."""
@@ -55,11 +57,9 @@ class Live:
         if 0.0 <= now - self._drawn_at < _FRAME_S or not self._watch.runs:
             return
         self._drawn_at = now
-        from rich.text import Text
-
         width, height = self._size()
         lines = picture(self._watch, now, width - 1, height - 1, self._tail)
-        self._live.update(_text(lines, Text), refresh=True)
+        self._live.update(_text(lines), refresh=True)
 
     def _size(self) -> tuple[int, int]:
         try:
@@ -76,10 +76,12 @@ class Live:
         return found
 
 
-def _text(lines: list[Line], text_class: type) -> object:
-    parts = []
+def _text(lines: list[Line]) -> Text:
+    from rich.text import Text
+
+    parts: list[str | tuple[str, str]] = []
     for at, line in enumerate(lines):
         if at:
             parts.append("\n")
         parts += [(clean(text), _STYLES.get(style, style)) for text, style in line]
-    return text_class.assemble(*parts, no_wrap=True, overflow="crop", end="")
+    return Text.assemble(*parts, no_wrap=True, overflow="crop", end="")

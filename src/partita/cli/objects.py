@@ -82,9 +82,7 @@ def attempt_object(row: AttemptRow) -> Object:
         "duration_s": round(row.ended_at - row.began_at, 6) if row.began_at and row.ended_at else None,
         "worker": row.worker,
         "failure": failure_object(row.failure),
-        "usage": None
-        if row.usage is None
-        else {"cpu_s": row.usage.cpu_s, "peak_rss_bytes": row.usage.peak_rss_bytes},
+        "usage": None if row.usage is None else {"cpu_s": row.usage.cpu_s, "peak_rss_bytes": row.usage.peak_rss_bytes},
         "metadata": [meta_object(m) for m in row.metadata],
         "cached_from": row.cached_from or None,
     }

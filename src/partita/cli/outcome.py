@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from partita.cli import terminal
 from partita.cli.executing import carry_out
 from partita.cli.summary import print_summary
-from partita.errors import DefinitionError
+from partita.errors import DefinitionError, PartitaError, WorldError
 
 if TYPE_CHECKING:
     from partita.cli.watching import Watch
@@ -26,8 +26,13 @@ def watched(
     is_range: bool = False,
 ) -> int:
     """Carry the runs out, watched; say what became of them; the exit code."""
-    runs, number = carry_out(embedded, watch, make_runs, quiet=json)
-    embedded.connection.flush_logs()
+    try:
+        runs, number = carry_out(embedded, watch, make_runs, quiet=json)
+    except PartitaError:
+        # What was asked for is wrong; what an earlier engine left running must not be killed for it.
+        embedded.close(kill=False)
+        raise
+    _flush_logs(embedded)
     rows = [row for run in runs if (row := embedded.store.run(run.id)) is not None]
     if json:
         from partita.cli.objects import cause_object, run_object
@@ -43,6 +48,14 @@ def watched(
     if number:
         return 128 + number
     return 0 if all(row.state == "succeeded" for row in rows) else 1
+
+
+def _flush_logs(embedded: Embedded) -> None:
+    """See that what steps have just printed can be read."""
+    try:
+        embedded.connection.flush_logs()
+    except WorldError as error:
+        terminal.note(("■ ", "amber"), f"the last lines of the logs may be missing: {error.message}")
 
 
 def last_finished(reader: Reader, pipeline: str) -> RunRow:

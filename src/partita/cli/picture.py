@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from partita.cli.styled import Line, cells, cut, short
+from partita.cli.styled import Line, Span, cells, clean, cut, short
 from partita.cli.telling import failure_text
 from partita.cli.watching import RunWatch, StepWatch, Watch
 from partita.cli.words import TURNING, counts, duration, look, many, number
@@ -28,7 +28,9 @@ LogTail = Callable[[RunWatch, str, str, int, int], list[Line]]
 def picture(watch: Watch, now: float, width: int, height: int, log_tail: LogTail) -> list[Line]:
     """The lines to show; never more than `height`, never wider than `width`."""
     runs = list(watch.runs.values())
-    lines = _one(runs[0], now, width, height, log_tail) if len(runs) == 1 else _several(runs, now, width, height, log_tail)
+    lines = (
+        _one(runs[0], now, width, height, log_tail) if len(runs) == 1 else _several(runs, now, width, height, log_tail)
+    )
     return [cut(line, width) for line in lines[:height]]
 
 
@@ -45,10 +47,10 @@ def _several(runs: list[RunWatch], now: float, width: int, height: int, log_tail
     lines: list[Line] = [[(many(len(runs), "run"), "bold"), ("   ", ""), *counts(tally)], []]
     order = {"failed": 0, "running": 1, "queued": 2}
     shown = sorted(runs, key=lambda r: (order.get(r.state, 3), r.no))[: max(1, height - 8)]
-    name_width = max(cells(_title(r)) for r in shown)
+    name_width = max(cells(r.title) for r in shown)
     for run in shown:
         done, total = sum(run.ended.values()), sum(s.total for s in run.steps.values())
-        line: Line = [("  ", ""), _turning(run.state, now), (f" {_title(run):<{name_width}}  ", "")]
+        line: Line = [("  ", ""), _turning(run.state, now), (f" {run.title:<{name_width}}  ", "")]
         line += [*_bar(done, _bad(run), total, _BAR), (f"  {number(done)}/{number(total)}", "")]
         lines.append([*line, (f"   {_took(run, now)}", "dim"), (f"   run {run.no}", "dim")])
     if len(shown) < len(runs):
@@ -63,7 +65,7 @@ def _several(runs: list[RunWatch], now: float, width: int, height: int, log_tail
 def _head(run: RunWatch, now: float) -> Line:
     state = "paused" if run.active.machine.paused else run.state
     found = look(state)
-    line: Line = [_turning(state, now), (f" {_title(run)}", "bold"), (f"  {found.word}", found.style)]
+    line: Line = [_turning(state, now), (f" {run.title}", "bold"), (f"  {found.word}", found.style)]
     if run.active.machine.cancel_requested:
         line.append(("  cancelling", "amber"))
     return [*line, (f"  {_took(run, now)}", ""), (f"   run {run.no}", "dim")]
@@ -80,7 +82,9 @@ def _steps(run: RunWatch, now: float, width: int, room: int, log_tail: LogTail) 
     told.sort(key=lambda s: (_RANK[s.state], s.node.number))
     quiet = [s for s in run.steps.values() if s.done and s.state not in _RANK and s.last_end]
     quiet.sort(key=lambda s: s.last_end, reverse=True)
-    blocks = [_block(run, step, now, width, log_tail) for step in told]
+    # Narrow enough for the names there are, so that the figures stand close to them.
+    name_width = min(_NAME, max((cells(clean(s.key)) for s in [*told, *quiet]), default=0))
+    blocks = [_block(run, step, now, width, name_width, log_tail) for step in told]
     hidden_waiting = sum(s.total - s.done for s in run.steps.values() if s.state == "waiting")
     lines: list[Line] = []
     footer = 1
@@ -91,7 +95,7 @@ def _steps(run: RunWatch, now: float, width: int, room: int, log_tail: LogTail) 
         lines += block
     fitting = quiet[: max(0, room - len(lines) - footer)]
     for step in sorted(fitting, key=lambda s: s.node.number):
-        lines.append(_step_line(run, step, now))
+        lines.append(_step_line(step, now, name_width))
     more = [many(len(quiet) - len(fitting), "more step") + " ended"] if len(quiet) > len(fitting) else []
     more += [f"{number(hidden_waiting)} waiting"] if hidden_waiting else []
     if more:
@@ -99,8 +103,8 @@ def _steps(run: RunWatch, now: float, width: int, room: int, log_tail: LogTail) 
     return lines
 
 
-def _block(run: RunWatch, step: StepWatch, now: float, width: int, log_tail: LogTail) -> list[Line]:
-    lines = [_step_line(run, step, now)]
+def _block(run: RunWatch, step: StepWatch, now: float, width: int, name_width: int, log_tail: LogTail) -> list[Line]:
+    lines = [_step_line(step, now, name_width)]
     if step.bad and step.failures:
         last = next((f for f in reversed(step.failures) if f.index not in step.retrying), step.failures[-1])
         name = f"[{run.labels.label(step.key, last.index) or last.index}] " if last.index else ""
@@ -111,14 +115,16 @@ def _block(run: RunWatch, step: StepWatch, now: float, width: int, log_tail: Log
     return lines
 
 
-def _step_line(run: RunWatch, step: StepWatch, now: float) -> Line:
-    name = short(step.key, _NAME)
-    line: Line = [("  ", ""), _turning(step.state, now), (f" {name}{' ' * (_NAME - cells(name))}  ", "")]
+def _step_line(step: StepWatch, now: float, name_width: int) -> Line:
+    name = short(step.key, name_width)
+    line: Line = [("  ", ""), _turning(step.state, now), (f" {name}{' ' * (name_width - cells(name))}  ", "")]
+    share = ""
     if step.is_mapped:
-        line += [*_bar(step.done, step.bad, step.total, _BAR), (f"  {number(step.done)}/{number(step.total)}", "")]
+        line += _bar(step.done, step.bad, step.total, _BAR)
+        share = f"{number(step.done)}/{number(step.total)}"
     else:
         line.append((f"{look(step.state).word:<{_BAR}}", "dim"))
-    line.append((f"  {_span(step, now)}", ""))
+    line.append((f"  {share:>9}  {_span(step, now):>9}", ""))
     return [*line, *_remarks(step, now)]
 
 
@@ -127,8 +133,8 @@ def _remarks(step: StepWatch, now: float) -> Line:
     if step.retrying:
         first = min(step.retrying.values())
         wait = f" in {duration(first - now)}" if first > now else ""
-        count = f"{number(len(step.retrying))} " if step.is_mapped else ""
-        line.append((f"  ↻ {count}again{wait}", "amber"))
+        count = f"{number(len(step.retrying))} to try again" if step.is_mapped else "again"
+        line.append((f"  ↻ {count}{wait}", "amber"))
     elif step.running and max(attempt for attempt, _ in step.running.values()) > 1:
         line.append((f"  ↻ attempt {max(attempt for attempt, _ in step.running.values())}", "amber"))
     if step.cached:
@@ -154,10 +160,6 @@ def _bad(run: RunWatch) -> int:
     return run.ended.get("failed", 0) + run.ended.get("needs_attention", 0)
 
 
-def _title(run: RunWatch) -> str:
-    return f"{run.pipeline} · {run.partition}" if run.partition else run.pipeline
-
-
 def _took(run: RunWatch, now: float) -> str:
     if not run.started_at:
         return f"queued {duration(now - run.created_at)}"
@@ -171,6 +173,6 @@ def _span(step: StepWatch, now: float) -> str:
     return duration((step.last_end if is_over else now) - step.since)
 
 
-def _turning(state: str, now: float) -> tuple[str, str]:  # type: ignore[return]
+def _turning(state: str, now: float) -> Span:
     found = look(state)
     return (TURNING[int(now * 4) % 4] if state == "running" else found.glyph), found.style

@@ -66,6 +66,13 @@ def open_memory(settings: Settings) -> SqliteReader:
     return open_reader(settings.home.db)
 
 
+def has_engine(settings: Settings) -> bool:
+    """Whether an engine is at work here."""
+    from partita.engine.control import Status, ask
+
+    return ask(settings.home.socket, Status()) is not None
+
+
 def user_name() -> str:
     """Who is asking, for the record."""
     import getpass

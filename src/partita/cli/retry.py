@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from partita.cli import options, project, terminal
+from partita.cli.executing import opened
 from partita.cli.words import many
 
 if TYPE_CHECKING:
@@ -29,11 +30,8 @@ def retry(
     """
     settings = project.settings_of(folder)
     project.open_memory(settings).close()
-    from partita.cli.watching import Watch
-    from partita.engine.embedded import Embedded
-
-    watch = Watch()
-    with Embedded(settings, listeners=[watch]) as embedded:
+    embedded, watch = opened(settings)
+    with embedded:
         from partita.cli import outcome
 
         row = _chosen(embedded.store, name)
@@ -60,10 +58,11 @@ def _chosen(reader: Reader, name: str) -> RunRow:
 
     if name:
         return find_run(reader, name)
-    failed = reader.runs(states=("failed", "cancelled"), limit=1)
-    if not failed:
+    # Open ones were interrupted: the store is ours, so no engine executes them.
+    unfinished = reader.runs(states=("queued", "running", "failed", "cancelled"), limit=1)
+    if not unfinished:
         raise DefinitionError("no run here has failed", hint="name one: partita retry RUN --from STEP")
-    return failed[0]
+    return unfinished[0]
 
 
 def _taken_up(embedded: Embedded, row: RunRow) -> list[ActiveRun]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from partita.cli import options, project, terminal
+from partita.cli.executing import opened
+from partita.cli.naming import quoted
 from partita.errors import DefinitionError, ParamError
 
 if TYPE_CHECKING:
     from partita.cli.watching import Watch
     from partita.core.manifest import Manifest
-    from partita.engine.active import ActiveRun
     from partita.engine.embedded import Embedded
+    from partita.engine.submission import RunRequest
 
 
 def run(
@@ -49,46 +52,53 @@ def run(
             "--from-step repeats an earlier run with its partition and parameters",
             hint="leave --select, --partition and --param out",
         )
-    from partita.engine.embedded import Embedded
+    embedded, watch = opened(settings)
+    with embedded:
+        from partita.engine.submission import RunRequest
 
-    from partita.cli.watching import Watch
-
-    watch = Watch()
-    with Embedded(settings, listeners=[watch]) as embedded:
-        from partita.cli import outcome
-
-        manifest = embedded.manifest
-        target = target or _only_target(manifest)
-        _refuse_broken(manifest, target)
+        target = target or _only_target(embedded.manifest)
+        _refuse_broken(embedded.manifest, target)
         if from_step:
-            from partita.cli.retry import rerun
+            return _repeat(embedded, watch, target, from_step, json=json)
+        request = RunRequest(
+            target=target,
+            by=project.user_name(),
+            origin="",
+            select=select,
+            priority=priority,
+            fail_fast=fail_fast,
+            tags=tuple(tag or ()),
+        )
+        return _run_all(embedded, watch, request, raw, partition, json=json)
 
-            row = outcome.last_finished(embedded.store, target)
-            return outcome.watched(embedded, watch, lambda: [rerun(embedded, row, [from_step])], json=json)
-        partitions = _partitions(manifest, target, partition, embedded.clock.now())
-        params = embedded.bind(target, raw)
 
-        def submit() -> list[ActiveRun]:
-            from partita.engine.submission import RunRequest
+def _run_all(
+    embedded: Embedded, watch: Watch, request: RunRequest, raw: dict[str, str], partition: str, *, json: bool
+) -> int:
+    """One run for each partition that was asked for (or one without)."""
+    from partita.cli import outcome
+    from partita.engine import submission
 
-            return [
-                embedded.submit(
-                    RunRequest(
-                        target=target,
-                        by=project.user_name(),
-                        origin=f"cli:{uuid.uuid4()}",
-                        select=select,
-                        params=params,
-                        partition=key,
-                        priority=priority,
-                        fail_fast=fail_fast,
-                        tags=tuple(tag or ()),
-                    )
-                )
-                for key in partitions
-            ]
+    manifest, now = embedded.manifest, embedded.clock.now()
+    keys = submission.partition_keys(manifest, request.target, partition, now=now) if partition else [""]
+    params = embedded.bind(request.target, raw)
+    requests = [replace(request, partition=key, params=params, origin=f"cli:{uuid.uuid4()}") for key in keys]
+    # What is wrong is said before the engine starts and takes up what an earlier one left.
+    submission.plan_run(manifest, requests[0], embedded.store, now=now, namespace=embedded.settings.namespace)
+    return outcome.watched(
+        embedded, watch, lambda: [embedded.submit(r) for r in requests], json=json, is_range=".." in partition or len(keys) > 1
+    )
 
-        return outcome.watched(embedded, watch, submit, json=json, is_range=".." in partition)
+
+def _repeat(embedded: Embedded, watch: Watch, target: str, step: str, *, json: bool) -> int:
+    """The last finished run of a pipeline again, from a step on."""
+    from partita.cli import outcome
+    from partita.cli.retry import rerun
+
+    if all(p.name != target for p in embedded.manifest.pipelines):
+        raise DefinitionError("--from-step is for pipelines", hint=f"partita retry RUN --from {quoted(step)}")
+    row = outcome.last_finished(embedded.store, target)
+    return outcome.watched(embedded, watch, lambda: [rerun(embedded, row, [step])], json=json)
 
 
 def _params(given: list[str]) -> dict[str, str]:
@@ -126,19 +136,10 @@ def _refuse_broken(manifest: Manifest, target: str) -> None:
     from partita.cli.problems import problem_lines, warn_of_problems
 
     known = {p.name for p in manifest.pipelines} | {a.name for a in manifest.assets}
-    if target in known:
+    is_selection = any(c in target for c in ":+*?,|&!( ")
+    if target in known or is_selection:
         warn_of_problems(manifest)
         return
     for problem in manifest.problems[:5]:
         terminal.err().lines(problem_lines(problem))
     raise DefinitionError(f"{target!r} cannot run while the definitions are broken", hint="partita check")
-
-
-def _partitions(manifest: Manifest, target: str, text: str, now: float) -> list[str]:
-    if not text:
-        return [""]
-    from partita.engine import submission
-
-    return list(submission.partition_keys(manifest, target, text, now=now))
-
-

@@ -9,7 +9,7 @@ import typer
 
 from partita.cli import options, project, terminal
 from partita.cli.tables import Column, print_table
-from partita.cli.words import ago, duration, exact, state
+from partita.cli.words import ago, duration, exact, run_title, state
 from partita.core.states import RUN_MOVES
 from partita.errors import DefinitionError
 
@@ -35,7 +35,8 @@ def runs(
     for wanted in state_ or ():
         if wanted not in STATES:
             raise DefinitionError(f"there is no state {wanted!r} of runs", hint=f"there are {', '.join(STATES)}")
-    reader = project.open_memory(project.settings_of(folder))
+    settings = project.settings_of(folder)
+    reader = project.open_memory(settings)
     rows = reader.runs(
         pipeline=pipeline or None,
         states=state_ or (),
@@ -49,9 +50,15 @@ def runs(
         terminal.print_json([run_object(row) for row in rows])
         return 0
     if not rows:
-        terminal.note("no run is like that" if pipeline or state_ or partition or before else "nothing was run here yet")
+        terminal.note(
+            "no run is like that" if pipeline or state_ or partition or before else "nothing was run here yet"
+        )
         return 0
     print_runs(terminal.out(), rows, time.time())
+    left = [row.no for row in rows if row.state in ("queued", "running")]
+    if left and not project.has_engine(settings):
+        terminal.note(("◌ ", "amber"), f"no engine is at work: run {', '.join(map(str, left))} was interrupted")
+        terminal.hint(f"take it up: partita retry {left[0]}   or end it: partita cancel {left[0]}")
     if len(rows) == limit:
         terminal.note((f"older ones: --before {rows[-1].no}", "dim"))
     return 0
@@ -79,7 +86,7 @@ def print_runs(out: Out, rows: list[RunRow], now: float) -> None:
         [
             [
                 str(row.no),
-                row.pipeline,
+                run_title(row.pipeline, "", row.selection),
                 row.partition,
                 state("paused" if row.paused and row.state in ("queued", "running") else row.state),
                 _took(row, now),

@@ -12,7 +12,7 @@ from partita.cli.naming import typed
 from partita.cli.styled import Line
 from partita.cli.telling import blocks_text, failure_text, log_tail
 from partita.cli.terminal import Out
-from partita.cli.words import counts, duration, glyph, look, many, number
+from partita.cli.words import counts, duration, glyph, look, many, number, run_title
 from partita.core.explain import Cause, causes
 from partita.core.machine import RunMachine
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _CAUSES = 5
 _LOG_LINES = 6
+_WARNINGS = 5
 
 
 def print_summary(out: Out, reader: Reader, home: Home, row: RunRow, machine: RunMachine) -> None:
@@ -29,6 +30,7 @@ def print_summary(out: Out, reader: Reader, home: Home, row: RunRow, machine: Ru
     labels = Labels(machine, row.no)
     out.line(*head(row))
     out.line("  ", *counts(step_counts(machine)))
+    out.lines(_made_lines(reader, row, machine))
     found = causes(machine)
     for cause in found[:_CAUSES]:
         out.blank()
@@ -39,10 +41,27 @@ def print_summary(out: Out, reader: Reader, home: Home, row: RunRow, machine: Ru
     out.lines(_next_steps(row, found))
 
 
+def _made_lines(reader: Reader, row: RunRow, machine: RunMachine) -> list[Line]:
+    """What assets were made, and what their checks said; failed ones that only warn are named."""
+    steps = [node.step for node in machine.plan.nodes.values()]
+    if not any(step.asset or step.check for step in steps):
+        return []
+    made = {(m.asset, m.partition) for m in reader.materialized_in(row.id)}
+    reports = [c.report for c in reader.checks(run=row.id)]
+    told = [f"made {many(len(made), 'asset')}"] if made else []
+    passed = sum(r.passed for r in reports)
+    told += [f"{many(passed, 'check')} passed"] if passed else []
+    lines: list[Line] = [[("  ", ""), (", ".join(told), "dim")]] if told else []
+    for report in [r for r in reports if not r.passed and r.severity == "warn"][:_WARNINGS]:
+        why = f": {report.message}" if report.message else ""
+        lines.append([("  ◌ ", "amber"), (f"check {report.check} of {report.asset} warns{why}", "")])
+    return lines
+
+
 def head(row: RunRow) -> Line:
     """`■ nightly · 2013-06-13 failed in 1 m 32 s   run 12`."""
     found = look(row.state)
-    name = f"{row.pipeline} · {row.partition}" if row.partition else row.pipeline
+    name = run_title(row.pipeline, row.partition, row.selection)
     took = ""
     if row.started_at is not None and row.finished_at is not None:
         took = f" in {duration(row.finished_at - row.started_at)}"
@@ -77,9 +96,7 @@ def cause_lines(
     if cause.blocks:
         lines.append([("  ", ""), (blocks_text(cause.blocks), "")])
     if last is not None:
-        lines += [
-            [("  ", ""), *line] for line in log_tail(home, row.no, cause.step, index, last.attempt, log_lines)
-        ]
+        lines += [[("  ", ""), *line] for line in log_tail(home, row.no, cause.step, index, last.attempt, log_lines)]
     lines.append([("  partita why ", "dim"), (f"{row.no} {typed(cause.step, index)}", "dim")])
     return lines
 
@@ -88,8 +105,10 @@ def _facts(cause: Cause, attempts: list[AttemptRow]) -> list[str]:
     facts = []
     if cause.owner:
         facts.append(f"owner {cause.owner}")
-    if len(attempts) > 1:
-        facts.append(many(len(attempts), "attempt"))
+    # What was given back before it began is no try of the user's code.
+    begun = sum(a.state != "refused" for a in attempts)
+    if begun > 1:
+        facts.append(many(begun, "attempt"))
     return facts
 
 

@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("runs", "runs:runs", "runs, newest first"),
             Verb("logs", "logs:logs", "what steps have written"),
             Verb("why", "why:why", "why a run or step is as it is"),
+            Verb("report", "report:report", "what ran, what broke and what that holds up, as text or a page"),
         ),
     ),
     (

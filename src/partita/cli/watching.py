@@ -6,10 +6,12 @@ Rule: an event costs a few counters here, for it is the engine's own thread that
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from partita.cli.labels import Labels
+from partita.cli.words import run_title
 from partita.core.events import (
     AttemptEnded,
     AttemptStarted,
@@ -29,7 +31,8 @@ from partita.worker.wire import Progress
 _KEPT_FAILURES = 20
 
 
-class Failed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Failed:
     """An attempt that did not succeed."""
 
     index: str
@@ -42,7 +45,18 @@ class Failed(NamedTuple):
 class StepWatch:
     """One step of a run: how its instances stand."""
 
-    __slots__ = ("cached", "ended", "failures", "last_end", "node", "progress", "retrying", "reused", "running", "since")
+    __slots__ = (
+        "cached",
+        "ended",
+        "failures",
+        "last_end",
+        "node",
+        "progress",
+        "retrying",
+        "reused",
+        "running",
+        "since",
+    )
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -100,8 +114,7 @@ class RunWatch:
     def __init__(self, active: ActiveRun) -> None:
         self.active = active
         self.no = active.no
-        self.pipeline = active.run.pipeline
-        self.partition = active.run.partition
+        self.title = run_title(active.run.pipeline, active.run.partition, active.run.selection)
         self.labels = Labels(active.machine, active.no)
         self.steps = {key: StepWatch(node) for key, node in active.machine.plan.nodes.items()}
         self.created_at = active.run.at
@@ -164,7 +177,7 @@ class Watch:
         self.notices: deque[Notice] = deque()
         # Whether anybody reads the notices.
         self.wants_notices = False
-        self._on = {
+        self._on: dict[type, Callable[[RunWatch, Any], None]] = {
             AttemptStarted: _attempt_started,
             AttemptEnded: _attempt_ended,
             StepRetried: _step_retried,

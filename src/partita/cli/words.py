@@ -90,6 +90,8 @@ def duration(seconds: float) -> str:
     ('12 ms', '3.2 s', '1 m 32 s', '1 h 05 m', '2 d 4 h')
     """
     seconds = max(0.0, seconds)
+    if seconds < 0.0005:
+        return "<1 ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
@@ -169,6 +171,17 @@ def number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.0f}" if abs(value) >= 1e5 and value == round(value) else f"{value:,.6g}"
+
+
+def run_title(pipeline: str, partition: str, selection: tuple[str, ...] | list[str] = ()) -> str:
+    """What a run is of: `nightly · 2013-06-13`; of assets, which ones.
+
+    >>> run_title("nightly", "2013-06-13"), run_title("assets", "", ("raw", "clean", "mart"))
+    ('nightly · 2013-06-13', 'assets raw, clean and 1 more')
+    """
+    if pipeline == "assets" and selection:
+        pipeline = f"assets {listed(tuple(selection), 2)}"
+    return f"{pipeline} · {partition}" if partition else pipeline
 
 
 def many(count: int, word: str, plural: str = "") -> str:

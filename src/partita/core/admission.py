@@ -167,7 +167,9 @@ class Admission:
 
     def offer(self, lane: Lane, instance: Instance) -> None:
         """A step is ready. Whether it still is, is asked of the instance (`offered`) when its turn comes."""
-        lane.queue.append(instance)
+        if not instance.queued:
+            instance.queued = True
+            lane.queue.append(instance)
         if not lane.is_queued and lane.parked_on is None:
             self._queue(lane.kind).push(lane)
 
@@ -192,7 +194,7 @@ class Admission:
                 if placed is None:
                     queue.push(lane, front=True)
                     break
-                lane.queue.popleft()
+                lane.queue.popleft().queued = False
                 lane.woken_for = None
                 yield lane, instance, placed
                 if lane.queue:
@@ -242,7 +244,7 @@ class Admission:
             instance = lane.queue[0]
             if instance.offered:
                 return instance
-            lane.queue.popleft()
+            lane.queue.popleft().queued = False
         return None
 
     def _park(self, lane: Lane, refusal: Refusal) -> None:

@@ -63,6 +63,11 @@ def fail_member(course: Course, member: Instance, message: str) -> None:
         moves.end(course, member, "failed", message)
 
 
+def failed_before(bundle: Instance) -> list[str]:
+    """Members that failed for good in an earlier attempt, of which the present one was not told."""
+    return [m.node.key for m in members_of(bundle) if m.state == "failed" and m.attempt < bundle.attempt]
+
+
 def close_bundle(course: Course, bundle: Instance) -> None:
     """The bundle's attempt has ended: what its members had open ends with it."""
     is_over = bundle.state in TERMINAL_STEP
@@ -95,8 +100,8 @@ def _end_hopeless(course: Course, bundle: Instance) -> None:
     for member in members:
         if member.state == "ready" and not _can_be_made(course, member, granted):
             granted.discard(member.node.key)
-    if members and not granted:
-        moves.end(course, bundle, "failed", "none of its members is left to be made")
+    if not granted and any(m.state == "failed" for m in members):
+        moves.end(course, bundle, "failed", "none of its members is left that can be made")
 
 
 def _grant(course: Course, member: Instance) -> None:

@@ -178,7 +178,7 @@ def _reasons(machine: RunMachine, instance: Instance, refusal: str) -> tuple[lis
     if instance.state == "succeeded":
         return [*_earlier(instance), Reason("succeeded", f"succeeded in attempt {instance.attempt}")], ""
     if instance.state == "upstream_failed":
-        return _why_upstream_failed(machine, instance), "run again once the cause is mended"
+        return _why_upstream_failed(machine, instance), "its cause is mended and the run is repeated"
     reasons = [Reason(instance.state, instance.reason or instance.state, instance.because)]
     return [*_earlier(instance), *reasons], ""
 

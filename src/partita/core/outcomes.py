@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from partita.core import moves, retry
-from partita.core.bundles import close_bundle, fail_member
+from partita.core.bundles import close_bundle, fail_member, failed_before
 from partita.core.course import Course
 from partita.core.events import AssetReport, AttemptEnded, CheckEvaluated, Detail, Failure, Materialized
 from partita.core.plan import Instance
@@ -36,13 +36,15 @@ def _judged(instance: Instance, event: AttemptEnded) -> AttemptEnded:
         # It never passed the start gate, so whatever ran was not this attempt.
         unasked = Detail(failure=Failure(f"{event.state} without having asked to start", cause="lost"))
         return msgspec.structs.replace(event, state="lost", value=None, detail=unasked)
-    detail = event.detail
-    if event.state != "succeeded" or detail is None:
+    if event.state != "succeeded" or (event.detail is None and not instance.node.members):
         return event
+    detail = event.detail or Detail()
     failure: Failure | None = None
     failed = next((c for c in detail.checks if not c.passed and c.severity == "error"), None)
     if failed is not None:
         failure = Failure(failed.message or f"check {failed.check} on {failed.asset} failed", cause="check")
+    if instance.node.members and (before := failed_before(instance)):
+        failure = Failure(f"{', '.join(before[:3])} failed in an earlier attempt", cause="members")
     loop = instance.node.decides.axis.loop if instance.node.decides is not None else None
     if loop is not None and detail.again and loop.on_limit == "fail" and instance.path[-1] + 1 >= loop.limit:
         failure = Failure(f"the loop has not come to its end in {loop.limit} rounds", cause="loop_limit")

@@ -22,6 +22,7 @@ from partita.errors import ParamError
 
 _DAYS: Final = {"daily": 1, "weekly": 7}
 _FORMS: Final = {"hourly": "2013-06-13T05:00", "daily": "2013-06-13", "weekly": "2013-06-10", "monthly": "2013-06-01"}
+_HOURS: Final = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 730}
 _MOST_KEYS: Final = 1_000_000
 
 
@@ -104,14 +105,15 @@ def keys(spec: PartitionSpec, start: str = "", end: str = "", *, until: dt.datet
         raise ParamError(
             "these partitions have no last one", hint='say until when: "2013-01-01..2013-01-31", or give them an end'
         )
+    bound = min(moment for moment in (last, until) if moment is not None)
+    if (bound - _instant(moment)).total_seconds() / 3600 > _MOST_KEYS * _HOURS[spec.kind]:
+        raise ParamError(f"more than {_MOST_KEYS:,} partitions at once", hint="take a shorter range")
     found: list[str] = []
     while last is None or _instant(moment) <= last:
         following = _after(spec, moment)
         if until is not None and _instant(following) > until:
             break
         found.append(_key(spec, moment))
-        if len(found) > _MOST_KEYS:
-            raise ParamError(f"more than {_MOST_KEYS:,} partitions at once", hint="take a shorter range")
         moment = following
     return found
 

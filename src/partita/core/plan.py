@@ -9,7 +9,8 @@ shorter than its step's axes is a placeholder: the map it stands in has not been
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from partita.core.graph import Axis, FirstOf, Graph, Output, Step, axes_read, steps_read
 from partita.core.rules import EAGER, Tally
@@ -39,6 +40,7 @@ class Instance:
         "open_needs",
         "past",
         "path",
+        "queued",
         "reason",
         "settled",
         "since",
@@ -63,6 +65,8 @@ class Instance:
         self.not_before = 0.0
         self.open_needs = 0
         self.offered = False
+        # It stands in its lane of the admission; withdrawn and offered again, it keeps its place.
+        self.queued = False
         # Its end has been told to everyone who waits for it.
         self.settled = False
         # Of a bundle's member: its bundle may perform it now.
@@ -134,6 +138,10 @@ class Edge:
         self.many = self.depth < len(need.step.axes)
 
 
+# Most steps of a large graph gather nothing and are gathered by nobody: they share this.
+_NONE: Mapping[int, Any] = {}
+
+
 class Node:
     """A step with its edges and its instances."""
 
@@ -169,17 +177,27 @@ class Node:
         self.starts_at_once = step.when == "always" and not is_patient
         # Some step with an eager rule gathers this one: it is told of the first end of each kind.
         self.is_awaited_eagerly = False
-        self.members: list[Node] = []
+        self.members: Sequence[Node] = ()
         self.bundle: Node | None = None
         # The maps over its result, each with the number of axes that it shares with the places where they stand.
-        self.unfolds: list[tuple[int, AxisNode]] = []
+        self.unfolds: Sequence[tuple[int, AxisNode]] = ()
         # The loop that this step decides about, if it does.
         self.decides: AxisNode | None = None
         self.instances: dict[Positions, Instance] = {}
         # Groups by depth and prefix, kept for the depths at which some other step gathers this one.
-        self.groups: dict[int, dict[Positions, Group]] = {}
+        self.groups: Mapping[int, dict[Positions, Group]] = _NONE
         # Instances by depth and prefix, kept for the depths at which one event reaches several of them.
-        self.under: dict[int, dict[Positions, list[Instance]]] = {}
+        self.under: Mapping[int, dict[Positions, list[Instance]]] = _NONE
+
+    def keep_groups(self, depth: int) -> None:
+        """Somebody gathers this step at that depth."""
+        if depth not in self.groups:
+            self.groups = {**self.groups, depth: {}}
+
+    def keep_under(self, depth: int) -> None:
+        """One event at that depth reaches all instances below it."""
+        if depth not in self.under:
+            self.under = {**self.under, depth: {}}
 
     def at(self, prefix: Positions) -> list[Instance]:
         """The unfolded instances under a prefix (of a depth that is kept)."""
@@ -217,10 +235,13 @@ class Plan:
         self._place_in_axes()
 
     def _join_bundles(self) -> None:
+        members: dict[str, list[Node]] = {}
         for node in self.nodes.values():
             if node.step.bundle:
                 node.bundle = self.nodes[node.step.bundle]
-                node.bundle.members.append(node)
+                members.setdefault(node.step.bundle, []).append(node)
+        for key, inside in members.items():
+            self.nodes[key].members = inside
 
     def _connect(self) -> None:
         for node in self.nodes.values():
@@ -229,11 +250,11 @@ class Plan:
                 node.needs.append(edge)
                 edge.need.users.append(edge)
                 if edge.many:
-                    edge.need.groups.setdefault(edge.depth, {})
+                    edge.need.keep_groups(edge.depth)
                     if node.eager is not None:
                         edge.need.is_awaited_eagerly = True
                 if edge.depth < len(node.step.axes):
-                    node.under.setdefault(edge.depth, {})
+                    node.keep_under(edge.depth)
 
     def _needs_of(self, node: Node) -> list[str]:
         """Every step whose end the node waits for, in order, each once."""
@@ -271,9 +292,9 @@ class Plan:
                 if need is None:
                     continue
                 depth = shared_depth(need.step.axes, axis.axis.outer)
-                need.unfolds.append((depth, axis))
+                need.unfolds = (*need.unfolds, (depth, axis))
                 if depth < need.axis_count:
-                    need.groups.setdefault(depth, {})
+                    need.keep_groups(depth)
 
     def prefixes(self, axis: AxisNode, prefix: Positions) -> Iterator[Positions]:
         """The places under a prefix at which a map stands, as far as the maps around it are unfolded."""

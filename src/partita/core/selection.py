@@ -31,9 +31,11 @@ def select(expression: str, graph: Graph, assets: Sequence[AssetSpec] = ()) -> t
     """
     field = _Field(graph, assets)
     keys = _Reader(expression, field).read()
-    if not keys:
-        raise SelectionError(f"the selection `{expression}` matches nothing")
-    return tuple(step.key for step in graph.steps if step.key in keys)
+    found = tuple(step.key for step in graph.steps if step.key in keys)
+    if not found:
+        hint = "external assets are made elsewhere; `name+` is what is made of one" if keys else None
+        raise SelectionError(f"the selection `{expression}` matches nothing that can be run", hint=hint)
+    return found
 
 
 def cut(graph: Graph, keys: Iterable[str], *, reuse: bool = False) -> Graph:
@@ -138,7 +140,9 @@ class _Field:
     """The steps of a graph with their neighbours and attributes."""
 
     def __init__(self, graph: Graph, assets: Sequence[AssetSpec]) -> None:
-        self.steps = {step.key: step for step in graph.steps}
+        # External assets have no step, but what is downstream of them can be named by them.
+        self.steps = {asset.name: _external(asset) for asset in assets if asset.external}
+        self.steps.update((step.key, step) for step in graph.steps)
         self._kinds = {asset.name: asset.kinds for asset in assets}
         self._needs: dict[str, tuple[str, ...]] | None = None
         self._users: dict[str, list[str]] | None = None
@@ -196,7 +200,9 @@ class _Field:
 
     def _all_needs(self) -> dict[str, tuple[str, ...]]:
         if self._needs is None:
-            self._needs = {key: tuple(n for n in s.needs if n in self.steps) for key, s in self.steps.items()}
+            self._needs = {
+                key: tuple(n for n in (*step.needs, *step.reads) if n in self.steps) for key, step in self.steps.items()
+            }
         return self._needs
 
     def _reach(self, keys: Collection[str], depth: int | None, neighbours: Callable[[str], Iterable[str]]) -> set[str]:
@@ -218,6 +224,11 @@ class _Field:
             edge = found
             level += 1
         return reached
+
+
+def _external(asset: AssetSpec) -> Step:
+    group = (asset.group,) if asset.group else ()
+    return Step(asset.name, kind="asset", asset=asset.name, group=group, owner=asset.owner, tags=asset.tags)
 
 
 def _groups(step: Step) -> set[str]:

@@ -216,7 +216,11 @@ class _Maker:
                     values[parameter.name] = found
                     deps[found] = None
             unknown = [p for p in given if p not in node.task.signature.parameters]
-            if unknown:
+            if node.task.signature.spread is not None:
+                for name in unknown:
+                    values[name] = self._names_of(given[name], node)[0]
+                    deps[values[name]] = None
+            elif unknown:
                 hint = did_you_mean(unknown[0], node.task.signature.parameters)
                 raise wrong(f"`{node.key}` has no parameter `{unknown[0]}`", hint=hint, place=node.place)
         for item in facts.deps:
@@ -312,21 +316,29 @@ class _Maker:
         for node in self._nodes.values():
             if node.check is not None and node.check.blocking:
                 gates.setdefault(node.check.asset, []).append(node)
+        above = {gate.key: self._above(gate) for held in gates.values() for gate in held if len(gate.deps) > 1}
         for node in self._nodes.values():
             needs = dict.fromkeys(dep for dep in node.deps if dep in self._nodes)
             if node.check is None:
                 for dep in node.deps:
-                    # What one attempt of a bundle makes cannot wait for a step outside of it.
-                    needs.update(
-                        dict.fromkeys(
-                            gate.key
-                            for gate in gates.get(dep, ())
-                            if gate.bundle == node.bundle
-                            or node.bundle is None
-                            or not self._is_member(dep, node.bundle)
-                        )
-                    )
+                    held_by = (gate for gate in gates.get(dep, ()) if self._holds_up(gate, node, dep))
+                    needs.update(dict.fromkeys(g.key for g in held_by if node.key not in above.get(g.key, ())))
             node.needs = tuple(needs)
+
+    def _holds_up(self, gate: Node, node: Node, dep: str) -> bool:
+        # What one attempt of a bundle makes cannot wait for a step outside of it.
+        return gate.bundle == node.bundle or node.bundle is None or not self._is_member(dep, node.bundle)
+
+    def _above(self, gate: Node) -> set[str]:
+        """What a check reads, and all above: it cannot hold that up, though it stands on the same asset."""
+        found: set[str] = set()
+        todo = list(gate.deps)
+        while todo:
+            key = todo.pop()
+            if key not in found:
+                found.add(key)
+                todo.extend(self._nodes[key].deps if key in self._nodes else ())
+        return found
 
     def _is_member(self, asset: str, bundle: str) -> bool:
         node = self._nodes.get(asset)

@@ -11,7 +11,7 @@ from typing import Any
 
 from partita.core.graph import Graph
 from partita.core.selection import cut, select
-from partita.define.asset import asset_facts
+from partita.define.asset import ExternalAsset, asset_facts
 from partita.define.asset_graph import Universe
 from partita.define.calls import Calls
 from partita.define.check import CheckDef
@@ -88,6 +88,8 @@ def _expressions(item: Any) -> list[str]:
         return [item]
     if isinstance(item, CheckDef):
         return [item.name]
+    if isinstance(item, ExternalAsset):
+        return []
     facts = asset_facts(item)
     if facts is None:
         raise SelectionError(f"{item!r} is no asset and no selection", hint='write for example assets="group:raw+"')

@@ -1,7 +1,8 @@
 """The version of a user's code: a hash that changes when what runs changes.
 
 Rule: comments, formatting, docstrings, line numbers and our own decorators do not count. What the function uses does:
-the module-level functions, classes and constants of its module, transitively, and the project's other modules whole.
+the module-level functions, classes and constants of its module, transitively, the project's other modules whole, and
+the values that it closed over.
 A file is read and parsed once.
 """
 
@@ -15,22 +16,55 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from partita.core.plain import NotPlain, pack
 from partita.define.where import project_root
 
 
 def code_version(function: Callable[..., Any]) -> str:
     """The hash of a function's code and of what it uses of the project."""
-    target: Any = function
-    while hasattr(target, "func"):
-        target = target.func
-    code = getattr(target, "__code__", None)
+    return _hash(_texts_of_function(function, set()))
+
+
+def _texts_of_function(function: Any, seen: set[int]) -> list[str]:
+    """The canonical texts of a function's code, and the values that were bound to it when it was made."""
+    if id(function) in seen:
+        return []
+    seen.add(id(function))
+    if hasattr(function, "func"):  # functools.partial
+        bound = [_text_of_value(value, seen) for value in (*function.args, *sorted(function.keywords.items()))]
+        return [*_texts_of_function(function.func, seen), *bound]
+    code = getattr(function, "__code__", None)
     if code is None:
-        return _hash([f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', type(target).__name__)}"])
+        return [f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', type(function).__name__)}"]
     source = _source_of(code.co_filename)
     node = source.functions.get((code.co_name, code.co_firstlineno)) if source is not None else None
     if source is None or node is None:
-        return _hash([_compiled(code)])
-    return _hash(source.texts_of(node, str(getattr(target, "__module__", ""))))
+        texts = [_compiled(code)]
+    else:
+        texts = source.texts_of(node, str(getattr(function, "__module__", "")))
+    # A factory makes functions of one text that differ in what they closed over.
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
+    texts += [f"{name}={_text_of_cell(cell, seen)}" for name, cell in cells]
+    texts += [_text_of_value(value, seen) for value in function.__defaults__ or ()]
+    texts += [_text_of_value(value, seen) for value in sorted((function.__kwdefaults__ or {}).items())]
+    return texts
+
+
+def _text_of_cell(cell: Any, seen: set[int]) -> str:
+    try:
+        return _text_of_value(cell.cell_contents, seen)
+    except ValueError:  # not filled yet: a function that calls itself while it is being made
+        return ""
+
+
+def _text_of_value(value: Any, seen: set[int]) -> str:
+    """Plain data as it is, functions by their code, anything else by its type."""
+    if hasattr(value, "__code__"):
+        return "\0".join(_texts_of_function(value, seen))
+    try:
+        return pack(value).hex()
+    except (NotPlain, RecursionError):
+        return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def code_hash(text: bytes) -> str:

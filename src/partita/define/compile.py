@@ -5,6 +5,7 @@ Rule: everything that is wrong with a graph is found and said at once.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +71,7 @@ def raise_all(found: Sequence[DefinitionError]) -> None:
 def trace_pipeline(defn: PipelineDef, calls: Calls) -> tuple[Graph, list[DefinitionError]]:
     """The graph of a pipeline, and all that is wrong with it (then the graph is not to be used)."""
     tracer = Tracer(defn.name, defn.defaults)
-    function: Callable[..., Any] = defn._called()
+    function: Callable[..., Any] = defn.as_group.function
     try:
         handles = {
             spec.name: Handle(tracer, Param(spec.name), declared=defn.signature.parameters[spec.name].annotation)
@@ -110,7 +111,7 @@ def traceback_of(error: DefinitionError) -> str:
 def _is_ours(file: str) -> bool:
     from partita.define.where import _PACKAGE
 
-    return file.startswith((_PACKAGE, "<frozen importlib"))
+    return file.startswith((_PACKAGE, "<frozen importlib")) or f"{os.sep}importlib{os.sep}" in file
 
 
 def _text_of(error: BaseException) -> str:

@@ -9,7 +9,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from partita.core.graph import Carry, Element
+from partita.core.graph import Carry, Element, FirstOf
+from partita.define.binding import Constant
 from partita.define.handles import GroupHandle, Handle
 from partita.define.mapping import map_arguments, plain_map, spread
 from partita.define.names import name_problem
@@ -39,7 +40,7 @@ class GroupDef:
         tracer = current_tracer()
         if tracer is None:
             return self.function(*args, **kwargs)
-        return tracer.keeping(lambda: trace_call(tracer, self.name, self.function, self.signature, args, kwargs))
+        return tracer.keeping(lambda: self._traced(tracer, args, kwargs))
 
     def map(self, *args: Any, **kwargs: Any) -> Any:
         """The group's steps once per element: each element's steps run on without waiting for the other elements."""
@@ -53,6 +54,15 @@ class GroupDef:
         """A copy with another name."""
         return GroupDef(self.function, name)
 
+    def _traced(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            arguments = self.signature.bind(args, kwargs)
+        except WrongCall as error:
+            raise wrong(f"`{self.name}` is called wrongly: {error}", hint=error.hint) from None
+        key = tracer.unique(self.name)
+        with tracer.inside(group=last_part(tracer, key)):
+            return trace_body(tracer, self.name, self.function, arguments)
+
     def _map(self, args: tuple[Any, ...], kwargs: dict[str, Any], fixed: dict[str, Any]) -> Any:
         tracer = current_tracer()
         if tracer is None:
@@ -63,7 +73,8 @@ class GroupDef:
         key = tracer.unique(self.name)
         found = spread(tracer, self.signature, self.name, args, kwargs, fixed, lambda: key)
         with tracer.inside(group=last_part(tracer, key), axis=found.axis):
-            return trace_body(tracer, self.name, self.function, constants_bare(found.arguments))
+            arguments = {n: v.value if isinstance(v, Constant) else v for n, v in found.arguments.items()}
+            return trace_body(tracer, self.name, self.function, arguments, mapped=True)
 
 
 def group(function: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
@@ -73,25 +84,9 @@ def group(function: Callable[..., Any] | None = None, /, *, name: str | None = N
     return GroupDef(function, name)
 
 
-def trace_call(
-    tracer: Tracer,
-    name: str,
-    function: Callable[..., Any],
-    signature: Signature,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+def trace_body(
+    tracer: Tracer, name: str, function: Callable[..., Any], arguments: dict[str, Any], *, mapped: bool = False
 ) -> Any:
-    """The steps of a group's body under the group's name."""
-    try:
-        arguments = signature.bind(args, kwargs)
-    except WrongCall as error:
-        raise wrong(f"`{name}` is called wrongly: {error}", hint=error.hint) from None
-    key = tracer.unique(name)
-    with tracer.inside(group=last_part(tracer, key)):
-        return trace_body(tracer, name, function, arguments)
-
-
-def trace_body(tracer: Tracer, name: str, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """Call a body that makes steps; its result can be put in order as a whole."""
     count = len(tracer.drafts)
     result = function(**arguments)
@@ -99,15 +94,19 @@ def trace_body(tracer: Tracer, name: str, function: Callable[..., Any], argument
     firsts, lasts = tracer.ends_of(made)
     if result is None:
         return GroupHandle(tracer, firsts, lasts)
-    result = _leaving(tracer, result, name)
+    if mapped:
+        result = _leaving(tracer, result, name)
     if isinstance(result, Handle) and made:
         return Handle(tracer, result._binding, result._axes, firsts=firsts, lasts=lasts, declared=result._declared)
     return result
 
 
 def _leaving(tracer: Tracer, result: Any, name: str) -> Any:
-    """What leaves a mapped body: an element itself is no step's result, so it becomes one."""
-    if isinstance(result, Handle) and isinstance(result._binding, Element | Carry):
+    """What leaves a mapped body, as results of steps.
+
+    An element itself is none, and the arms of a branch would be gathered arm by arm instead of element by element.
+    """
+    if isinstance(result, Handle) and isinstance(result._binding, Element | Carry | FirstOf):
         return tracer.same(result, f"{name.rpartition('.')[2]}_result")
     if isinstance(result, list | tuple) and not hasattr(result, "_fields"):
         return type(result)(_leaving(tracer, item, name) for item in result)
@@ -120,10 +119,3 @@ def last_part(tracer: Tracer, key: str) -> str:
     """The part of a key that is behind the groups in which we stand."""
     prefix = ".".join(tracer.group)
     return key[len(prefix) + 1 :] if prefix else key
-
-
-def constants_bare(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments without `pt.const` around them."""
-    from partita.define.binding import Constant
-
-    return {name: value.value if isinstance(value, Constant) else value for name, value in arguments.items()}

@@ -32,7 +32,8 @@ class md:
     @staticmethod
     def number(value: float) -> Typed:
         """A number, drawn as a line over runs."""
-        return Typed("number", value)
+        number = _plain_number(value)
+        return Typed("json", value) if number is None else Typed("number", number)
 
     @staticmethod
     def text(value: str) -> Typed:
@@ -93,7 +94,10 @@ def _plain_number(value: object) -> int | float | None:
         value = value.item()
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-    return value if isinstance(value, int) or math.isfinite(value) else None
+    # Subclasses (numpy.float64 is one of float) are no plain data.
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if math.isfinite(value) else None
 
 
 def _table(rows: Any, columns: Sequence[str] | None) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def _table(rows: Any, columns: Sequence[str] | None) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or type(value) in (bool, int, float):
         return value
     number = _plain_number(value)
     return number if number is not None else _safe_text(value)

@@ -221,7 +221,7 @@ def _retrying(raw: Mapping[str, Any], read: Mapping[str, Any]) -> tuple[Retry, P
     jitter: Literal["none", "full"]
     if isinstance(rule, RetryRule):
         delay, on, never_on = read_delay(rule.delay), error_names(rule.on), error_names(rule.never_on)
-        limit, predicate = _count(rule.limit), rule.when
+        limit, predicate = _count(rule.limit), None if rule.when is None else _predicate(rule.when)
     else:
         limit, predicate = rule, None
         delay, on, never_on = None, (), ()

@@ -29,6 +29,12 @@ _FALSE = frozenset({"false", "no", "off", "0"})
 
 def param_specs(defn: PipelineDef) -> tuple[ParamSpec, ...]:
     """The run's parameters. Raises `DefinitionError` for a type or default that cannot be one."""
+    if defn.signature.context_param is not None:
+        raise wrong(
+            f"the function of pipeline `{defn.name}` takes a context, but it only builds the graph and has none",
+            hint="take it in the tasks: def task(ctx: pt.Context, ...)",
+            place=defn.place,
+        )
     return tuple(_spec(defn, p) for p in defn.signature.parameters.values())
 
 

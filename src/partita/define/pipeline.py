@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack, overload
 
 from partita.core.manifest import ParamSpec, PartitionSpec, ScheduleSpec
-from partita.define.group import last_part, trace_body
+from partita.define.group import GroupDef
 from partita.define.guess import did_you_mean
-from partita.define.mapping import map_arguments, plain_map, spread
 from partita.define.names import name_problem
 from partita.define.options import STEP_OPTIONS, text, words
 from partita.define.params import param_specs
@@ -21,7 +20,6 @@ from partita.define.recording import Declared, Follows, declare, forgiving
 from partita.define.schedule import schedules
 from partita.define.signature import Signature
 from partita.define.task import Partial
-from partita.define.tracer import current_tracer
 from partita.define.where import Place, caller, calling_module, place_of, wrong
 from partita.errors import DefinitionError
 
@@ -67,17 +65,17 @@ class PipelineDef(Declared):
         for option in options:
             if option not in _KNOWN:
                 hint = did_you_mean(option, _KNOWN)
-                raise self._wrong(f"has no option `{option}`", hint=hint)
+                raise self._wrong(f" has no option `{option}`", hint=hint)
         if problem := name_problem(self.name):
-            raise self._wrong(problem)
+            raise self._wrong(f": {problem}")
         self.catchup = options.get("catchup", "none")
         if self.catchup not in _CATCHUP and not (self.catchup.startswith("last ") and self.catchup[5:].isdigit()):
-            raise self._wrong(f"has no catchup {self.catchup!r}", hint='there is "none", "latest", "all", "last 3"')
+            raise self._wrong(f" has no catchup {self.catchup!r}", hint='there is "none", "latest", "all", "last 3"')
         self.partitions = options.get("partitions")
         if isinstance(self.partitions, PartitionSpec) and self.partitions.kind == "static" and not self.partitions.keys:
             raise Follows(f"the partitions of pipeline `{self.name}` are wrong themselves")
         if self.partitions is not None and not isinstance(self.partitions, PartitionSpec):
-            raise self._wrong(f"has partitions {self.partitions!r}", hint='write pt.daily(start="2024-01-01")')
+            raise self._wrong(f" has partitions {self.partitions!r}", hint='write pt.daily(start="2024-01-01")')
         self.fail_fast = bool(options.get("fail_fast", False))
         self.max_runs, self.max_steps = options.get("max_runs"), options.get("max_steps")
         self.defaults = dict(options.get("defaults") or {})
@@ -85,7 +83,7 @@ class PipelineDef(Declared):
         for option in self.defaults:
             if option not in STEP_OPTIONS or option == "name":
                 raise self._wrong(
-                    f"has a default for `{option}`, which is no option of tasks",
+                    f" has a default for `{option}`, which is no option of tasks",
                     hint=did_you_mean(option, STEP_OPTIONS),
                 )
 
@@ -105,17 +103,22 @@ class PipelineDef(Declared):
                 options.get("description", inspect.cleandoc(getattr(self.function, "__doc__", "") or ""))
             )
         except ValueError as error:
-            raise self._wrong(str(error)) from None
+            raise self._wrong(f": {error}") from None
 
     def _wrong(self, message: str, hint: str | None = None) -> Exception:
-        return wrong(f"pipeline `{self.name}`: {message}", hint=hint, place=self.place)
+        return wrong(f"pipeline `{self.name}`{message}", hint=hint, place=self.place)
 
     @functools.cached_property
+    def as_group(self) -> GroupDef:
+        """What it is in another pipeline."""
+        if self.function is None:
+            raise self._wrong(" is a selection of assets: it has no parameters and cannot be called")
+        return GroupDef(self.function, self.name)
+
+    @property
     def signature(self) -> Signature:
         """The parameters of the run."""
-        if self.function is None:
-            raise self._wrong("is a selection of assets and has no parameters")
-        return Signature(self.function)
+        return self.as_group.signature
 
     @functools.cached_property
     def params(self) -> tuple[ParamSpec, ...]:
@@ -124,21 +127,15 @@ class PipelineDef(Declared):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """In another pipeline: its steps, as a group. Elsewhere: the plain function."""
-        from partita.define.group import trace_call
-
-        tracer = current_tracer()
-        function = self._called()
-        if tracer is None:
-            return function(*args, **kwargs)
-        return tracer.keeping(lambda: trace_call(tracer, self.name, function, self.signature, args, kwargs))
+        return self.as_group(*args, **kwargs)
 
     def map(self, *args: Any, **kwargs: Any) -> Any:
         """In another pipeline: its steps once per element."""
-        return self._map(args, kwargs, {})
+        return self.as_group.map(*args, **kwargs)
 
     def partial(self, **fixed: Any) -> Partial:
         """Some arguments given."""
-        return Partial(self, fixed)
+        return self.as_group.partial(**fixed)
 
     def run(self, **params: Any) -> Any:
         """Run it in this process and return what became of it; nothing is stored."""
@@ -146,27 +143,6 @@ class PipelineDef(Declared):
 
         testing: Any = importlib.import_module("partita.testing")
         return testing.run(self, params)
-
-    def _called(self) -> Callable[..., Any]:
-        if self.function is None:
-            raise wrong(f"pipeline `{self.name}` is a selection of assets: it cannot be called")
-        return self.function
-
-    def _map(self, args: tuple[Any, ...], kwargs: dict[str, Any], fixed: dict[str, Any]) -> Any:
-        from partita.define.group import constants_bare
-
-        tracer = current_tracer()
-        function = self._called()
-        if tracer is None:
-            return plain_map(function, map_arguments(self.signature, self.name, args, kwargs, fixed))
-
-        def build() -> Any:
-            key = tracer.unique(self.name)
-            found = spread(tracer, self.signature, self.name, args, kwargs, fixed, lambda: key)
-            with tracer.inside(group=last_part(tracer, key), axis=found.axis):
-                return trace_body(tracer, self.name, function, constants_bare(found.arguments))
-
-        return tracer.keeping(build)
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name} at {self.place}>"

@@ -125,10 +125,7 @@ def _pools(value: object) -> tuple[tuple[str, int], ...]:
 
 def _import_all(folder: Path, config: Config) -> list[Problem]:
     _forget_modules(folder)
-    root = str(folder)
-    if root in sys.path:
-        sys.path.remove(root)
-    sys.path.insert(0, root)
+    sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     problems: list[Problem] = []
     for module in config.modules:
@@ -143,16 +140,21 @@ def _import_all(folder: Path, config: Config) -> list[Problem]:
     return problems
 
 
+# Folders of projects that were loaded in this process: a test loads many, a worker one.
+_roots: set[str] = set()
+
+
 def _forget_modules(folder: Path) -> None:
-    """Modules of this folder, and of another project with the same module names, are imported anew."""
-    prefix = str(folder) + os.sep
+    """Modules of this folder and of projects loaded before are imported anew: their names may be the same."""
+    _roots.add(str(folder))
+    prefixes = tuple(root + os.sep for root in _roots)
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.startswith(prefix) and not _in_environment(file, prefix):
-            del sys.modules[name]
+        if not isinstance(file, str) or not file.startswith(prefixes) or name == "__main__":
             continue
-        if name == "pipelines" or name.startswith("pipelines."):
+        if not any(_in_environment(file, prefix) for prefix in prefixes if file.startswith(prefix)):
             del sys.modules[name]
+    sys.path[:] = [path for path in sys.path if path not in _roots]
 
 
 def _in_environment(file: str, prefix: str) -> bool:

@@ -11,9 +11,10 @@ import re
 import string
 import subprocess
 import sys
+import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any, Literal, TextIO
 
 from partita.define.binding import bind
 from partita.define.calls import Call
@@ -27,7 +28,9 @@ from partita.errors import UserCodeError
 Result = Literal["last_line", "json", "text", "none"]
 _RESULTS = ("last_line", "json", "text", "none")
 _TAIL_LINES = 20
-_KEPT_CHARACTERS = 10_000_000
+_MOST_CHARACTERS = 10_000_000
+# Between SIGTERM and SIGKILL when the step is to stop.
+_GRACE_S = 5.0
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -103,13 +106,12 @@ def run_script(path: str, args: list[Any], env: dict[str, Any], cwd: Any, result
 
 def _run(argv: list[str], env: Mapping[str, Any], cwd: Any, result: str) -> Any:
     environment = {**os.environ, **{name: _as_text(value) for name, value in env.items()}}
-    kept: deque[str] = deque()
-    size = 0
     try:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=environment,
             cwd=None if cwd is None else str(cwd),
             text=True,
@@ -118,26 +120,52 @@ def _run(argv: list[str], env: Mapping[str, Any], cwd: Any, result: str) -> Any:
         )
     except OSError as error:
         raise UserCodeError(f"{argv[0]} cannot be started: {error.strerror or error}") from error
+    # What it said last, on both streams: the reason of a failure mostly stands on stderr.
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
     with process:
         assert process.stdout is not None
+        assert process.stderr is not None
+        errors = threading.Thread(target=_pass_on, args=(process.stderr, sys.stderr, tail), daemon=True)
+        errors.start()
         try:
-            for line in process.stdout:
-                sys.stdout.write(line)
-                kept.append(line)
-                size += len(line)
-                # Only a result that is the whole text needs it all.
-                while (result in ("last_line", "none") and len(kept) > _TAIL_LINES) or size > _KEPT_CHARACTERS:
-                    size -= len(kept.popleft())
+            kept = _pass_on(process.stdout, sys.stdout, tail, _TAIL_LINES if result in ("last_line", "none") else None)
         except BaseException:
-            process.kill()
+            _stop(process)
             raise
-    sys.stdout.flush()
+        # Something that it left behind may keep the stream open for ever.
+        errors.join(timeout=_GRACE_S)
     if process.returncode != 0:
-        raise UserCodeError(_failure(process.returncode, list(kept)[-_TAIL_LINES:]))
-    return _result_of(list(kept), result)
+        raise UserCodeError(_failure(process.returncode, tail))
+    return _result_of(kept, result)
 
 
-def _failure(code: int, tail: list[str]) -> str:
+def _pass_on(source: IO[str], target: TextIO, tail: deque[str], most: int | None = 0) -> deque[str]:
+    """Write what comes to the step's own stream, so that it is in the log; the last `most` lines are the answer."""
+    kept: deque[str] = deque(maxlen=most)
+    size = 0
+    for line in source:
+        target.write(line)
+        tail.append(line)
+        kept.append(line)
+        size += len(line) if most is None else 0
+        if size > _MOST_CHARACTERS:
+            raise UserCodeError(
+                f"the command wrote more than {_MOST_CHARACTERS:,} characters, which is no result",
+                hint='let it write to a file, and use result="last_line" with the name of the file',
+            )
+    target.flush()
+    return kept
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _failure(code: int, tail: Iterable[str]) -> str:
     import signal
 
     what = f"exit code {code}"
@@ -150,7 +178,7 @@ def _failure(code: int, tail: list[str]) -> str:
     )
 
 
-def _result_of(lines: list[str], result: str) -> Any:
+def _result_of(lines: Sequence[str], result: str) -> Any:
     if result == "none":
         return None
     text = "".join(lines)

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 
 import msgspec
@@ -19,6 +20,7 @@ from partita.core.graph import Graph
 from partita.core.graph import decode as decode_graph
 from partita.core.graph import version as graph_version
 from partita.core.manifest import Manifest
+from partita.core.plain import NotPlain
 from partita.core.selection import cut
 from partita.engine import submission
 from partita.engine.active import ActiveRun
@@ -29,7 +31,7 @@ from partita.engine.loop import Engine, Listener
 from partita.engine.rerun import reused_steps, steps_named
 from partita.engine.restore import rebuilt, run_created_of
 from partita.engine.submission import RunRequest
-from partita.errors import DefinitionError, ParamError, PartitaError, SelectionError
+from partita.errors import DefinitionError, ParamError, PartitaError, SelectionError, StoreFull
 from partita.executors.loading import HostConnection, start_host
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Settings
@@ -48,16 +50,22 @@ class Embedded:
     """
 
     def __init__(
-        self, settings: Settings, *, listeners: Iterable[Listener] = (), clock: Clock | None = None, workers: int = 1
+        self,
+        settings: Settings,
+        *,
+        listeners: Iterable[Listener] = (),
+        clock: Clock | None = None,
+        workers: int = 1,
+        connection: HostConnection | None = None,
     ) -> None:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self._listeners = list(listeners)
         self._engine: Engine | None = None
         self._control: ControlServer | None = None
-        settings.home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The host imports the project while we open the store.
-        self.connection: HostConnection = start_host(settings, workers=workers)
+        _make(settings.home.root)
+        # The host imports the project while we open the store (and a caller's `connection` is at it already).
+        self.connection: HostConnection = connection or start_host(settings, workers=workers)
         try:
             self.store: SqliteStore = open_store(settings.home.db, clock=self.clock.now)
         except BaseException:
@@ -109,7 +117,10 @@ class Embedded:
             if raw:
                 raise ParamError(f"{target} is no pipeline, so it has no parameters", hint="leave --param out")
             return {}
-        bound = self.connection.bind(target, raw)
+        try:
+            bound = self.connection.bind(target, raw)
+        except NotPlain as error:
+            raise ParamError(f"a parameter cannot be stored: {error}", hint="texts must be valid Unicode") from error
         if bound.problems:
             first = bound.problems[0]
             others = [p.message for p in bound.problems[1:]]
@@ -195,6 +206,14 @@ class Embedded:
         if missing := sorted(wanted - present):
             raise SelectionError(f"steps of run {row.no} are gone from the project: {', '.join(missing[:5])}")
         return cut(whole, [s.key for s in whole.steps if s.key in wanted])
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        hint = "make room, or set PARTITA_HOME to a folder that can be written"
+        raise StoreFull(f"{folder} cannot be made: {error.strerror}", hint=hint) from error
 
 
 def graph_of(reader: Reader, row: RunRow) -> Graph:

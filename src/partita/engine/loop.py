@@ -125,7 +125,10 @@ class Engine:
         now = self.clock.now()
         self._lease = self.store.acquire(RESOURCE, self._holder, self._lease_s)
         self._renew_at = now + self._lease_s / 3
-        resumed = [self._restore(row) for row in self.store.open_runs()]
+        left: list[OpenAttempt] = []
+        resumed = [self._restore(row, left) for row in self.store.open_runs()]
+        # Also when nothing is open: what lies in the spool is of no more use then.
+        self.executor.adopt(left)
         self._start_queued()
         self._finish_turn()
         return resumed
@@ -332,7 +335,7 @@ class Engine:
                 continue
             if instance is None:
                 self._apply(run, TimerDue(now))
-            elif instance.offered:
+            elif instance.offered and instance.not_before <= now:
                 self.admission.offer(run.lane(instance.node.key), instance)
         return rung
 
@@ -467,7 +470,7 @@ class Engine:
 
     # --- runs of earlier engines --------------------------------------------------------------------------------------
 
-    def _restore(self, row: RunRow) -> ActiveRun:
+    def _restore(self, row: RunRow, left: list[OpenAttempt]) -> ActiveRun:
         data = self.store.graph(row.graph)
         assert data is not None, f"graph {row.graph} of run {row.id} is missing in the store"
         graph = decode_graph(data)
@@ -485,21 +488,23 @@ class Engine:
         key = f"{run.namespace}/{run.pipeline}"
         self._running[key] = self._running.get(key, 0) + 1
         self._note(active, commands)
-        self._adopt(active)
+        left += self._left_open(active)
         if row.cancel_requested:
             self._note(active, machine.apply(CancelRequested(self.clock.now(), "an earlier request")))
             machine.journal = [e for e in machine.journal if not isinstance(e, CancelRequested)]
         if row.paused:
             self._note(active, machine.apply(PauseRequested(self.clock.now(), "an earlier request")))
             machine.journal = [e for e in machine.journal if not isinstance(e, PauseRequested)]
-        # Out of time already: known at once, or what comes back until the timer rings would be tried again.
-        self._apply(active, TimerDue(self.clock.now()))
+        # Out of time already: known at once, or what comes back until the timer rings would be tried again. What was
+        # committed has been, also if the clock was set back since.
+        seen = max((step.finished_at or 0.0 for step in steps), default=0.0)
+        self._apply(active, TimerDue(max(self.clock.now(), seen)))
         if machine.journal:
             self._dirty[active.id] = active
         return active
 
-    def _adopt(self, active: ActiveRun) -> None:
-        """Hand the open attempts of a restored run to the executor, which finds out what became of them."""
+    def _left_open(self, active: ActiveRun) -> list[OpenAttempt]:
+        """The open attempts of a restored run; the executor finds out what became of them."""
         workers = {(a.step, a.index): (a.worker, a.started_at) for a in self.store.attempts(active.id, open_only=True)}
         found: list[OpenAttempt] = []
         for instance in active.machine.instances():
@@ -524,8 +529,7 @@ class Engine:
                     no=number,
                 )
             )
-        if found:
-            self.executor.adopt(found)
+        return found
 
     def _activate(self, no: int, run: RunCreated, graph: Graph, known: list[Known], *, seq: int) -> ActiveRun:
         active = ActiveRun(

@@ -99,6 +99,12 @@ def partition_keys(manifest: Manifest, target: str, text: str, *, now: float) ->
     return partitions.parse_range(spec, text, until=dt.datetime.fromtimestamp(now, dt.UTC))
 
 
+def graph_of_target(manifest: Manifest, target: str) -> Graph:
+    """The graph that a pipeline's name or a selection of assets means. Raises `DefinitionError`, `SelectionError`."""
+    pipeline = next((p for p in manifest.pipelines if p.name == target), None)
+    return pipeline.graph if pipeline is not None else _graph_of_assets(manifest, target)
+
+
 def _or(value: bool | None, otherwise: bool) -> bool:
     return otherwise if value is None else value
 

@@ -4,8 +4,8 @@ A worker that lost its engine finishes its step and spools the outcome; its host
 open for as long as its worker lives (the same process, not only the same pid), and then there is an outcome, a
 note, or nothing: nothing is "lost".
 
-Rule: nothing is killed for being unknown. A spooled outcome is removed only when the engine has polled again after it
-was reported, for until then it may not be committed.
+Rule: nothing is killed for being unknown. A spooled outcome that was reported is only put aside (`spool/taken`), for
+nobody here knows when it is committed: the next adoption looks at it once more, and removes what nobody waits for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from partita.executors import verdicts
-from partita.executors.contract import OpenAttempt
+from partita.executors.contract import Ended, OpenAttempt, Report
 from partita.executors.deaths import forget_deaths, read_death
 from partita.executors.identity import is_alive, pid_of
 from partita.executors.killing import kill_session, members, signal_group
@@ -31,8 +31,6 @@ from partita.worker.wire import Outcome, Spooled
 _LOOK_S = 0.1
 # How long after a death its host may take to write down why.
 _NOTE_S = 1.0
-# How long after its report a spooled outcome is kept, at least.
-_KEEP_S = 5.0
 _NEVER = float("inf")
 GONE = "the scheduler was restarted and the worker is gone"
 
@@ -63,7 +61,10 @@ class Adoption:
         self._wake = wake
         self._open: dict[int, _Adopted] = {}
         self._watches: dict[str, int] = {}
-        self._reported: list[tuple[float, Path]] = []
+        self._taken = home.spool / "taken"
+        self._left: set[str] = set()
+        # The spool is to be gone through even if nothing is open: what lies there is of no more use.
+        self._unread = False
         self.notes: list[str] = []
 
     def take_over(self, attempts: Sequence[OpenAttempt]) -> None:
@@ -72,6 +73,8 @@ class Adoption:
             self._open[attempt.no] = _Adopted(attempt)
         for worker in {attempt.worker for attempt in attempts}:
             self._watch(worker)
+        self._put_back()
+        self._unread = True
         forget_deaths(self._spool, keep={adopted.attempt.worker for adopted in self._open.values()})
 
     def kill(self, no: int, reason: str) -> None:
@@ -86,24 +89,27 @@ class Adoption:
             signal_group(adopted.pid, signal.SIGTERM)
         self._wake()
 
-    def look(self, now: float) -> list[Outcome]:
-        """Outcomes that were found since the last look."""
-        if not self._open and not self._reported:
+    def look(self, now: float) -> list[Report]:
+        """What was found since the last look: outcomes, and before that of a bundle what it said of its members."""
+        if not self._open and not self._unread:
             return []
-        self._forget_reported(now)
-        outcomes = self._from_spool(now)
+        self._unread = False
+        reports = self._from_spool()
         for adopted in list(self._open.values()):
             if adopted.times_out_at <= now:
                 self.kill(adopted.attempt.no, "timeout")
             if outcome := self._look_at(adopted, now):
-                outcomes.append(outcome)
-        for outcome in outcomes:
-            self._open.pop(outcome.no, None)
-        return outcomes
+                reports.append(Ended(outcome))
+        for report in reports:
+            if isinstance(report, Ended):
+                self._open.pop(report.outcome.no, None)
+        return reports
 
     def next_look(self, now: float) -> float:
         """When to look again, by the monotonic clock."""
-        return now + _LOOK_S if self._open or self._reported else _NEVER
+        if self._unread:
+            return now
+        return now + _LOOK_S if self._open else _NEVER
 
     def describe(self, now: float) -> list[str]:
         """One line per adopted attempt, and what was dropped."""
@@ -122,16 +128,15 @@ class Adoption:
 
     # --- the spool ------------------------------------------------------------------------------------------------
 
-    def _from_spool(self, now: float) -> list[Outcome]:
-        reported = {path for _, path in self._reported}
+    def _from_spool(self) -> list[Report]:
         by_key = {_key(a.attempt): a for a in self._open.values()}
-        outcomes: list[Outcome] = []
+        reports: list[Report] = []
         for path, spooled in read_spool(self._spool):
-            adopted = by_key.get(_key(spooled))
-            if path in reported:
+            if path.name in self._left:
                 continue
+            adopted = by_key.get(_key(spooled))
             if adopted is None:
-                # Taken before the earlier engine died, or of an attempt that was given up.
+                # Committed before the earlier engine died, or of an attempt that was given up.
                 take(path)
             elif spooled.epoch != adopted.attempt.epoch:
                 self.notes.append(
@@ -140,11 +145,13 @@ class Adoption:
                 )
                 take(path)
             else:
-                outcomes += self._taken(adopted, spooled.outcome)
-                self._reported.append((now, path))
-        return outcomes
+                no = adopted.attempt.no
+                reports += [msgspec.structs.replace(member, no=no) for member in spooled.members]
+                reports += [Ended(outcome) for outcome in self._accepted(adopted, spooled.outcome)]
+                self._put_aside(path)
+        return reports
 
-    def _taken(self, adopted: _Adopted, outcome: Outcome) -> list[Outcome]:
+    def _accepted(self, adopted: _Adopted, outcome: Outcome) -> list[Outcome]:
         outcome = msgspec.structs.replace(outcome, no=adopted.attempt.no)
         finished_before = outcome.state in ("succeeded", "failed") and outcome.ended_at <= adopted.asked_at
         if adopted.reason and not finished_before:
@@ -153,11 +160,19 @@ class Adoption:
             return []
         return [outcome]
 
-    def _forget_reported(self, now: float) -> None:
-        for at, path in list(self._reported):
-            if now - at >= _KEEP_S:
-                take(path)
-                self._reported.remove((at, path))
+    def _put_aside(self, path: Path) -> None:
+        try:
+            self._taken.mkdir(mode=0o700, exist_ok=True)
+            path.rename(self._taken / path.name)
+        except OSError:
+            # A full disk, say: it stays where it is, and is not looked at again.
+            self._left.add(path.name)
+
+    def _put_back(self) -> None:
+        """What an earlier engine had taken may not have been committed."""
+        if self._taken.is_dir():
+            for path in self._taken.iterdir():
+                path.rename(self._spool / path.name)
 
     # --- processes ------------------------------------------------------------------------------------------------
 

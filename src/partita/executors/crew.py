@@ -68,7 +68,7 @@ class Worker:
         "moved_at",
         "name",
         "pid",
-        "poked_at",
+        "poke_at",
         "ready",
         "reserved",
         "slot",
@@ -95,8 +95,8 @@ class Worker:
         self.done = 0
         # Monotonic: when it last gave or was given something to do.
         self.moved_at = 0.0
-        # The `moved_at` after which it was asked to send what it has.
-        self.poked_at = 0.0
+        # Monotonic: when to ask it again to send the outcomes that it has gathered.
+        self.poke_at = 0.0
         self.last_ended_at = 0.0
         self.memory_limit: int | None = None
         self.stops: dict[int, Stop] = {}
@@ -130,6 +130,8 @@ class Crew:
         self.project = project
         self._numbers = numbers
         self.connection = connection
+        # The host has died and its workers were settled.
+        self.hostless = False
         self.settings = connection.settings
         self.lanes = Lanes()
         self.warm: list[Worker] = []
@@ -216,16 +218,18 @@ class Crew:
     def host_died(self) -> None:
         """The host is gone, and its workers were settled: the next demand starts another one."""
         printed = self.connection.output()
+        self.hostless = True
         self.connection.close(kill=True)
         self._failed_starts += 1
         if self._failed_starts >= _HOPELESS:
             self._give_up(f"the host of project {self.project!r} dies again and again", printed)
 
     def revive(self) -> bool:
-        """Start another host, unless that was tried too often just now. Then it is no longer `gone`."""
+        """Start another host, unless that was tried too often just now."""
         if self._is_hopeless():
             return False
         self.connection = start_host(self.settings)
+        self.hostless = False
         return True
 
     def _is_hopeless(self) -> bool:

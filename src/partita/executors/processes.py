@@ -65,7 +65,7 @@ class ProcessExecutor:
         crew = self.crews.get(demand.project)
         if crew is None:
             raise ExecutorError(f"no host for project {demand.project!r}", hint="was it loaded by this engine?")
-        if crew.connection.gone and crew.revive():
+        if crew.hostless and crew.revive():
             self._listen_to_host(crew)
         worker = crew.room_for(demand)
         if crew.new:
@@ -256,6 +256,7 @@ class ProcessExecutor:
             worker.done += 1
             reports.append(Ended(outcome))
         worker.moved_at = time.monotonic()
+        worker.poke_at = 0.0
         worker.last_ended_at = outcomes[-1].ended_at if outcomes else 0.0
         if not held_by:
             self._at_rest(worker)
@@ -413,7 +414,7 @@ class ProcessExecutor:
             for worker in crew.workers():
                 again_at = min(again_at, self._look_at_worker(worker, now))
         if self._adoption:
-            self._reports += [Ended(outcome) for outcome in self._adoption.look(now)]
+            self._reports += self._adoption.look(now)
             again_at = min(again_at, self._adoption.next_look(now))
         self._look_at = min(again_at, now + _STUCK_S) if again_at < _NEVER else now + _FIGURES_S
         if now >= self._figures_at:
@@ -446,8 +447,9 @@ class ProcessExecutor:
                 head = next(iter(worker.held.values()))
                 worker.crew.lanes.learn(head.lane, now - worker.moved_at)
                 self._take_back(worker, "not begun: it waited behind a longer step")
-            if len(worker.held) > 1 and worker.poked_at != worker.moved_at:
-                worker.poked_at = worker.moved_at
+            if len(worker.held) > 1 and worker.poke_at <= now:
+                # Less and less often: most likely it has nothing, and only works.
+                worker.poke_at = now + (now - worker.moved_at)
                 _poke(worker)
         return now + _STUCK_S
 

@@ -77,6 +77,11 @@ class Picture:
         """The steps of the graph, as far as it is there."""
         return {step.key: step for step in self.graph.steps} if self.graph else {}
 
+    @cached_property
+    def members(self) -> frozenset[str]:
+        """Steps that start and end within the attempt of their bundle, whose limits and epoch are the bundle's."""
+        return frozenset(key for key, step in self.by_key.items() if step.bundle is not None)
+
 
 def audit(
     reader: Reader,
@@ -241,11 +246,14 @@ def _one_open(p: Picture) -> Iterator[str]:
         if count > 1:
             yield f"step {step} {index} has {count} open attempts"
     epoch = 0
+    known: set[tuple[str, str, int]] = set()
     for e in p.events:
         if type(e) is AttemptStarted or type(e) is AttemptDispatched:
-            # A dispatched attempt may start under a later engine; it keeps its epoch.
-            if e.epoch < epoch and type(e) is AttemptDispatched:
+            key = (e.step, e.index, e.attempt)
+            # What was begun under an earlier engine keeps its epoch: a dispatched attempt, a bundle with its members.
+            if key not in known and e.epoch < epoch and e.step not in p.members:
                 yield f"attempt {e.attempt} of step {e.step} {e.index} is of epoch {e.epoch}, after one of epoch {epoch}"
+            known.add(key)
             epoch = max(epoch, e.epoch)
 
 
@@ -266,14 +274,13 @@ def _limits(p: Picture) -> Iterator[str]:
             if a.state in OPEN_ATTEMPT:
                 yield f"{_name(a)} is open in a run that is {p.run.state}"
     of_task = {key: step.policies.limit_per_run for key, step in p.by_key.items()}
-    members = {key for key, step in p.by_key.items() if step.kind == "member"}
     if p.run.limit is None and not any(of_task.values()):
         return
     opened: set[tuple[str, str, int]] = set()
     counts: Counter[str] = Counter()
     for row in p.journal:
         for e in row.events:
-            if isinstance(e, AttemptStarted | AttemptDispatched | AttemptEnded) and e.step not in members:
+            if isinstance(e, AttemptStarted | AttemptDispatched | AttemptEnded) and e.step not in p.members:
                 key = (e.step, e.index, e.attempt)
                 if (key in opened) != isinstance(e, AttemptEnded):
                     continue
@@ -288,12 +295,12 @@ def _limits(p: Picture) -> Iterator[str]:
 
 
 def _nothing_after_cancel(p: Picture) -> Iterator[str]:
-    """I13: after a cancel no attempt starts, but for those that clean up."""
+    """I13: after a cancel no attempt starts, but for those that clean up and the members of an open bundle."""
     cancelled = False
     for e in p.events:
         if type(e) is CancelRequested:
             cancelled = True
-        elif cancelled and type(e) is AttemptStarted:
+        elif cancelled and type(e) is AttemptStarted and e.step not in p.members:
             step = p.by_key.get(e.step)
             if step is None or not step.teardown_of:
                 yield f"attempt {e.attempt} of step {e.step} {e.index} started after the cancel"

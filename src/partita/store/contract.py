@@ -232,10 +232,13 @@ class Reader(Protocol):
         """Check evaluations, newest first."""
         ...
 
-    def usual(self, pipeline: str, *, runs: int = 20) -> dict[str, tuple[float, float, int]]:
+    def usual(
+        self, pipeline: str, *, runs: int = 20, before_no: int | None = None
+    ) -> dict[str, tuple[float, float, int]]:
         """Per step key: median and p90 of the duration (s) of its successful attempts in the last runs, and their count.
 
-        The duration of a mapped step is that of one instance. Attempts that came from the cache do not count.
+        The last runs are those that succeeded, of them those before run `before_no` if that is given. The duration
+        of a mapped step is that of one instance. Attempts that came from the cache do not count.
         """
         ...
 

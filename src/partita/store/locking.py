@@ -46,8 +46,12 @@ class OwnerLock:
         except OSError as error:
             self._close()
             raise StoreError(f"{db} cannot be locked: {error.strerror}", hint="keep it on a local disk") from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, msgspec.json.encode(_myself()), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, msgspec.json.encode(_myself()), 0)
+        except OSError as error:
+            self._close()
+            raise StoreFull(f"{db} cannot be written: {error.strerror}", hint="make room on its disk") from error
         _let_go_in_children(self)
 
     def release(self) -> None:

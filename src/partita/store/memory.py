@@ -31,6 +31,7 @@ from partita.store.contract import (
 )
 from partita.store.leases import ENGINE, acquired, check_epoch, released
 from partita.store.order import as_number, by_instance, quantile
+from partita.store.rows import UNSTORABLE, encode, unstorable
 
 
 class MemoryStore:
@@ -174,9 +175,11 @@ class MemoryStore:
         ]
         return rows[:limit]
 
-    def usual(self, pipeline: str, *, runs: int = 20) -> dict[str, tuple[float, float, int]]:
+    def usual(
+        self, pipeline: str, *, runs: int = 20, before_no: int | None = None
+    ) -> dict[str, tuple[float, float, int]]:
         durations: defaultdict[str, list[float]] = defaultdict(list)
-        for row in self.runs(pipeline=pipeline, states=("succeeded",), limit=runs):
+        for row in self.runs(pipeline=pipeline, states=("succeeded",), before_no=before_no, limit=runs):
             for attempt in self._folds[row.id].attempts.values():
                 if attempt.state == "succeeded" and not attempt.cached_from:
                     durations[attempt.step].append(fold.duration(attempt))
@@ -202,6 +205,11 @@ class MemoryStore:
 
     def _apply(self, commit: RunCommit) -> tuple[list[MaterializationRow], list[CheckRow]]:
         """Fold one commit; what it materialized and tested."""
+        try:
+            # Only to refuse here what another store would.
+            encode(commit.events)
+        except UNSTORABLE as error:
+            raise unstorable(error) from error
         if commit.events and isinstance(commit.events[0], RunCreated):
             self._create(commit.run, commit.events[0])
         found = self._folds.get(commit.run)

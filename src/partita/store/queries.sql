@@ -252,7 +252,8 @@ FROM checks AS c JOIN runs AS r ON r.no = c.run;
 -- name: usual
 SELECT a.step, percentile_cont(a.duration, 0.5), percentile_cont(a.duration, 0.9), count(*)
 FROM (SELECT step, CASE WHEN ended_at <> 0.0 THEN ended_at - began_at ELSE finished_at - started_at END AS duration
-      FROM (SELECT no AS recent FROM runs WHERE pipeline = ? AND state = 'succeeded' ORDER BY no DESC LIMIT ?)
+      FROM (SELECT no AS recent FROM runs
+            WHERE pipeline = ? AND state = 'succeeded' AND no < ? ORDER BY no DESC LIMIT ?)
       JOIN attempts ON run = recent
       WHERE state = 'succeeded' AND cached_from = '') AS a
 GROUP BY a.step;

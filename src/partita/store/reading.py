@@ -42,6 +42,7 @@ _packed = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 _ALL_RUNS = tuple(RUN_MOVES)
 _ALL_STEPS = tuple(STEP_MOVES)
 _NO_DETAIL = AttemptDetail()
+_LAST_RUN = 2**62
 
 
 class SqlReader:
@@ -73,7 +74,7 @@ class SqlReader:
         wanted = [state for state in _ALL_RUNS if not states or state in states]
         if not wanted:
             return []
-        last = 2**62 if before_no is None else before_no
+        last = _LAST_RUN if before_no is None else before_no
         params = [value for state in wanted for value in (*filters, state, last, limit)]
         rows = self._db.fetch(queries.runs(arm, len(wanted)), [*params, limit])
         return [_run_row(row) for row in rows]
@@ -145,8 +146,10 @@ class SqlReader:
             name = "checks_of_run_and_asset"
         return [_check_row(row) for row in self._fetch(name, (*filters, limit))]
 
-    def usual(self, pipeline: str, *, runs: int = 20) -> dict[str, tuple[float, float, int]]:
-        rows = self._fetch("usual", (pipeline, runs))
+    def usual(
+        self, pipeline: str, *, runs: int = 20, before_no: int | None = None
+    ) -> dict[str, tuple[float, float, int]]:
+        rows = self._fetch("usual", (pipeline, _LAST_RUN if before_no is None else before_no, runs))
         return {step: (median, p90, count) for step, median, p90, count in rows}
 
     def lease(self, resource: str) -> Lease | None:

@@ -36,6 +36,7 @@ from partita.core.events import (
     Usage,
 )
 from partita.core.values import Value
+from partita.errors import StoreError
 from partita.store.fold import ENDS_OF_STARTED
 
 # In the order in which a batch runs them: what ends comes before what starts, for the retry of a step starts in the
@@ -108,6 +109,16 @@ class Batch:
 
 
 encode = msgspec.msgpack.Encoder().encode
+# What encoding and binding raise for content that no database takes: lone surrogates, numbers over 64 bits.
+UNSTORABLE: Final = (UnicodeEncodeError, OverflowError)
+
+
+def unstorable(error: Exception) -> StoreError:
+    """The refusal of a commit with such content."""
+    return StoreError(
+        f"an event holds what cannot be stored: {error}",
+        hint="text must be valid Unicode, and numbers must fit into 64 bits",
+    )
 
 
 def new_run(event: RunCreated) -> Params:

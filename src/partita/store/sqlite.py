@@ -160,9 +160,13 @@ class SqliteDatabase:
             self._rollback()
 
     def findings(self) -> list[str]:
-        found = [str(row[0]) for row in self.fetch("PRAGMA integrity_check") if row[0] != "ok"]
-        for table, rowid, parent, _ in self.fetch("PRAGMA foreign_key_check"):
-            found.append(f"a row of {table} {'' if rowid is None else rowid} names a row of {parent} that is not there")
+        try:
+            found = [str(row[0]) for row in self.fetch("PRAGMA integrity_check") if row[0] != "ok"]
+            for table, rowid, parent, _ in self.fetch("PRAGMA foreign_key_check"):
+                place = "" if rowid is None else f" {rowid}"
+                found.append(f"row{place} of {table} names a row of {parent} that is not there")
+        except StoreError as error:
+            return [error.message]
         return found
 
     def close(self) -> None:
@@ -288,7 +292,11 @@ def _prepare(db: SqliteDatabase, path: Path, now: float) -> None:
 
 
 def _refuse_foreign(db: SqliteDatabase, path: Path) -> None:
-    if not db.fetch("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'"):
+    """Raise unless the file has Partita's tables."""
+    tables = {row[0] for row in db.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        raise _nothing_at(path)
+    if "migrations" not in tables:
         raise StoreError(
             f"{path} is a SQLite database, but not one of Partita",
             hint="move it away, or set PARTITA_HOME to another folder",
@@ -343,6 +351,10 @@ def _must_exist(path: Path) -> None:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(f"there is no store at {path}", hint="`partita run` makes it") from None
+        raise _nothing_at(path) from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}", hint="ask its owner, or be its owner") from error
+
+
+def _nothing_at(path: Path) -> StoreError:
+    return StoreError(f"there is no store at {path}", hint="`partita run` makes it")

@@ -15,7 +15,7 @@ from partita.store.contract import Lease, OriginTaken, RunCommit
 from partita.store.database import Database
 from partita.store.leases import ENGINE, acquired, check_epoch, released
 from partita.store.reading import SqlReader
-from partita.store.rows import Batch, new_run, put_journal
+from partita.store.rows import UNSTORABLE, Batch, new_run, put_journal, unstorable
 
 # The number of a run, and of its last journal row.
 _End = tuple[int, int]
@@ -45,13 +45,16 @@ class SqlStore(SqlReader):
 
     def commit(self, commits: Sequence[RunCommit], *, epoch: int) -> None:
         ends: dict[str, _End] = {}
-        with self._db.transaction():
-            check_epoch(self._lease_row(ENGINE), epoch)
-            batch = Batch(self._write_many)
-            for commit in commits:
-                no = self._follow(commit, ends)
-                put_journal(batch, no, commit.seq, commit.at, commit.events)
-            batch.flush()
+        try:
+            with self._db.transaction():
+                check_epoch(self._lease_row(ENGINE), epoch)
+                batch = Batch(self._write_many)
+                for commit in commits:
+                    no = self._follow(commit, ends)
+                    put_journal(batch, no, commit.seq, commit.at, commit.events)
+                batch.flush()
+        except UNSTORABLE as error:
+            raise unstorable(error) from error
         self._ends.update(ends)
         for commit in commits:
             if commit.events and type(commit.events[-1]) is RunEnded:

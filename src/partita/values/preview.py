@@ -32,7 +32,6 @@ class _Short(reprlib.Repr):
         self.maxstring = self.maxother = 120
         self.maxlevel = 4
 
-
     def repr_bytes(self, x: bytes, level: int) -> str:
         # Without this the whole of it would be made into text first.
         return repr(x[:60]) + ("..." if len(x) > 60 else "")

@@ -31,8 +31,7 @@ class Claims:
             try:
                 data = os.read(self._fd, 8)
             except BlockingIOError:
-                # Numbers are there before their frames: what is queued and has none was taken back.
-                queue.clear()
+                # Numbers are there before their frames: what is queued was taken back.
                 return None
             if len(data) < 8:
                 self.closed = True
@@ -48,7 +47,7 @@ class Claims:
 
     def never_begun(self) -> list[Ticket]:
         """The engine is gone: the queued tickets that it had not taken back. Nobody else can begin them now."""
-        numbers = {self._number}
+        numbers = set()
         while True:
             try:
                 data = os.read(self._fd, 8)

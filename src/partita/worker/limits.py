@@ -35,13 +35,13 @@ def limited(function: Callable[..., Any], memory_bytes: int) -> Callable[..., An
         try:
             return function(**arguments)
         except MemoryError as error:
-            lift()
-            raise OutOfMemory(
-                f"out of memory: the step may use {_mb(memory_bytes)} beside what its worker holds, "
-                f"and asked for more at a peak of {_mb(peak_rss_bytes())} resident{_detail(error)}"
-            ) from error
+            cause = error
         finally:
             lift()
+        raise OutOfMemory(
+            f"out of memory: the step may use {_mb(memory_bytes)} beside what its worker holds, "
+            f"and asked for more at a peak of {_mb(peak_rss_bytes())} resident{_detail(cause)}"
+        ) from cause
 
     return call
 

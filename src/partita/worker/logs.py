@@ -384,6 +384,7 @@ def _start_of_last(path: Path, count: int) -> tuple[int, int]:
         base, skip = (int(more[2]), len(head)) if more is not None else (0, 0)
         end = file.seek(0, os.SEEK_END)
         data, at = b"", end
+        # One line more than is wanted, for the first may be cut, and one for our own last line.
         while at > skip and data.count(b"\n") <= count + 1:
             step = min(1 << 16, at - skip)
             at -= step
@@ -391,7 +392,5 @@ def _start_of_last(path: Path, count: int) -> tuple[int, int]:
             data = file.read(step) + data
     lines = [line for line in data.splitlines(keepends=True) if not line.startswith(b"#")]
     footer = sum(len(line) for line in data.splitlines(keepends=True) if line.startswith(b"#"))
-    if at > skip:
-        lines = lines[1:]
     wanted = lines[-count:] if count else []
     return base + end - skip - footer - sum(map(len, wanted)), len(wanted)

@@ -16,6 +16,7 @@ Rule: nothing but the main thread takes or runs tickets; a ticket is begun only 
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import signal
@@ -91,6 +92,7 @@ class Worker:
         self._sending = threading.Lock()
         self._waiting = False
         self._exiting = False
+        self._flushing = False
         self._pid = os.getpid()
 
     def serve(self) -> None:
@@ -98,6 +100,9 @@ class Worker:
         # A handler, not SIG_IGN: programs that user code starts must not inherit it.
         signal.signal(signal.SIGINT, _ignore)
         signal.signal(signal.SIGTERM, self._on_sigterm)
+        signal.signal(signal.SIGURG, self._on_sigurg)
+        # System calls of user code that the signal interrupts are taken up again.
+        signal.siginterrupt(signal.SIGURG, False)
         try:
             self.send(wire.Hello(os.getpid()))
             while not self._exiting:
@@ -113,6 +118,7 @@ class Worker:
 
     def send(self, message: wire.FromWorker) -> None:
         """Send a message now, from any thread. What user code reports is dropped when nobody is there to hear it."""
+        self.recent.heard(message)
         data = wire.frame(message)
         try:
             with self._sending:
@@ -162,8 +168,9 @@ class Worker:
 
     def _flush(self) -> None:
         """Send all outcomes that are there."""
-        if not self._done:
+        if not self._done or self._flushing:
             return
+        self._flushing = True
         outcomes, tickets = self._done[:], self._done_tickets[:]
         self._done.clear()
         self._done_tickets.clear()
@@ -174,6 +181,8 @@ class Worker:
                 self.sock.sendall(data)
         except OSError:
             raise EngineGone from None
+        finally:
+            self._flushing = False
         self._flushed_at = time.time()
 
     def _last_flush(self) -> None:
@@ -181,6 +190,13 @@ class Worker:
             self._flush()
         except EngineGone:
             self.recent.spool([], self.plans)
+
+    def _on_sigurg(self, number: int, frame: object) -> None:
+        """The engine waits for outcomes that we have gathered, while a long step runs in front of the next flush."""
+        # Only on top of user code: elsewhere the loop is about to flush by itself, or holds the lock.
+        if os.getpid() == self._pid and self.runner.in_user_code and not self._sending.locked():
+            with contextlib.suppress(EngineGone):
+                self._flush()
 
     def _on_sigterm(self, number: int, frame: object) -> None:
         if os.getpid() != self._pid:

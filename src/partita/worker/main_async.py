@@ -84,6 +84,7 @@ class AsyncWorker:
 
     def send(self, message: wire.FromWorker) -> None:
         """Send a message; it leaves as soon as the engine takes it. Any thread."""
+        self.recent.heard(message)
         data = wire.frame(message)
         if threading.get_ident() == self._thread:
             self._put(data)

@@ -16,7 +16,7 @@ from partita.core.events import Detail, Failure
 from partita.worker import wire
 from partita.worker.failures import clean
 from partita.worker.spool import spool
-from partita.worker.wire import Outcome, Spooled, Ticket
+from partita.worker.wire import MemberEnded, Outcome, Spooled, Ticket
 
 if TYPE_CHECKING:
     from partita.worker.run_step import Plan
@@ -33,6 +33,13 @@ class Recent:
         self._folder = folder
         self._sent: deque[tuple[float, list[Ticket], list[Outcome]]] = deque()
         self._count = 0
+        # By ticket number, of the bundles among the tickets that are remembered or under way.
+        self._members: dict[int, list[MemberEnded]] = {}
+
+    def heard(self, message: wire.FromWorker) -> None:
+        """A message other than an outcome is about to be sent."""
+        if type(message) is MemberEnded:
+            self._members.setdefault(message.no, []).append(message)
 
     def remember(self, tickets: list[Ticket], outcomes: list[Outcome]) -> None:
         """Outcomes are about to be sent."""
@@ -40,7 +47,10 @@ class Recent:
         sent.append((time.monotonic(), tickets, outcomes))
         self._count += len(outcomes)
         while self._count - len(sent[0][2]) >= _KEEP:
-            self._count -= len(sent.popleft()[2])
+            forgotten = sent.popleft()[2]
+            self._count -= len(forgotten)
+            for outcome in forgotten:
+                self._members.pop(outcome.no, None)
 
     def spool(self, never_begun: Iterable[Ticket], plans: Mapping[int, Plan]) -> None:
         """The engine is gone: keep on disk what it may not have taken in, and say what has never begun."""
@@ -52,8 +62,13 @@ class Recent:
             for ticket, outcome in zip(tickets, outcomes, strict=True)
         ]
         pairs += [(ticket, _refused(ticket)) for ticket in never_begun]
-        spool(self._folder, [_spooled(ticket, outcome, plans) for ticket, outcome in pairs])
+        spool(self._folder, [self._spooled(ticket, outcome, plans) for ticket, outcome in pairs])
         self._sent.clear()
+
+    def _spooled(self, ticket: Ticket, outcome: Outcome, plans: Mapping[int, Plan]) -> Spooled:
+        brief = plans[ticket.brief].brief
+        members = tuple(self._members.get(ticket.no, ()))
+        return Spooled(brief.run, brief.step, ticket.index, ticket.attempt, ticket.epoch, outcome, members=members)
 
 
 def frame_of(outcomes: list[Outcome]) -> bytes:
@@ -72,11 +87,6 @@ def _sendable(outcome: Outcome) -> Outcome:
         failure = Failure(f"what the step reported cannot be sent: {clean(str(error))[:500]}", cause="not_storable")
         return Outcome(outcome.no, "failed", outcome.began_at, outcome.ended_at, None, Detail(failure=failure))
     return outcome
-
-
-def _spooled(ticket: Ticket, outcome: Outcome, plans: Mapping[int, Plan]) -> Spooled:
-    brief = plans[ticket.brief].brief
-    return Spooled(brief.run, brief.step, ticket.index, ticket.attempt, ticket.epoch, outcome)
 
 
 def _refused(ticket: Ticket) -> Outcome:

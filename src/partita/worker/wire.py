@@ -159,6 +159,8 @@ class Spooled(msgspec.Struct, frozen=True):
     epoch: int
     outcome: Outcome
     version: int = VERSION
+    # Of a bundle: what it reported of its members, for nobody may have heard it.
+    members: tuple[MemberEnded, ...] = ()
 
 
 ToWorker = Brief | Tickets | CancelTicket | Exit

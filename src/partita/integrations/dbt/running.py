@@ -32,6 +32,8 @@ _STATES: dict[str, State] = {
     "partial success": "failed",
     "skipped": "skipped",
 }
+_HEARD = ("info", "warn", "error")
+_SKIPS = ("SkippingDetails", "LogSkipBecauseError")
 _QUIET = ("--log-level", "none", "--log-level-file", "none", "--no-use-colors", "--no-print")
 
 
@@ -214,6 +216,7 @@ class _Listener:
         self._project = project
         self._on_event = on_event
         self._lock = threading.Lock()
+        self._starting: dict[str, float] = {}
         self._started: dict[str, float] = {}
         self._broken: BaseException | None = None
         self.finished: dict[str, DbtNodeFinished] = {}
@@ -242,12 +245,18 @@ class _Listener:
             return
         at = event.info.ts.ToMicroseconds() / 1e6
         if event.info.name == "NodeStart":
-            self._started[unique_id] = at
-            self._tell(DbtNodeStarted(unique_id, self._kind(unique_id), at))
+            self._starting[unique_id] = at
         elif event.info.name == "NodeFinished":
             self._tell_finished(unique_id, event.data.run_result, at)
-        elif event.info.level in ("info", "warn", "error") or event.info.name == "SQLQuery":
+        elif event.info.name not in _SKIPS and (event.info.level in _HEARD or event.info.name == "SQLQuery"):
+            self._tell_started(unique_id)
             self._tell(DbtNodeLine(unique_id, event.info.level, event.info.msg, at))
+
+    def _tell_started(self, unique_id: str) -> None:
+        # dbt says of a node that it will skip as well that it starts; told is what really does.
+        if unique_id in self._starting and unique_id not in self._started:
+            at = self._started[unique_id] = self._starting[unique_id]
+            self._tell(DbtNodeStarted(unique_id, self._kind(unique_id), at))
 
     def _tell_finished(self, unique_id: str, result: Any, at: float) -> None:
         from google.protobuf.json_format import MessageToDict
@@ -263,6 +272,8 @@ class _Listener:
         node = self._manifest.nodes[unique_id]
         depends_on = tuple(getattr(node, "depends_on_nodes", ()))  # a seed has none
         state = _STATES.get(result.status, "failed")
+        if state != "skipped":
+            self._tell_started(unique_id)
         finished = DbtNodeFinished(
             unique_id=unique_id,
             kind=self._kind(unique_id),

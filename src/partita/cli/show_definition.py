@@ -1,0 +1,130 @@
+"""A pipeline or an asset as `partita show` tells it: what is written, and how it went lately."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from partita.cli import terminal
+from partita.cli.facts import heading, meta_text, packed, partitions_text, print_facts
+from partita.cli.tables import Cell, Column, print_table
+from partita.cli.tree import tree_lines
+from partita.cli.words import ago, duration, exact, many
+
+if TYPE_CHECKING:
+    from partita.core.manifest import AssetSpec, Manifest, ParamSpec, PipelineSpec
+    from partita.store.contract import Reader
+
+_LATEST = 5
+_STEPS_DRAWN = 60
+
+
+def show_pipeline(reader: Reader | None, spec: PipelineSpec, manifest: Manifest, *, json: bool) -> None:
+    """Print a pipeline."""
+    latest = reader.runs(pipeline=spec.name, limit=_LATEST) if reader is not None else []
+    if json:
+        from partita.cli.objects import pipeline_object, run_object
+
+        terminal.print_json({**pipeline_object(spec), "runs": [run_object(r) for r in latest]})
+        return
+    out = terminal.out()
+    out.line((spec.name, "bold"), (f"   pipeline, {many(len(spec.graph.steps), 'step')}", "dim"))
+    print_facts(
+        out,
+        [
+            ("description", spec.description),
+            ("owner", spec.owner),
+            ("tags", ", ".join(spec.tags)),
+            ("schedule", "\n".join(f"{s.rule}  {s.tz}  (catch up: {s.catchup})" for s in spec.schedules)),
+            ("partitions", partitions_text(spec.partitions)),
+            ("fail fast", "yes" if spec.fail_fast else ""),
+            ("timeout", duration(spec.timeout_s) if spec.timeout_s is not None else ""),
+            ("at once", f"{many(spec.max_runs, 'run')}" if spec.max_runs is not None else ""),
+            ("steps at once", str(spec.max_steps) if spec.max_steps is not None else ""),
+            ("written", spec.written_at),
+        ],
+    )
+    if spec.params:
+        heading(out, "Parameters")
+        columns = (Column("name"), Column("type"), Column("default"), Column("description", flexible=True))
+        print_table(out, columns, [_param_row(p) for p in spec.params], indent=2)
+    heading(out, "Steps")
+    lines = tree_lines(spec.graph)
+    out.lines([("  ", ""), *line] for line in lines[:_STEPS_DRAWN])
+    if len(lines) > _STEPS_DRAWN:
+        out.line((f"  and {len(lines) - _STEPS_DRAWN} more: partita graph {spec.name}", "dim"))
+    if latest:
+        from partita.cli.runs import print_runs
+
+        heading(out, "Runs")
+        print_runs(out, latest, time.time())
+
+
+def _param_row(spec: ParamSpec) -> list[Cell]:
+    schema = msgspec.json.decode(spec.schema)
+    kind = schema.get("type") or ("one of " + ", ".join(map(str, schema["enum"])) if "enum" in schema else "any")
+    default = packed(spec.default) if spec.default is not None else ("(required)" if spec.required else "")
+    return [spec.name, schema.get("format") or str(kind), default, spec.description]
+
+
+def show_asset(reader: Reader | None, spec: AssetSpec, manifest: Manifest, *, json: bool) -> None:
+    """Print an asset."""
+    made = reader.materializations(spec.name, limit=_LATEST) if reader is not None else []
+    checked = reader.checks(asset=spec.name, limit=_LATEST) if reader is not None else []
+    if json:
+        from partita.cli.objects import asset_object, check_object, materialization_object
+
+        terminal.print_json(
+            {
+                **asset_object(spec),
+                "materializations": [materialization_object(m) for m in made],
+                "checks": [check_object(c) for c in checked],
+            }
+        )
+        return
+    out = terminal.out()
+    out.line((spec.name, "bold"), ("   asset", "dim"))
+    steps = manifest.assets_graph.steps if manifest.assets_graph is not None else ()
+    checks = [
+        f"{s.check.name}{' (blocking)' if s.check.blocking else ''}"
+        for s in steps
+        if s.check is not None and s.check.asset == spec.name
+    ]
+    print_facts(
+        out,
+        [
+            ("description", spec.description),
+            ("owner", spec.owner),
+            ("group", spec.group),
+            ("tags", ", ".join(spec.tags)),
+            ("kinds", ", ".join(spec.kinds)),
+            ("made by", "outside of this project" if spec.external else spec.step),
+            ("needs", ", ".join(spec.deps)),
+            ("needed by", ", ".join(a.name for a in manifest.assets if spec.name in a.deps)),
+            ("checks", ", ".join(checks)),
+            ("partitions", partitions_text(spec.partitions)),
+            ("fresh for", duration(spec.freshness_s) if spec.freshness_s is not None else ""),
+            ("columns", ", ".join(f"{name} {kind}" for name, kind in spec.columns)),
+            ("written", spec.written_at),
+        ],
+    )
+    heading(out, "Made")
+    if not made:
+        out.line("  never yet", (f"   partita run +{spec.name}", "dim"))
+        return
+    numbers = {m.run: row.no for m in made if reader is not None and (row := reader.run(m.run)) is not None}
+    now = time.time()
+    rows: list[list[Cell]] = [
+        [m.partition, ago(m.at, now), (exact(m.at), "dim"), f"run {numbers.get(m.run, '?')}", meta_text(m.metadata)]
+        for m in made
+    ]
+    columns = (
+        Column("partition"),
+        Column("when", right=True),
+        Column("at"),
+        Column("by"),
+        Column("metadata", flexible=True),
+    )
+    print_table(out, columns, rows, indent=2)
