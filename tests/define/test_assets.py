@@ -120,6 +120,22 @@ def test_the_severity_of_a_check_follows_its_blocking() -> None:
     assert severities == {"delays:plausible": "error", "delays:recent": "warn"}
 
 
+def test_a_check_is_found_under_the_group_owner_and_tags_of_its_asset() -> None:
+    @pt.check(flights)
+    def first() -> bool:
+        return True
+
+    @pt.check(flights, owner="someone", tags="mine")
+    def second() -> bool:
+        return True
+
+    steps = steps_of(compiled(flights, first, second).graph)
+
+    assert (steps["flights:first"].group, steps["flights:first"].owner) == (("raw",), "flights-team")
+    assert steps["flights:first"].tags == ("daily",)
+    assert (steps["flights:second"].owner, steps["flights:second"].tags) == ("someone", ("mine",))
+
+
 def test_a_check_that_blocks_must_not_only_warn() -> None:
     with pytest.raises(DefinitionError, match="cannot have severity warn"):
         pt.check("a", blocking=True, severity="warn")(lambda: True)

@@ -162,6 +162,7 @@ def test_an_unknown_option_is_answered_with_the_nearest() -> None:
 
 
 def test_a_wrong_backoff_is_refused() -> None:
+    assert pt.backoff(1, factor=1).factor == 1.0
     with pytest.raises(DefinitionError, match="factor"):
         pt.backoff(1, factor=0.5)
     with pytest.raises(DefinitionError, match="no duration"):

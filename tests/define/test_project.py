@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -269,6 +270,23 @@ def test_assets_checks_and_bundles_of_all_modules_are_one_graph(tmp_path: Path) 
     assert project.calls[graph.step("orders").call] != project.calls[graph.step("lines").call]
     assert project.calls[graph.step("lines").call].name == "raw:make.<locals>.one~assets.lines"
     assert {s.key for s in project.manifest.pipelines[0].graph.steps} == {"orders", "orders:ok", "mart"}
+
+
+def test_definitions_taken_from_an_installed_package_belong_to_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed, folder = tmp_path / "lib", tmp_path / "project"
+    installed.mkdir()
+    folder.mkdir()
+    (installed / "shared_assets_of_test.py").write_text("import partita as pt\n@pt.asset\ndef common(): ...\n")
+    monkeypatch.syspath_prepend(str(installed))
+    importlib.import_module("shared_assets_of_test")  # it was imported before, so nothing of it is declared now
+
+    text = "import partita as pt\nfrom shared_assets_of_test import common\n@pt.asset\ndef own(common): ...\n"
+    project = project_of(folder, text)
+
+    assert messages(project) == []
+    assert {a.name for a in project.manifest.assets} == {"common", "own"}
 
 
 def test_files_that_are_no_code_of_the_project_do_not_change_its_hash(tmp_path: Path) -> None:

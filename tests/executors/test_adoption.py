@@ -18,7 +18,7 @@ import pytest
 from partita.core.policies import Policies
 from partita.executors.adoption import GONE, Adoption
 from partita.executors.conformance import Stage
-from partita.executors.contract import OpenAttempt
+from partita.executors.contract import Ended, OpenAttempt
 from partita.executors.identity import is_alive, name_of, pid_of
 from partita.settings import Settings
 from partita.worker.logs import log_end, read_log
@@ -130,8 +130,9 @@ def test_an_outcome_that_was_reported_but_not_committed_is_there_for_the_next_en
     # when that engine dies before its commit, and the next one finds the attempt open still
     third = Adoption(second.home, selectors.DefaultSelector(), lambda: None)
     third.take_over([waiting.attempt()])
-    (outcome,) = third.look(time.monotonic())
-    assert outcome.state == "succeeded"
+    (ended,) = third.look(time.monotonic())
+    assert isinstance(ended, Ended)
+    assert ended.outcome.state == "succeeded"
     # and when it was committed, the next one finds nothing open and removes it
     fourth = Adoption(second.home, selectors.DefaultSelector(), lambda: None)
     fourth.take_over([])

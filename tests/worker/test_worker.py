@@ -51,6 +51,18 @@ def test_an_outcome_does_not_wait_for_the_slow_step_behind_it(start: Start, tmp_
     gate.touch()
 
 
+def test_an_outcome_that_was_gathered_leaves_when_the_engine_asks_for_it(start: Start, tmp_path: Path) -> None:
+    engine = start()
+    gate = tmp_path / "gate"
+    quick = engine.ticket(engine.brief("noop"))
+    engine.hand_out(quick, engine.ticket(engine.brief("waits_for"), path=str(gate)))
+    wait_for_file(gate.with_suffix(".began"))
+    # The quick one took no time, so its outcome waits for company behind the step that waits for us.
+    os.kill(engine.process.pid, signal.SIGURG)
+    assert engine.outcomes(1)[0].no == quick.no
+    gate.touch()
+
+
 def test_a_ticket_is_begun_or_taken_back_and_never_both(start: Start, tmp_path: Path) -> None:
     engine = start()
     gate = tmp_path / "gate"

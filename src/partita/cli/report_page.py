@@ -131,7 +131,9 @@ def _tiles(found: Report) -> str:
     tiles = [_made_tile(made) for made in found.made]
     checks = found.checks
     if checks.planned:
+        told = checks.passed + checks.warned + checks.failed
         parts = [(checks.passed, "good"), (checks.warned, "warn"), (checks.failed, "bad")]
+        parts.append((checks.planned - told, "hold"))
         tiles.append(_tile(checks.passed, checks.planned, "checks passed", parts))
     if not tiles:
         parts = [(n, _SHADES.get(state, "calm")) for state, n in found.counts.items()]
@@ -183,8 +185,10 @@ def _cause(found: Report, cause: Broken, labels: Labels, tail: Sequence[str]) ->
         f"{_past(cause)}</div>"
         f'<p class="error">{text(cause.error)}</p>{says}{_blocks(cause)}'
         f'<div class="commands">{"".join(f"<code>{text(c)}</code>" for c in commands)}</div>'
-        + _folded("log, the last lines", "\n".join(tail))
+        + _blocked(cause)
         + (_folded("all of the error", cause.message) if "\n" in cause.message.strip() else "")
+        + _folded("traceback", cause.traceback)
+        + _folded("the end of its log", "\n".join(tail))
         + "</div>"
     )
 
@@ -195,15 +199,17 @@ def _blocks(cause: Broken) -> str:
     missed = ""
     if cause.missed and len(cause.missed) <= 12:
         missed = f": <b>{text(', '.join(cause.missed))}</b>"
+    return f'<p class="blocks">{text(blocks_text(cause))}{missed}</p>'
+
+
+def _blocked(cause: Broken) -> str:
     names = ""
     for count in cause.blocks:
         items = "".join(f"<li><code>{text(name)}</code></li>" for name in count.names[:_SHOWN])
         more = f"<li>and {number(count.count - _SHOWN)} more</li>" if count.count > _SHOWN else ""
         names += f'<li class="sort">{text(many(count.count, count.noun))}</li>{items}{more}'
-    return (
-        f'<p class="blocks">{text(blocks_text(cause))}{missed}</p>'
-        f'<details><summary>which</summary><ul class="names">{names}</ul></details>'
-    )
+    told = f"what it blocks, by name ({number(cause.blocked)})"
+    return f'<details><summary>{text(told)}</summary><ul class="names">{names}</ul></details>' if names else ""
 
 
 def _past(cause: Broken) -> str:
@@ -307,7 +313,7 @@ def _timeline(found: Report) -> str:
     if total <= 0 or not found.spans:
         return ""
     lanes: dict[str, list[str]] = {}
-    for span in found.spans:
+    for span in sorted(found.spans, key=lambda s: s.began_s):
         says = f"{span.step}{f'[{span.index}]' if span.index else ''} {duration(span.ended_s - span.began_s)}"
         shade = f"work f-{_SHADES.get(span.state, 'calm')}"
         bar = _bar(100 * span.began_s / total, 100 * (span.ended_s - span.began_s) / total, 12, shade, says)

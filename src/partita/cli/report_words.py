@@ -62,10 +62,12 @@ def history_text(cause: Broken) -> str:
 
 def cause_facts(cause: Broken) -> list[str]:
     """What stands beside the name of a cause."""
-    facts = [cause.noun, cause.owner]
+    facts = [cause.noun]
+    if cause.owner:
+        facts.append(f"owner {cause.owner}")
     if cause.attempts > 1:
         facts.append(many(cause.attempts, "attempt"))
-    return [fact for fact in facts if fact]
+    return facts
 
 
 def leg_name(leg: Leg) -> str:

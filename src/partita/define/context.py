@@ -71,7 +71,7 @@ class MemoryBackend:
         return self.cancelled
 
     def member_began(self, member: str, at: float) -> None:
-        self.said.append(("member_began", member))
+        self.said.append(("member_began", member, at))
 
     def member_log(self, member: str, text: str) -> None:
         self.said.append(("member_log", member, text))
@@ -88,7 +88,7 @@ class MemoryBackend:
         failure: Failure | BaseException | None,
         cached_from: str = "",
     ) -> None:
-        self.said.append(("member_ended", member, state, value, assets, checks, failure))
+        self.said.append(("member_ended", member, state, value, assets, checks, failure, began_at, ended_at))
 
 
 @dataclass(frozen=True, slots=True)

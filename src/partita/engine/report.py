@@ -58,6 +58,7 @@ class Broken(msgspec.Struct, frozen=True):
     # The first line of the error, with the name of its class; all of it; what ended it ("exception", "out_of_memory" ...).
     error: str
     message: str
+    traceback: str
     cause: str
     owner: str
     description: str
@@ -314,6 +315,7 @@ def _broken(facts: _Facts, cause: Cause, earlier: list[RunRow]) -> Broken:
         state=cause.state,
         error=first_line(failure, cause.message),
         message=failure.message if failure is not None else cause.message,
+        traceback=failure.traceback if failure is not None else "",
         cause=failure.cause if failure is not None else "",
         owner=cause.owner,
         description=step.description.partition("\n")[0],
