@@ -10,6 +10,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from faults import switched_on
+
 HERE = Path(__file__).resolve().parent
 DBT_PROJECT = HERE / "dbt"
 
@@ -66,4 +68,6 @@ def work_name(folders: Folders) -> str:
 
 
 def default_folders() -> Folders:
-    return Folders(Path(os.environ.get("NIGHTLY_ROOT") or HERE / "out").resolve())
+    """Where the nightly works: `out` here, or what NIGHTLY_ROOT says; with faults in force, in a root of its own."""
+    root = Path(os.environ.get("NIGHTLY_ROOT") or HERE / "out")
+    return Folders((root / "broken" if switched_on() else root).resolve())

@@ -210,7 +210,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_looking_at_runs_does_not_import_what_only_running_needs(history: Path) -> None:
     code = (
         "import sys; from partita.cli import main; main.run(['runs']);"
-        "heavy = {'rich', 'pydantic', 'partita.define', 'partita.executors.processes'} & set(sys.modules);"
+        "heavy = {'rich', 'pydantic_core', 'partita.define', 'partita.executors.processes'} & set(sys.modules);"
         "sys.exit(repr(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=history, timeout=60)

@@ -129,8 +129,10 @@ def test_a_run_whose_engine_was_killed_says_so_and_is_taken_up_by_the_next(hangi
 def test_a_wrong_request_does_not_kill_what_an_earlier_engine_left(hanging: Hanging, here) -> None:
     hanging.start()
     hanging.kill()
-    assert here("retry", "1", "--from", "nope").status == 2 or state_of(hanging.folder) == "running"
+    assert "was interrupted and has not ended: it can only go on" in here("retry", "1", "--from", "nope").err
     assert here("run", "nope").status == 2
+    assert here("run", "slow", "-p", "x=1").status == 2
+    assert state_of(hanging.folder) == "running"
     hanging.let_go()
     assert here("retry", "1").status == 0
     assert len(_attempts(hanging.folder, "stuck")) == 1

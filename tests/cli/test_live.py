@@ -31,7 +31,7 @@ class OnTerminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=environment(TERM="xterm-256color", **more),
+            env=environment(**{"TERM": "xterm-256color", **more}),
             start_new_session=True,
         )
         os.close(theirs)
@@ -93,7 +93,7 @@ def test_ctrl_c_on_a_terminal_leaves_it_in_order(hanging: Hanging) -> None:
 def test_no_color_is_respected_and_states_keep_their_words(project: Path) -> None:
     screen = OnTerminal(project, "run", "daily", "-p", "broken=bbb", NO_COLOR="1")
     assert screen.end() == 1
-    assert not re.search(r"\x1b\[[0-9;]*m", screen.written.replace("\x1b[0m", ""))
+    assert not re.search(r"\x1b\[[0-9;]*m", screen.written)
     assert "■ 1 failed" in screen.text
 
 

@@ -255,6 +255,20 @@ def test_a_mapped_group_is_one_axis_for_all_its_steps() -> None:
     assert steps["per_source.two"].needs == ("per_source.one",)
 
 
+def test_whatever_reads_an_element_needs_the_list() -> None:
+    @pt.group
+    def each(x: object) -> object:
+        return two(one("a"), x)
+
+    def flow() -> None:
+        each.map(listing())
+
+    steps = steps_of(graph_of(flow))
+
+    assert steps["each.one"].needs == ("listing",)
+    assert steps["each.two"].needs == ("each.one", "listing")
+
+
 def test_maps_nest() -> None:
     @pt.group
     def outer(x: object) -> object:

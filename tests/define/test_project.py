@@ -272,6 +272,33 @@ def test_assets_checks_and_bundles_of_all_modules_are_one_graph(tmp_path: Path) 
     assert {s.key for s in project.manifest.pipelines[0].graph.steps} == {"orders", "orders:ok", "mart"}
 
 
+def test_definitions_that_no_module_holds_are_found(tmp_path: Path) -> None:
+    project = project_of(
+        tmp_path,
+        """
+        import partita as pt
+
+        def declare():
+            pt.external_asset("outside")
+            make()
+            pt.bundle("models", build, [pt.out("m")])
+            pt.pipeline("all", assets="*")
+
+        def make():
+            @pt.multi_asset(outs=["a", "b"], deps=["outside"])
+            def both(): return {}
+
+        def build(ctx, members): ...
+
+        declare()
+        """,
+    )
+
+    assert messages(project) == []
+    assert {a.name for a in project.manifest.assets} == {"outside", "a", "b", "m"}
+    assert [p.name for p in project.manifest.pipelines] == ["all"]
+
+
 def test_definitions_taken_from_an_installed_package_belong_to_the_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_pipeline_names_its_schedules() -> None:
     [
         ({"schedule": 3}, "is no schedule"),
         ({"catchup": "some"}, "no catchup"),
+        ({"catchup": "last few"}, "no catchup"),
         ({"timeout": "x"}, "no duration"),
         ({"max_runs": 0}, "1 or more"),
         ({"shedule": "@daily"}, "no option `shedule`"),
@@ -85,6 +86,14 @@ def test_wrong_options_of_pipelines_are_said(options: dict[str, Any], says: str)
     with pytest.raises(DefinitionError) as caught:
         pt.pipeline(**{"name": "flow", **options})(lambda: None)
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize("catchup", ["none", "latest", "all", "last 3"])
+def test_ways_to_catch_up(catchup: str) -> None:
+    @pt.pipeline(schedule="@daily", catchup=catchup)
+    def flow() -> None: ...
+
+    assert flow.schedules[0].catchup == catchup
 
 
 def test_partition_definitions() -> None:

@@ -38,5 +38,9 @@ class SimClock:
         self.offset = 0.0
 
     @property
+    def is_frozen(self) -> bool:
+        return self._frozen_at is not None
+
+    @property
     def is_right(self) -> bool:
         return self._frozen_at is None and self.offset == 0.0

@@ -44,8 +44,7 @@ class _Answer(msgspec.Struct):
 
 def examine(bugs: Sequence[Bug] = BUGS, *, seeds: int, processes: int, tell: Callable[[Found], None] = print) -> list[Found]:
     """Look for each of the bugs; `tell` is called as each is done."""
-    for bug in bugs:
-        _check_edits(bug)
+    check_edits(bugs)
 
     def examine_one(bug: Bug) -> Found:
         found = _look_for(bug, seeds)
@@ -56,11 +55,13 @@ def examine(bugs: Sequence[Bug] = BUGS, *, seeds: int, processes: int, tell: Cal
         return list(threads.map(examine_one, bugs))
 
 
-def _check_edits(bug: Bug) -> None:
-    for edit in bug.edits:
-        count = (SOURCES / edit.file).read_text().count(edit.old)
-        if count != 1:
-            raise ValueError(f"seeded bug {bug.name!r}: its text stands {count} times in {edit.file}:\n{edit.old}")
+def check_edits(bugs: Sequence[Bug]) -> None:
+    """Raise `ValueError` for a bug that cannot be made: its old text does not stand exactly once in its file."""
+    for bug in bugs:
+        for edit in bug.edits:
+            count = (SOURCES / edit.file).read_text().count(edit.old)
+            if count != 1:
+                raise ValueError(f"seeded bug {bug.name!r}: its text stands {count} times in {edit.file}:\n{edit.old}")
 
 
 def _look_for(bug: Bug, seeds: int) -> Found:

@@ -252,10 +252,10 @@ _JOINS = (
         critical=True,
     ),
     _bug(
-        "a map is unfolded again",
+        "a map does not wait for its source",
         "core/unfolding.py",
-        "    if prefix in axis.lengths or not axis.nodes:",
-        "    if not axis.nodes:",
+        "        if instance is None or not instance.settled:",
+        "        if instance is None:",
         critical=True,
     ),
     _bug(
@@ -276,12 +276,6 @@ _JOINS = (
         "core/unfolding.py",
         "round_no + 1 < loop.limit and",
         "round_no < loop.limit and",
-    ),
-    _bug(
-        "a loop goes on after the cancel",
-        "core/unfolding.py",
-        "round_no + 1 < loop.limit and not course.ending",
-        "round_no + 1 < loop.limit",
     ),
     _bug(
         "the other branch is taken",
@@ -356,10 +350,31 @@ _REQUESTS = (
         "        elif instance.state not in TERMINAL_STEP:",
     ),
     _bug(
-        "fail-fast goes on with steps that get ready later",
+        "a run does not end at its first failure though it should",
         "core/moves.py",
-        "    if state in _BAD and step.counts and course.run.fail_fast and not course.ending:\n        end_early(",
-        "    if state in _BAD and step.counts and course.run.fail_fast and not course.ending:\n        repr(",
+        "    if state in _BAD and step.counts and course.run.fail_fast and not course.ending:",
+        "    if state in _BAD and step.counts and course.run.fail_fast and course.ending:",
+    ),
+    Bug(
+        "after the first failure steps start that get ready later",
+        False,
+        (
+            Edit(
+                "core/moves.py",
+                "    if course.ending and not instance.node.step.teardown_of:\n        end(",
+                "    if course.cancel_requested and not instance.node.step.teardown_of:\n        end(",
+            ),
+            Edit(
+                "core/joining.py",
+                "    if course.ending and not step.teardown_of:\n        moves.end(",
+                "    if course.cancel_requested and not step.teardown_of:\n        moves.end(",
+            ),
+            Edit(
+                "core/moves.py",
+                "                end(course, instance, \"cancelled\", reason)\n",
+                "                course.cancel_requested and end(course, instance, \"cancelled\", reason)\n",
+            ),
+        ),
     ),
     _bug(
         "a run never runs out of its time",

@@ -91,7 +91,7 @@ def test_the_real_store_keeps_every_invariant_over_crashes_and_its_rows_are_what
 
     def opened_again(store: Store) -> Store:
         store.close()
-        return opened(world.clock.now)
+        return opened(world.store_now)
 
     world = World(seed, events=250, open_store=opened, after_crash=opened_again)
     try:

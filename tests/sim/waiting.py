@@ -17,6 +17,7 @@ from partita.engine.active import ActiveRun
 from partita.engine.loop import Engine
 
 from .executor import SimExecutor
+from .record import Record
 
 
 def check_slots(engine: Engine) -> None:
@@ -78,6 +79,18 @@ def _check_time(engine: Engine, run: ActiveRun) -> None:
         raise Violation(f"I9: run {run.id} is out of its time and goes on as if it were not")
 
 
+def check_restored(engine: Engine, records: dict[str, Record]) -> None:
+    """A new engine knows of each run what was asked of it and decided about it."""
+    for run in engine.active.values():
+        record, machine = records[run.id], run.machine
+        known = (machine.state, machine.paused, machine.cancel_requested)
+        told = (record.state, record.watch.paused, record.cancelled_at is not None)
+        if known != told and not machine.is_finished:
+            raise Violation(f"I12: {run.id} was taken up as {known}, the journal says {told}")
+        if record.timed_out and not machine.ending:
+            raise Violation(f"I12: {run.id} was out of its time, and the engine that took it up does not know")
+
+
 def check_kills(engine: Engine, executor: SimExecutor, run: str) -> None:
     """I13: a run was told to end, so its open attempts were told to end, but for those that clean up."""
     if engine.blocked:
@@ -109,7 +122,9 @@ def _check_ready(engine: Engine, run: ActiveRun, instance: Instance, timed: set[
     if id(instance) in timed:
         return
     lane = run.lanes.get(instance.node.key)
-    _need(lane is not None and instance in lane.queue, run, instance, "is in no lane and has no timer")
+    places = lane.queue.count(instance) if lane is not None else 0
+    _need(places > 0, run, instance, "is in no lane and has no timer")
+    _need(places == 1, run, instance, f"stands {places} times in its lane")
     assert lane is not None
     if lane.parked_on is None:
         _need(lane.is_queued, run, instance, "its lane is in no queue")

@@ -37,7 +37,7 @@ from .judge import judge
 from .marks import mark_restored, mark_run
 from .record import Record, Slots
 from .store import FaultyStore, Unknown
-from .waiting import check_kills, check_slots, check_waiting
+from .waiting import check_kills, check_restored, check_slots, check_waiting
 
 OpenStore = Callable[[Callable[[], float]], Store]
 
@@ -94,11 +94,13 @@ class World:
         self.turns = 0
         self.idle = 0
         self.clock_was_set = False
+        # The store may be on another host, whose clock is right: leases go by that.
+        self.is_remote = seed % 2 == 1
         self._after_crash = after_crash
         # An engine stands still, or is being woken: no second one does so meanwhile.
         self._standing = False
         self.store = FaultyStore(
-            open_store(self.clock.now),
+            open_store(self.store_now),
             Random(f"store {seed}"),
             self.faults,
             self.marks,
@@ -109,6 +111,10 @@ class World:
             self.clock, Random(f"fleet {seed}"), self.graphs, self.store, self.faults, self.marks  # type: ignore[arg-type]
         )
         self.engine, self.executor = self._make_engine()
+
+    def store_now(self) -> float:
+        """The time by the store's clock."""
+        return self.clock.true if self.is_remote else self.clock.now()
 
     # --- phases -----------------------------------------------------------------------------------------------------
 
@@ -190,12 +196,22 @@ class World:
         done = self._do(lambda engine: engine.turn(5.0), goes_on_when_full=True)
         if done and engine is self.engine and engine.epoch != epoch:
             self.marks["a lease ran out and its holder took it again"] += 1
+        if done and not self.faults.is_full:
+            self._check_well()
         if done and was_full and not self.engine.blocked:
             self.marks["an engine went on by itself when there was space again"] += 1
         self.idle = 0 if self.store.events > events else self.idle + 1
         check_slots(self.engine)
         if self.turns % LOOK_EVERY == 0:
             check_waiting(self.engine, self.executor)
+
+    def _check_well(self) -> None:
+        """After a turn that nothing went wrong with."""
+        if self.engine.blocked:
+            raise Violation(f"I9: there is space, and the engine is still blocked: {self.engine.blocked}")
+        lease = self.store.lease("engine")
+        if not self.clock.is_frozen and (lease is None or self.store_now() >= lease.until):
+            raise Violation(f"I7: an engine that lives let its lease run out: {lease}")
 
     def _do(self, action: Callable[[Engine], object], *, goes_on_when_full: bool = False) -> bool:
         """Have the engine do it. A dead engine is replaced; one that was taken over from must notice. Was it done?"""
@@ -269,6 +285,7 @@ class World:
                 return  # it stood still in its start, and another one took over
             if engine is self.engine:
                 mark_restored(engine, self.marks)
+                check_restored(engine, self.records)
             else:
                 self._wake(engine)
             return
@@ -286,9 +303,10 @@ class World:
     def _wait_for_lease(self) -> None:
         lease = self.store.lease("engine")
         self.clock.advance(LEASE_S + 1.0)
-        if lease is not None and self.clock.now() < lease.until:
+        if lease is not None and self.store_now() < lease.until:
             # The lease was taken while the clock was ahead: whoever comes next waits for it, or sets the clock.
             self.clock.jump(lease.until + 1.0 - self.clock.now())
+            self.clock_was_set = True
 
     def _stand_still(self) -> None:
         """The engine's process is stopped here for longer than its lease, and another one takes over."""
@@ -326,6 +344,8 @@ class World:
             # A request that changes nothing writes nothing; the turn after it asks for the lease in any case.
             old.turn(5.0)
             old.turn(5.0)
+            if self.is_remote and not self.clock.is_right:
+                return  # its clock stands still or was set, so it believes in its lease; the store does not
             raise Violation("I7: an engine that was taken over from goes on")
         except Fenced:
             pass
@@ -339,7 +359,7 @@ class World:
     def _intrude(self) -> None:
         """Somebody starts a second engine while the first one lives."""
         lease = self.store.lease("engine")
-        is_held = lease is not None and self.clock.now() < lease.until
+        is_held = lease is not None and self.store_now() < lease.until
         old, old_executor = self.engine, self.executor
         self._standing = True
         self.engine, self.executor = self._make_engine()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from partita.executors.adoption import Adoption
-from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
+from partita.executors.contract import Assignment, Demand, OpenAttempt, Placement, Report
 from partita.settings import Home
 
 
@@ -38,7 +38,7 @@ class Leftovers:
         wait = max(0.0, min(timeout_s, self._adoption.next_look(now) - now))
         for key, _ in self._selector.select(wait):
             key.data()
-        return [Ended(outcome) for outcome in self._adoption.look(time.monotonic())]
+        return self._adoption.look(time.monotonic())
 
     def wake(self) -> None:
         """Nobody else asks this one for anything."""

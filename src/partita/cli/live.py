@@ -49,7 +49,7 @@ class Live:
 
     def say(self, *spans: Span | str) -> None:
         """A line above the picture, which stays."""
-        self._console.print(_text([[(s, "") if isinstance(s, str) else s for s in spans]]), soft_wrap=True)
+        self._console.print(self._text([[(s, "") if isinstance(s, str) else s for s in spans]]), soft_wrap=True)
 
     def draw(self) -> None:
         """Draw, unless that was done a moment ago."""
@@ -59,7 +59,7 @@ class Live:
         self._drawn_at = now
         width, height = self._size()
         lines = picture(self._watch, now, width - 1, height - 1, self._tail)
-        self._live.update(_text(lines), refresh=True)
+        self._live.update(self._text(lines), refresh=True)
 
     def _size(self) -> tuple[int, int]:
         try:
@@ -75,13 +75,12 @@ class Live:
             found = self._tails[key] = log_tail(self._home, run.no, step, index, attempt, lines)
         return found
 
+    def _text(self, lines: list[Line]) -> Text:
+        from rich.text import Text
 
-def _text(lines: list[Line]) -> Text:
-    from rich.text import Text
-
-    parts: list[str | tuple[str, str]] = []
-    for at, line in enumerate(lines):
-        if at:
-            parts.append("\n")
-        parts += [(clean(text), _STYLES.get(style, style)) for text, style in line]
-    return Text.assemble(*parts, no_wrap=True, overflow="crop", end="")
+        parts: list[str | tuple[str, str]] = []
+        for at, line in enumerate(lines):
+            if at:
+                parts.append("\n")
+            parts += [(clean(text), _STYLES.get(style, style) if self._out.colour else "") for text, style in line]
+        return Text.assemble(*parts, no_wrap=True, overflow="crop", end="")

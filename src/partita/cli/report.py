@@ -136,6 +136,8 @@ def _causes(found: Report, labels: Labels) -> list[Line]:
         facts = "   " + " · ".join(cause_facts(cause))
         lines.append([glyph(cause.state), (f" {cause_name(cause, labels)}", "bold"), (facts, "dim")])
         lines.append([("  ", ""), (cause.error, "red")])
+        if cause.noun == "check" and cause.description:
+            lines.append([("  ", ""), (cause.description, "dim")])
         if cause.blocks:
             missed = f": {listed(cause.missed, 4)}" if cause.missed and len(cause.missed) <= 12 else ""
             lines.append([("  ", ""), (blocks_text(cause), ""), (missed, "")])
@@ -150,7 +152,8 @@ def _warnings(found: Report) -> list[Line]:
     for warned in found.warnings:
         owner = f"   {warned.owner}" if warned.owner else ""
         lines.append([("◌ ", "amber"), (f"{warned.check}", "bold"), (f" of {warned.asset}{owner}", "dim")])
-        lines.append([("  ", ""), (warned.message, "")])
+        says = f"   {warned.description}" if warned.description else ""
+        lines.append([("  ", ""), (warned.message, ""), (says, "dim")])
     return lines
 
 

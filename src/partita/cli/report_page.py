@@ -169,7 +169,10 @@ def _bar(at: float, share: float, height: int, shade: str, says: str = "") -> st
 def _causes(found: Report, labels: Labels, tails: Tails) -> str:
     if not found.causes:
         return ""
-    rows = [_cause(found, cause, labels, tails.get((cause.step, cause.index), ())) for cause in found.causes]
+    shown = found.causes[:_SHOWN]
+    rows = [_cause(found, cause, labels, tails.get((cause.step, cause.index), ())) for cause in shown]
+    if len(found.causes) > len(shown):
+        rows.append(f'<div class="row">and {number(len(found.causes) - len(shown))} more</div>')
     return _part("What broke", "first causes only; what stands behind them is listed with them", rows)
 
 

@@ -9,6 +9,7 @@ import typer
 from partita.cli import options, project, terminal
 from partita.cli.executing import opened
 from partita.cli.words import many
+from partita.errors import DefinitionError
 
 if TYPE_CHECKING:
     from partita.engine.active import ActiveRun
@@ -36,6 +37,11 @@ def retry(
 
         row = _chosen(embedded.store, name)
         if row.state in ("queued", "running"):
+            if from_:
+                raise DefinitionError(
+                    f"run {row.no} was interrupted and has not ended: it can only go on",
+                    hint=f"take it up: partita retry {row.no}   or end it first: partita cancel {row.no}",
+                )
             return outcome.watched(embedded, watch, lambda: _taken_up(embedded, row), json=json)
         return outcome.watched(embedded, watch, lambda: [rerun(embedded, row, from_)], json=json)
 
@@ -54,7 +60,6 @@ def rerun(embedded: Embedded, row: RunRow, again: list[str] | None) -> ActiveRun
 
 def _chosen(reader: Reader, name: str) -> RunRow:
     from partita.cli.naming import find_run
-    from partita.errors import DefinitionError
 
     if name:
         return find_run(reader, name)

@@ -86,7 +86,11 @@ def _run_all(
     # What is wrong is said before the engine starts and takes up what an earlier one left.
     submission.plan_run(manifest, requests[0], embedded.store, now=now, namespace=embedded.settings.namespace)
     return outcome.watched(
-        embedded, watch, lambda: [embedded.submit(r) for r in requests], json=json, is_range=".." in partition or len(keys) > 1
+        embedded,
+        watch,
+        lambda: [embedded.submit(r) for r in requests],
+        json=json,
+        is_range=".." in partition or len(keys) > 1,
     )
 
 

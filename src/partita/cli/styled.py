@@ -26,8 +26,8 @@ _CODES: dict[str, str] = {
     "grey": "90",
     "accent": "36",
 }
-# Controls, the direction overrides and invisible marks of Unicode, lone surrogates. Joiners stay: scripts need them.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+# Invisible, but scripts and emoji need them.
+_JOINERS = "\u200c\u200d"
 _COLOURS = re.compile("\x1b\\[[0-9;:]*m")
 
 
@@ -37,7 +37,9 @@ def clean(text: str) -> str:
     >>> clean("a\x1b[2Jb")
     'a\\x1b[2Jb'
     """
-    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_escaped, text)
+    if text.isprintable():
+        return text
+    return "".join(char if _is_seen(char) else _escaped(char) for char in text)
 
 
 def clean_log(text: str) -> str:
@@ -104,6 +106,13 @@ def _cells_of(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+def _is_seen(char: str) -> bool:
+    """Spaces of any width are; controls, direction overrides, invisible marks and lone surrogates are not."""
+    return char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs"
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

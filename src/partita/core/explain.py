@@ -69,14 +69,16 @@ def explain(machine: RunMachine, step: str, index: str = "", *, refusal: str = "
 def causes(machine: RunMachine) -> list[Cause]:
     """What broke first, the cause that blocks the most first; forty steps behind one failure are one cause."""
     failed: dict[str, list[Instance]] = {}
-    blocked: dict[str, set[str]] = {}
-    for instance in machine.instances():
-        if instance.state in ("failed", "needs_attention") and not _stands_for_members(machine, instance):
-            failed.setdefault(instance.node.key, []).append(instance)
-        elif instance.state == "upstream_failed":
-            for root in roots(machine, instance.node.key):
-                blocked.setdefault(root, set()).add(instance.node.key)
-    found = [_cause(step, instances, blocked.get(step, set())) for step, instances in failed.items()]
+    held_up: dict[str, set[str]] = {}
+    for node in machine.plan.nodes.values():
+        ends = _bad_ends(node)
+        if any(i.state == "upstream_failed" for i in ends):
+            for key in _blockers(machine, node, ends):
+                held_up.setdefault(key, set()).add(node.key)
+        for instance in ends:
+            if instance.state != "upstream_failed" and not _stands_for_members(machine, instance):
+                failed.setdefault(node.key, []).append(instance)
+    found = [_cause(step, instances, _all_behind(machine, step, held_up)) for step, instances in failed.items()]
     return sorted(found, key=lambda c: (-len(c.blocks), machine.plan.nodes[c.step].number))
 
 
@@ -90,14 +92,38 @@ def roots(machine: RunMachine, step: str) -> list[str]:
         if key in seen:
             continue
         seen.add(key)
-        ends = _bad_ends(machine.plan.nodes[key])
-        if any(i.state in ("failed", "needs_attention") for i in ends) and key != step:
+        node = machine.plan.nodes[key]
+        ends = _bad_ends(node)
+        if key != step and _is_broken(ends):
             found[key] = None
-            continue
-        todo.extend(b for i in ends for b in i.because if b in machine.plan.nodes)
-        # `because` names the first few that decided it; whatever else it needs and did not get, holds it up as well.
-        todo.extend(e.need.key for e in machine.plan.nodes[key].needs if _bad_ends(e.need))
+        else:
+            todo.extend(_blockers(machine, node, ends))
     return list(found)
+
+
+def _all_behind(machine: RunMachine, step: str, held_up: dict[str, set[str]]) -> set[str]:
+    """All that a step holds up, through others that it holds up; what broke by itself holds up the rest."""
+    found: set[str] = set()
+    todo = [step]
+    while todo:
+        for key in held_up.get(todo.pop(), ()):
+            if key != step and key not in found:
+                found.add(key)
+                if not _is_broken(_bad_ends(machine.plan.nodes[key])):
+                    todo.append(key)
+    return found
+
+
+def _blockers(machine: RunMachine, node: Node, ends: list[Instance]) -> set[str]:
+    """What a blocked step was blocked by, directly."""
+    found = {key for i in ends for key in i.because if key in machine.plan.nodes}
+    # `because` names the first few that decided it; whatever else it needs and did not get, holds it up as well.
+    found.update(e.need.key for e in node.needs if _bad_ends(e.need))
+    return found
+
+
+def _is_broken(ends: list[Instance]) -> bool:
+    return any(i.state in ("failed", "needs_attention") for i in ends)
 
 
 def _bad_ends(node: Node) -> list[Instance]:

@@ -23,7 +23,7 @@ from partita.core.graph import (
     steps_read,
 )
 from partita.core.machine import RunMachine
-from partita.core.plan import Instance, Node, Positions
+from partita.core.plan import Instance, Node, Positions, shared_depth
 from partita.core.values import Input, Many, Missing, Named, Part, Value, Whole
 
 _MISSING = Missing()
@@ -72,15 +72,8 @@ class Inputs:
             return any(self._varies(item, node) for item in binding.items)
         if isinstance(binding, DictOf):
             return any(self._varies(item, node) for _, item in binding.items)
-        return any(self._shared_depth(step, node) for step in steps_read(binding))
-
-    def _shared_depth(self, step: str, node: Node) -> int:
-        depth = 0
-        for a, b in zip(self._plan.nodes[step].step.axes, node.step.axes, strict=False):
-            if a != b:
-                break
-            depth += 1
-        return depth
+        needs = (self._plan.nodes.get(key) for key in steps_read(binding))
+        return any(need is not None and shared_depth(need.step.axes, node.step.axes) for need in needs)
 
     def _resolve(self, binding: Binding, node: Node, path: Positions) -> Input:
         match binding:
@@ -112,18 +105,20 @@ class Inputs:
         return value
 
     def _output(self, binding: Output, node: Node, path: Positions) -> Input:
-        need = self._plan.nodes[binding.step]
-        depth = self._shared_depth(binding.step, node)
+        need = self._plan.nodes.get(binding.step)
+        if need is None:
+            return _MISSING
+        depth = shared_depth(need.step.axes, node.step.axes)
         return self._gather(need, path[:depth], binding.path, last=binding.last)
 
     def _gather(self, need: Node, prefix: Positions, inside: Path, *, last: bool = False) -> Input:
-        if len(prefix) == len(need.step.axes):
+        if len(prefix) == need.axis_count:
             instance = need.instances.get(prefix)
             if instance is None or instance.state != "succeeded":
                 return _MISSING
             return Whole(instance.value or _NONE, inside)
         length = self._plan.axes[need.step.axes[len(prefix)]].lengths.get(prefix, 0)
-        if last and len(prefix) + 1 == len(need.step.axes):
+        if last and len(prefix) + 1 == need.axis_count:
             return self._gather(need, (*prefix, length - 1), inside)
         return Many(tuple(self._gather(need, (*prefix, i), inside, last=last) for i in range(length)))
 
@@ -136,19 +131,11 @@ class Inputs:
             return _within(item, binding.path)
         if isinstance(source, Output):
             need = self._plan.nodes[source.step]
-            shared = self._shared_with_outer(need, axis.axis.outer)
-            if shared < len(need.step.axes):
+            shared = shared_depth(need.step.axes, axis.axis.outer)
+            if shared < need.axis_count:
                 return self._gather(need, (*outer[:shared], position), (*source.path, *binding.path))
         value = self._resolve(source, axis.nodes[0], outer)
         return self._part(value, position, binding.path)
-
-    def _shared_with_outer(self, need: Node, outer: tuple[str, ...]) -> int:
-        depth = 0
-        for a, b in zip(need.step.axes, outer, strict=False):
-            if a != b:
-                break
-            depth += 1
-        return depth
 
     def _part(self, source: Input, position: int, inside: Path) -> Input:
         if not isinstance(source, Whole):
@@ -160,7 +147,8 @@ class Inputs:
         if cut is None:
             parts = plain.elements(value.data) or []
             cut = self._elements[value.data] = [Value("plain", len(p), p, length=plain.length(p)) for p in parts]
-        return Whole(cut[position], inside)
+        # A worker that miscounted its list must not stop the engine.
+        return Whole(cut[position], inside) if position < len(cut) else _MISSING
 
     def _carried(self, binding: Carry, node: Node, path: Positions) -> Input:
         axis = self._plan.axes[binding.axis]

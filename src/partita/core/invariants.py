@@ -43,11 +43,14 @@ class Watch:
         self.steps: dict[str, Step] = {s.key: s for s in graph.steps}
         self.state = ""
         self.paused = False
+        # It was cancelled, or has failed and ends at its first failure: nothing starts any more but what cleans up.
         self.ending = False
+        self.fail_fast = False
         self.ended: dict[Address, str] = {}
         self.attempts: dict[Address, tuple[int, str, int]] = {}
         self.by_step: dict[str, dict[str, str]] = {key: {} for key in self.steps}
         self._accepted: set[tuple[str, str, int]] = set()
+        self._retried: dict[Address, int] = {}
 
     def feed(self, events: Iterable[Event]) -> None:
         """Take the events of one commit. Raises `Violation`."""
@@ -56,9 +59,10 @@ class Watch:
 
     def _feed(self, event: Event) -> None:
         match event:
-            case RunCreated():
+            case RunCreated(fail_fast=fail_fast):
                 self._need(self.state == "", event, "I4: a run is created once")
                 self.state = "queued"
+                self.fail_fast = fail_fast
             case RunStarted():
                 self._move_run("running", event)
             case RunEnded(state=state):
@@ -75,12 +79,14 @@ class Watch:
                 self._start(event)
             case AttemptEnded():
                 self._end_attempt(event)
-            case StepRetried(step=step, index=index):
+            case StepRetried(step=step, index=index, attempt=attempt):
+                self._retried[step, index] = attempt
                 self._need((step, index) not in self.ended, event, "I4: a step that has ended is not retried")
                 self._need(not self._is_open((step, index)), event, "I7: retried while an attempt is open")
             case StepEnded(step=step, index=index, state=state):
                 self._need(not self._is_open((step, index)), event, "I7: ended while an attempt is open")
                 self._end_step((step, index), state, event)
+                self.ending |= self.fail_fast and state in ("failed", "needs_attention") and self.steps[step].counts
             case Materialized(step=step, index=index, attempt=attempt):
                 accepted = (step, index, attempt) in self._accepted
                 self._need(accepted, event, "I14: materialized without an accepted success")
@@ -103,8 +109,10 @@ class Watch:
         self._need(event.epoch >= epoch, event, "I7: epochs never fall")
         if step.bundle is None:
             self._need(event.attempt == number + 1, event, "I3: attempt numbers grow by one")
+            is_due = event.attempt == 1 or self._retried.get(address) == event.attempt
+            self._need(is_due, event, "I12: another attempt, and no line of the journal says that there may be one")
             self._need(not self.paused or bool(step.teardown_of), event, "an attempt starts while its run is paused")
-            self._need(not self.ending or bool(step.teardown_of), event, "I13: an attempt starts after the cancel")
+            self._need(not self.ending or bool(step.teardown_of), event, "I13: an attempt starts, and the run was told to end")
         self._need_needs(step, event)
         self.attempts[address] = (
             event.attempt,

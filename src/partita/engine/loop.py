@@ -101,6 +101,8 @@ class Engine:
         self._lease_s = lease_s
         self._lease: Lease | None = None
         self._renew_at = 0.0
+        # By this engine's clock: that of the store may be another one.
+        self._held_until = 0.0
         self._interval = interval
         self._max_runs = max_runs or {}
         self._running: dict[str, int] = {}
@@ -114,6 +116,8 @@ class Engine:
         self._starts: list[tuple[ActiveRun, Instance, int, Placement]] = []
         self._kills: list[tuple[int, str]] = []
         self._finished: list[ActiveRun] = []
+        # Versions that the store has for sure.
+        self._graphs: set[str] = set()
         self._counter = itertools.count(1)
         for key, capacity in (limits or {}).items():
             self.admission.limit(key, capacity)
@@ -123,8 +127,7 @@ class Engine:
     def start(self) -> list[ActiveRun]:
         """Take the lease, take up every run that has not ended, and take over what still runs of them."""
         now = self.clock.now()
-        self._lease = self.store.acquire(RESOURCE, self._holder, self._lease_s)
-        self._renew_at = now + self._lease_s / 3
+        self._hold(self.store.acquire(RESOURCE, self._holder, self._lease_s), now)
         left: list[OpenAttempt] = []
         resumed = [self._restore(row, left) for row in self.store.open_runs()]
         # Also when nothing is open: what lies in the spool is of no more use then.
@@ -171,7 +174,9 @@ class Engine:
 
     def submit(self, graph: Graph, run: RunCreated, reused: Sequence[StepReused] = ()) -> ActiveRun:
         """Create a run. It is durable when this returns. Raises `OriginTaken`, `StoreFull`."""
-        self.store.put_graph(run.graph, encode_graph(graph))
+        if run.graph not in self._graphs:
+            self.store.put_graph(run.graph, encode_graph(graph))
+            self._graphs.add(run.graph)
         self.store.commit([RunCommit(run.run, 1, run.at, (run, *reused))], epoch=self.epoch)
         row = self.store.run(run.run)
         assert row is not None, "the run was committed"
@@ -563,7 +568,7 @@ class Engine:
     def _has_lease(self) -> bool:
         """Is the lease still ours? This process may have stood still between its commit and what follows from it."""
         self._renew_lease()
-        return self._lease is not None and self.clock.now() < self._lease.until
+        return self.clock.now() < self._held_until
 
     def _renew_lease(self) -> None:
         """Raises `StoreLocked` or `Fenced` when another engine has taken over: then this one must stop at once."""
@@ -581,7 +586,11 @@ class Engine:
         if lease.epoch > self.epoch + 1:
             self.store.release(lease)
             raise Fenced(f"epoch {self.epoch} of the engine is over: others were here since", hint="start it again")
-        self._lease = lease
-        self._renew_at = now + self._lease_s / 3
+        self._hold(lease, now)
         if not self._uncommitted:
             self.blocked = ""
+
+    def _hold(self, lease: Lease, asked_at: float) -> None:
+        self._lease = lease
+        self._renew_at = asked_at + self._lease_s / 3
+        self._held_until = asked_at + self._lease_s
