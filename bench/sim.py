@@ -76,7 +76,9 @@ def main() -> int:
 def play(seed: int) -> Tally:
     """One world of 2,000 events and more."""
     world = World(seed)
-    wrong = _attempt(world.play, f"seed {seed}: repeat with bench/sim.py --seeds 1 --first {seed} --twins 0 --exam-seeds 0")
+    wrong = _attempt(
+        world.play, f"seed {seed}: repeat with bench/sim.py --seeds 1 --first {seed} --twins 0 --exam-seeds 0"
+    )
     return _tally(world, wrong)
 
 
@@ -168,8 +170,8 @@ def _exam_failures(found: list[Found]) -> list[str]:
 def _figures(histories: Tally, twins: Tally, seconds: float, processes: int) -> list[str]:
     deaths = sum(histories.marks[mark] for mark in MARKS if mark.startswith("a crash"))
     return [
-        f"- histories: {histories.seeds:,} seeds, {histories.events:,} journaled events, {histories.runs:,} runs, "
-        f"{histories.turns:,} turns of the loop",
+        f"- histories: {histories.seeds:,} seeds, {histories.events:,} journaled events, {histories.runs:,} runs",
+        f"- turns of the engine's loop: {histories.turns:,}",
         f"- engines started: {histories.engines:,}; deaths at a chosen line: {deaths:,}",
         f"- crash equivalence: {twins.seeds:,} seeds, {twins.events:,} events, {twins.engines:,} engines started",
         f"- marks hit: {sum(bool(histories.marks[m]) for m in MARKS)} of {len(MARKS)}",

@@ -32,14 +32,16 @@ from partita.core.events import Detail, Failure, Materialized, RunCreated
 from partita.core.explain import Cause, Explanation, causes, explain
 from partita.core.graph import version as graph_version
 from partita.core.machine import RunMachine
+from partita.core.manifest import Manifest, PipelineSpec
 from partita.core.plan import Instance
 from partita.core.values import Whole
 from partita.define.calls import Call
-from partita.define.compile import compile_pipeline
+from partita.define.compile import Compiled, compile_pipeline
 from partita.define.params import bind_params
 from partita.define.pipeline import PipelineDef
 from partita.engine.clock import FakeClock
 from partita.engine.loop import Engine
+from partita.engine.submission import check_partition, interval, partitions_of
 from partita.errors import DefinitionError, PartitaError
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
 from partita.settings import Home
@@ -217,6 +219,8 @@ def run(
     `Play` after the other; when they are used up, the user's function runs. Raises `DefinitionError`.
     """
     compiled = compile_pipeline(pipeline)
+    manifest = _manifest(pipeline, compiled)
+    check_partition(partitions_of(manifest.pipelines[0], compiled.graph, manifest), partition, pipeline.name)
     plays = {name: list(p) if isinstance(p, Sequence) else [p] for name, p in (script or {}).items()}
     known = {s.key for s in compiled.graph.steps}
     for name in plays:
@@ -229,7 +233,9 @@ def run(
         blobs = FileBlobs(home.blobs)
         executor = TestExecutor(compiled.calls, home, blobs, clock, plays, slots)
         limits: dict[Key, int] = {("pool", "default", name): size for name, size in (pools or {}).items()}
-        engine = Engine(store, executor, clock, holder="testing", limits=limits)
+        engine = Engine(
+            store, executor, clock, holder="testing", limits=limits, interval=lambda e: interval(manifest, e)
+        )
         engine.start()
         started = clock.now()
         event = RunCreated(
@@ -252,6 +258,12 @@ def run(
         engine.run_until(lambda: active.machine.is_finished, timeout_s=3600.0)
         engine.close()
         return RunResult(active.machine, store, blobs, clock.now() - started)
+
+
+def _manifest(pipeline: PipelineDef, compiled: Compiled) -> Manifest:
+    """The pipeline as a project that has nothing else."""
+    spec = PipelineSpec(pipeline.name, compiled.graph, partitions=pipeline.partitions)
+    return Manifest("test", pipelines=(spec,), assets=compiled.specs)
 
 
 _play: ContextVar[Play | None] = ContextVar("partita_testing_play", default=None)

@@ -159,6 +159,11 @@ def after() -> None:
 @pt.pipeline
 def slow():
     stuck() >> after()
+
+
+@pt.pipeline
+def quick():
+    after()
 '''
 
 
@@ -173,8 +178,16 @@ class Hanging:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Run it in a process of its own, and return when the step has begun."""
+        self.go_on(*words)
+        with open(self.folder / "begun") as pipe:
+            assert pipe.read() == "x"
+        assert self.process is not None
+        return self.process
+
+    def go_on(self, *words: str) -> subprocess.Popen[str]:
+        """Run it in a process of its own, without waiting for anything."""
         self.process = subprocess.Popen(
-            command(*(words or ("run",))),
+            command(*(words or ("run", "slow"))),
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -182,8 +195,6 @@ class Hanging:
             env=environment(),
             start_new_session=True,
         )
-        with open(self.folder / "begun") as pipe:
-            assert pipe.read() == "x"
         return self.process
 
     def let_go(self) -> None:

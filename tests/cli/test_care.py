@@ -118,7 +118,7 @@ def test_help_lists_every_command_and_each_has_help_of_its_own(partita: Partita)
         assert f"  {verb.words:<12}{verb.does}\n" in overview.out
         said = partita(*verb.words.split(), "--help")
         assert said.status == 0
-        assert f"Usage: partita {verb.words} " in said.out
+        assert said.out.startswith(f"partita {verb.words} ")
     assert partita("db").status == 2
     assert "partita db audit" in partita("db", "--help").out
     assert partita("--version").out.startswith("partita ")
@@ -129,9 +129,10 @@ def test_wrong_commands_are_one_message_and_a_hint(partita: Partita, project: Pa
         (["rnu"], "there is no command 'rnu'", "did you mean: partita run"),
         (["zzz"], "there is no command 'zzz'", "`partita --help` lists the commands"),
         (["db", "audt"], "there is no command 'db audt'", "did you mean: partita db audit"),
-        (["runs", "--limit", "x"], "--limit", "partita runs --help"),
-        (["runs", "--limit"], "--limit", "partita runs --help"),
-        (["run", "a", "b"], "unexpected extra argument", "partita run --help"),
+        (["runs", "--limit", "x"], "--limit takes a whole number, not 'x'", "partita runs --help"),
+        (["runs", "--limit"], "--limit needs N after it", "partita runs --help"),
+        (["runs", "--limt", "3"], "there is no option --limt", "did you mean --limit?"),
+        (["run", "a", "b"], "there is a word too many: 'b'", "partita run --help"),
         (["list", "-C", "/nope"], "there is no folder /nope", "-C takes the folder of a project"),
     ):
         said = partita(*words)
@@ -210,7 +211,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_looking_at_runs_does_not_import_what_only_running_needs(history: Path) -> None:
     code = (
         "import sys; from partita.cli import main; main.run(['runs']);"
-        "heavy = {'rich', 'pydantic_core', 'partita.define', 'partita.executors.processes'} & set(sys.modules);"
+        "heavy = {'rich', 'pydantic_core', 'typer', 'partita.define', 'partita.executors.processes'} & set(sys.modules);"
         "sys.exit(repr(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=history, timeout=60)

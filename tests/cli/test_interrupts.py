@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -124,6 +125,39 @@ def test_a_run_whose_engine_was_killed_says_so_and_is_taken_up_by_the_next(hangi
     # It was adopted, not done twice: one attempt, and no second `begun`.
     assert len(_attempts(hanging.folder, "stuck")) == 1
     assert here("db", "audit").status == 0
+
+
+def test_runs_that_were_taken_up_are_finished_too_and_ctrl_c_leaves_them(hanging: Hanging, here) -> None:
+    hanging.start()
+    hanging.kill()
+    process = hanging.go_on("run", "quick")
+    _read_until(process, "what you asked for is done; run 1, taken up, goes on")
+    process.send_signal(signal.SIGINT)
+    said = hanging.end()
+    assert said.status == 0
+    assert "● quick succeeded" in said.out
+    assert "run 1 is left as it is" in said.err
+    assert state_of(hanging.folder) == "running"
+    hanging.let_go()
+    assert here("retry", "1").status == 0
+    assert len(_attempts(hanging.folder, "stuck")) == 1
+
+
+def test_ctrl_c_while_the_project_is_imported_ends_the_import_too(hanging: Hanging) -> None:
+    (hanging.folder / "pipelines.py").write_text(
+        "from pathlib import Path\n"
+        "HERE = Path(__file__).parent\n"
+        "with open(HERE / 'begun', 'w') as pipe:\n    pipe.write('x')\n"
+        "with open(HERE / 'go') as pipe:\n    pipe.read()\n"
+    )
+    process = hanging.start()
+    process.send_signal(signal.SIGINT)
+    said = hanging.end()
+    assert said.status == 130
+    assert said.err == "interrupted\n"
+    # Nobody waits at the pipe any more.
+    with pytest.raises(OSError, match="No such device or address"):
+        os.open(hanging.folder / "go", os.O_WRONLY | os.O_NONBLOCK)
 
 
 def test_a_wrong_request_does_not_kill_what_an_earlier_engine_left(hanging: Hanging, here) -> None:

@@ -66,7 +66,7 @@ class OnTerminal:
 
 
 def test_the_picture_shows_what_runs_and_the_summary_stays(hanging: Hanging) -> None:
-    screen = OnTerminal(hanging.folder, "run")
+    screen = OnTerminal(hanging.folder, "run", "slow")
     with open(hanging.folder / "begun") as pipe:
         pipe.read()
     screen.read_until("0/2   ◐ 1 running   ○ 1 waiting")
@@ -80,7 +80,7 @@ def test_the_picture_shows_what_runs_and_the_summary_stays(hanging: Hanging) -> 
 
 
 def test_ctrl_c_on_a_terminal_leaves_it_in_order(hanging: Hanging) -> None:
-    screen = OnTerminal(hanging.folder, "run")
+    screen = OnTerminal(hanging.folder, "run", "slow")
     with open(hanging.folder / "begun") as pipe:
         pipe.read()
     screen.read_until("◐ 1 running")

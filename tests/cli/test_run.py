@@ -83,7 +83,7 @@ def test_what_is_asked_for_wrongly_is_one_message_and_a_hint_and_no_run(partita:
         (["daily", "--select", "nope"], "there is no step or asset `nope`", ""),
         (["daily", "--from-step", "total"], "has no finished run", "partita run daily"),
         (["daily", "--from-step", "total", "-p", "region=us"], "--from-step repeats an earlier run", "leave"),
-        (["daily", "--nope"], "no such option: --nope", "partita run --help"),
+        (["daily", "--nope"], "there is no option --nope", "partita run --help"),
     ):
         said = partita("run", *words)
         assert said.status == 2, words

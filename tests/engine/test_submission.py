@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from partita.core import plain
@@ -9,7 +10,7 @@ from partita.core.events import RunCreated
 from partita.core.graph import Graph, Output, Step, Stored
 from partita.core.manifest import AssetSpec, Manifest, ParamSpec, PartitionSpec, PipelineSpec
 from partita.core.policies import Policies
-from partita.engine.submission import RunRequest, interval, partition_keys, plan_run
+from partita.engine.submission import RunRequest, bounds_of, interval, partition_keys, plan_run
 from partita.errors import DefinitionError, GraphError, ParamError, SelectionError
 from partita.store.memory import MemoryStore
 
@@ -108,3 +109,24 @@ def test_a_range_of_partitions_ends_today():
 def test_the_interval_of_a_day_follows_its_zone():
     _, run = planned("daily", partition="2024-03-10", params={"region": plain.pack("eu")})
     assert interval(MANIFEST, run) == ("2024-03-10T05:00:00Z", "2024-03-11T04:00:00Z")  # 23 hours long
+
+
+def test_the_interval_is_that_of_the_assets_that_are_made_not_of_others_with_the_same_keys():
+    berlin = PartitionSpec("daily", start="2024-01-01", tz="Europe/Berlin")
+    other = Step("other", kind="asset", asset="other")
+    manifest = msgspec.structs.replace(
+        MANIFEST,
+        assets=(*MANIFEST.assets, AssetSpec("other", step="other", partitions=berlin)),
+        assets_graph=Graph("assets", (*ASSETS.steps, other)),
+    )
+    request = RunRequest("other", "tests", "test:1", partition="2024-06-13")
+    _, run = plan_run(manifest, request, MemoryStore(), now=1_700_000_000.0, namespace="default")
+    assert interval(manifest, run) == ("2024-06-12T22:00:00Z", "2024-06-13T22:00:00Z")
+
+
+def test_a_product_with_a_day_covers_that_day_and_one_without_covers_no_time():
+    shops = PartitionSpec("static", keys=("a", "b"))
+    by_day = PartitionSpec("product", dimensions=(("day", DAY), ("shop", shops)))
+    assert bounds_of(by_day, "2024-01-02|a") == ("2024-01-02T05:00:00Z", "2024-01-03T05:00:00Z")
+    assert bounds_of(shops, "a") is None
+    assert bounds_of(DAY, "2023-12-31") is None

@@ -42,7 +42,9 @@ class _Answer(msgspec.Struct):
     by: str
 
 
-def examine(bugs: Sequence[Bug] = BUGS, *, seeds: int, processes: int, tell: Callable[[Found], None] = print) -> list[Found]:
+def examine(
+    bugs: Sequence[Bug] = BUGS, *, seeds: int, processes: int, tell: Callable[[Found], None] = print
+) -> list[Found]:
     """Look for each of the bugs; `tell` is called as each is done."""
     check_edits(bugs)
 

@@ -6,16 +6,22 @@ from random import Random
 
 from partita.core import plain
 from partita.core.graph import (
+    AllOf,
+    AnyOf,
     Axis,
     Carry,
+    Condition,
     Const,
     Element,
     Graph,
     Guard,
+    Is,
     ListOf,
     Loop,
+    Not,
     Output,
     Step,
+    When,
 )
 from partita.core.policies import Policies, Retry
 
@@ -54,7 +60,7 @@ class _Builder:
             priority=rng.choice((0, 0, 0, 5, -3)),
             limit_per_run=rng.choice((None, None, None, 2)),
             on_lost=rng.choice(self.on_lost),
-            lost_limit=50 if len(self.on_lost) == 1 else rng.choice((2, 50)),
+            lost_limit=50 if len(self.on_lost) == 1 else rng.choice((0, 1, 50)),
         )
 
     def key(self) -> str:
@@ -74,9 +80,22 @@ class _Builder:
 
     def plain_step(self) -> None:
         needs = self.some_needs()
-        when = self.rng.choice(RULES) if needs and self.rng.random() < 0.25 else "all_succeeded"
+        when: When = "all_succeeded"
+        if needs and self.rng.random() < 0.3:
+            when = self.rng.choice(RULES) if self.rng.random() < 0.75 else self.condition(needs)
         args = tuple((f"a{i}", Output(n)) for i, n in enumerate(needs) if self.rng.random() < 0.5)
         self.add(needs=needs, when=when, args=args)
+
+    def condition(self, needs: tuple[str, ...]) -> Condition:
+        """Something about how some of the needs ended."""
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.5:
+            return Is(rng.choice(needs), rng.choice(("succeeded", "failed", "skipped", "done")))
+        if kind < 0.65:
+            return Not(self.condition(needs))
+        items = tuple(self.condition(needs) for _ in range(2))
+        return AllOf(items) if kind < 0.8 else AnyOf(items)
 
     def known_map(self) -> None:
         key = self.key()
@@ -92,6 +111,17 @@ class _Builder:
         self.add(key=key, axes=(key,), args=(("x", Element(key)),), needs=(source,))
         self.after_map(key)
 
+    def zipped_map(self) -> None:
+        """Two lists side by side; now and then of unequal lengths."""
+        source = self.add(needs=self.some_needs()).key
+        items = ListOf(tuple(Const(plain.pack(i)) for i in range(self.rng.choice((1, 2, 5)))))
+        other = self.rng.choice((items, Output(self.add(needs=self.some_needs()).key)))
+        key = self.key()
+        self.axes.append(Axis(key, (Output(source), other)))
+        needs = (source, *((other.step,) if isinstance(other, Output) else ()))
+        self.add(key=key, axes=(key,), args=(("x", Element(key)), ("y", Element(key, 1))), needs=needs)
+        self.after_map(key)
+
     def after_map(self, mapped: str) -> None:
         if self.rng.random() < 0.6:
             self.add(axes=(mapped,), args=(("x", Output(mapped)),), needs=(mapped,))
@@ -101,6 +131,11 @@ class _Builder:
             self.add(key=inner, axes=(mapped, inner), args=(("x", Element(inner)),), needs=(mapped,))
             if self.rng.random() < 0.5:
                 self.add(axes=(mapped,), args=(("xs", Output(inner)),), needs=(inner,))
+        if self.rng.random() < 0.2:
+            # A map over all that a map has made.
+            again = self.key()
+            self.axes.append(Axis(again, (Output(mapped),)))
+            self.add(key=again, axes=(again,), args=(("x", Element(again)),), needs=(mapped,))
         if self.rng.random() < 0.7:
             self.add(
                 args=(("xs", Output(mapped)),), needs=(mapped,), when=self.rng.choice(("all_succeeded", "all_done"))
@@ -155,6 +190,7 @@ def random_graph(rng: Random, *, may_be_lost: bool = True) -> Graph:
         builder.plain_step,
         builder.known_map,
         builder.run_time_map,
+        builder.zipped_map,
         builder.branch,
         builder.loop,
         builder.setup_and_teardown,

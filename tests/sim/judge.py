@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from partita.core.graph import AllOf, AnyOf, Axis, Condition, Is, ListOf, Not, Output, Step
+from partita.core.graph import AllOf, AnyOf, Axis, Binding, Condition, Is, ListOf, Not, Output, Step
 from partita.core.invariants import Violation
 
 from .fates import last_fate
@@ -46,7 +46,9 @@ class _Judge:
                 for place in self._places(step):
                     expected.add((step.key, _index(place)))
                     self._check_instance(step, place)
-        self._need(set(self.ended) == expected, f"ended and should not exist, or the reverse: {set(self.ended) ^ expected}")
+        self._need(
+            set(self.ended) == expected, f"ended and should not exist, or the reverse: {set(self.ended) ^ expected}"
+        )
         self._check_run()
 
     # --- which instances there are ----------------------------------------------------------------------------------
@@ -72,7 +74,13 @@ class _Judge:
         """How long a map is under a prefix, or the state of what cannot be unfolded."""
         if axis.loop is not None:
             return self._rounds(axis, outer)
-        (source,) = axis.sources
+        lengths = [self._source_length(axis, source, outer) for source in axis.sources]
+        barred = next((length for length in lengths if isinstance(length, str)), None)
+        if barred is not None:
+            return barred
+        return lengths[0] if len(set(lengths)) == 1 else "failed"
+
+    def _source_length(self, axis: Axis, source: Binding, outer: Place) -> int | str:
         if isinstance(source, ListOf):
             return len(source.items)
         assert isinstance(source, Output)
@@ -143,11 +151,16 @@ class _Judge:
             self._need(state == wanted, f"{address} ended {state} after a loss, it has on_lost={step.policies.on_lost}")
             self._need(tries["lost"] == 1, f"I4: {address} was lost {tries['lost']} times and may run once only")
             return
-        losses = tries["lost"]
-        self._need(losses <= step.policies.lost_limit + 1, f"{address} was lost {losses} times: {step.policies}")
+        losses, limit = tries["lost"] + tries["refused"], step.policies.lost_limit
+        if losses > limit:
+            self._need(losses == limit + 1, f"{address} was lost {losses} times, {limit} are borne")
+            self._need_state(address, "failed")
+            return
         failures = tries["failed"] + tries["timed_out"]
-        self._need(failures <= step.policies.retry.limit + 1, f"{address} failed {failures} times: {step.policies.retry}")
-        if not self.ends_early and losses + tries["refused"] <= step.policies.lost_limit:
+        self._need(
+            failures <= step.policies.retry.limit + 1, f"{address} failed {failures} times: {step.policies.retry}"
+        )
+        if not self.ends_early:
             wanted = last_fate(self.run.run, step, address[1], must_stop=self._must_stop(step, place))
             self._need(state == wanted, f"{address} ended {state}, and its user code {wanted}: {tries}")
         if step.asset is not None and state == "succeeded":
@@ -160,7 +173,9 @@ class _Judge:
 
     def _check_member(self, step: Step, place: Place) -> None:
         address = (step.key, _index(place))
-        bad = [need for need in step.needs if any(s != "succeeded" for s in self._need_ends(step, place, need).elements())]
+        bad = [
+            need for need in step.needs if any(s != "succeeded" for s in self._need_ends(step, place, need).elements())
+        ]
         if self.ended[address] == "succeeded":
             self._need(not bad, f"I6: member {address} was made without {bad}")
             self._need(address in self.record.materialized, f"I14: {address} succeeded, and its asset was not recorded")
@@ -245,7 +260,9 @@ class _Judge:
         self._need(state == wanted, f"the run ended {state}, and should have ended {wanted}")
 
     def _need_state(self, address: Address, wanted: str) -> None:
-        self._need(self.ended[address] == wanted, f"{address} ended {self.ended[address]}, and should have ended {wanted}")
+        self._need(
+            self.ended[address] == wanted, f"{address} ended {self.ended[address]}, and should have ended {wanted}"
+        )
 
     def _need(self, holds: bool, what: str) -> None:
         if not holds:

@@ -52,7 +52,7 @@ class Record:
         self.reused: set[Address] = set()
         self.materialized: set[Address] = set()
         self.retries: dict[Address, StepRetried] = {}
-        # Ends of attempts in each state, by address.
+        # By address, how its attempts ended; "not begun" are those that cost nothing.
         self.tries: dict[Address, Counter[str]] = {}
         self.cancelled_at: int | None = None
         self.was_paused = False
@@ -74,7 +74,7 @@ class Record:
             case AttemptStarted() | AttemptDispatched():
                 self._start(event)
             case AttemptEnded(step=step, index=index, state=state):
-                self.tries.setdefault((step, index), Counter())[state] += 1
+                self.tries.setdefault((step, index), Counter())[_spends(event)] += 1
                 if state == "succeeded":
                     detail = event.detail
                     choice, again = (detail.choice, detail.again) if detail is not None else (None, None)
@@ -119,6 +119,11 @@ class Record:
         self.values[address] = value
         self.choices[address] = choice
         self.again[address] = again
+
+
+def _spends(event: AttemptEnded) -> str:
+    failure = event.detail.failure if event.detail is not None else None
+    return "not begun" if failure is not None and failure.cause == "not_begun" else event.state
 
 
 class Slots:

@@ -120,7 +120,7 @@ _DURABILITY = (
     _bug(
         "an engine that could not renew its lease never starts anything again",
         "engine/loop.py",
-        "        if not self._uncommitted:\n            self.blocked = \"\"",
+        '        if not self._uncommitted:\n            self.blocked = ""',
         "        if not self._uncommitted:\n            self.blocked = self.blocked",
     ),
     _bug(
@@ -371,8 +371,8 @@ _REQUESTS = (
             ),
             Edit(
                 "core/moves.py",
-                "                end(course, instance, \"cancelled\", reason)\n",
-                "                course.cancel_requested and end(course, instance, \"cancelled\", reason)\n",
+                '                end(course, instance, "cancelled", reason)\n',
+                '                course.cancel_requested and end(course, instance, "cancelled", reason)\n',
             ),
         ),
     ),

@@ -51,9 +51,7 @@ def check_waiting(engine: Engine, executor: SimExecutor) -> None:
             raise Violation(f"I9: every step of {run.id} has ended, and the run has not")
 
 
-def _check_instance(
-    engine: Engine, executor: SimExecutor, run: ActiveRun, instance: Instance, timed: set[int]
-) -> None:
+def _check_instance(engine: Engine, executor: SimExecutor, run: ActiveRun, instance: Instance, timed: set[int]) -> None:
     bundle = instance.node.bundle.instances.get(instance.path) if instance.node.bundle is not None else None
     if instance.state == "running":
         _check_running(engine, executor, run, instance, bundle)
@@ -130,11 +128,15 @@ def _check_ready(engine: Engine, run: ActiveRun, instance: Instance, timed: set[
         _need(lane.is_queued, run, instance, "its lane is in no queue")
         return
     admission = engine.admission
-    _need(lane in admission._parked.get(lane.parked_on, ()), run, instance, f"its lane is not parked on {lane.parked_on}")
+    _need(
+        lane in admission._parked.get(lane.parked_on, ()), run, instance, f"its lane is not parked on {lane.parked_on}"
+    )
     key = lane.parked_on
     is_held = admission.used.get(key, 0) > 0
     # Or it is free, and who was woken for it has not come to its turn yet: that one takes it or passes it on.
-    is_meant = is_held or any(o.woken_for == key and o.is_queued for r in engine.active.values() for o in r.lanes.values())
+    is_meant = is_held or any(
+        o.woken_for == key and o.is_queued for r in engine.active.values() for o in r.lanes.values()
+    )
     _need(is_meant, run, instance, f"nobody holds {key}, it waits for ever")
 
 

@@ -108,7 +108,12 @@ class World:
             stall=self._stand_still,
         )
         self.fleet = Fleet(
-            self.clock, Random(f"fleet {seed}"), self.graphs, self.store, self.faults, self.marks  # type: ignore[arg-type]
+            self.clock,
+            Random(f"fleet {seed}"),
+            self.graphs,
+            self.store,
+            self.faults,
+            self.marks,  # type: ignore[arg-type]
         )
         self.engine, self.executor = self._make_engine()
 
@@ -313,6 +318,9 @@ class World:
         if self._standing:
             return
         self._standing = True
+        if self.is_remote and self.clock.is_frozen:
+            # Not claimed: an engine whose only clock stands still cannot know how long it stood still itself.
+            self.clock.correct()
         self._wait_for_lease()
         self._start_engine()
         for _ in range(self.rng.randint(1, 4)):

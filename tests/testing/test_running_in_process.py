@@ -132,3 +132,29 @@ def test_pools_hold_steps_back():
     result = run(queries, pools={"db": 1}, script={"query": takes(10)})
     assert result.elapsed_s == 40.0
     assert run(queries, pools={"db": 2}, script={"query": takes(10)}).elapsed_s == 20.0
+
+
+berlin = pt.daily(start="2024-01-01", tz="Europe/Berlin")
+
+
+@pt.asset(partitions=berlin)
+def sales(ctx: pt.Context) -> list[str]:
+    assert ctx.data_interval is not None
+    return [ctx.partition, *(moment.isoformat() for moment in ctx.data_interval)]
+
+
+of_assets = pt.pipeline("of_assets", assets="sales")
+
+
+def test_a_partition_has_its_bounds_in_time_as_in_a_real_run():
+    made = run(of_assets, partition="2024-06-13").value("sales")
+    assert made == ["2024-06-13", "2024-06-12T22:00:00+00:00", "2024-06-13T22:00:00+00:00"]
+
+
+def test_a_partition_that_there_is_not_or_that_is_missing_is_refused():
+    with pytest.raises(PartitaError, match="2023-12-31"):
+        run(of_assets, partition="2023-12-31")
+    with pytest.raises(PartitaError, match="say which one"):
+        run(of_assets)
+    with pytest.raises(PartitaError, match="not partitioned"):
+        run(patient, partition="2024-06-13")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from partita.cli import options, project, terminal
 from partita.cli.naming import find_run
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 def cancel(
     name: options.Run = "last",
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: options.Reason = "",
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from partita.cli.layout import Layout, Place, arranged
 from partita.cli.styled import cells, clean, short
-from partita.cli.tree import kind_of, needs_of, times
+from partita.cli.tree import direct_needs, kind_of, times
 from partita.core.graph import Graph, Step
 
 _HEIGHT, _GAP_Y, _GAP_X, _MARGIN = 30, 12, 56, 20
@@ -39,8 +39,7 @@ _ARROW = (
 
 def svg(graph: Graph) -> str:
     """The picture as text."""
-    steps = {step.key: step for step in graph.steps}
-    layout = arranged({step.key: needs_of(step, steps) for step in graph.steps})
+    layout = arranged(direct_needs(graph))
     widths = _widths(graph, layout)
     lefts = [_MARGIN + sum(widths[:at]) + _GAP_X * at for at in range(layout.layers)]
     width = (lefts[-1] + widths[-1] if lefts else 0) + _MARGIN

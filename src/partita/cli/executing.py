@@ -191,6 +191,8 @@ class _Interrupts:
 
     def _answer(self, time_no: int) -> None:
         mine = [r for r in self._runs if not r.machine.is_finished]
+        if not mine:
+            self.number = 0  # what was asked for is done
         if not mine or time_no > 2:
             raise Leave
         if time_no == 1:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from partita.cli import options, project, terminal
+from partita.cli.parsing import Argument, Option
 from partita.cli.words import many
 from partita.errors import DefinitionError, WorldError
 
@@ -17,17 +16,13 @@ if TYPE_CHECKING:
 
 
 def graph(
-    target: Annotated[
-        str, typer.Argument(metavar="[TARGET]", help="A pipeline, or a selection of assets: group:raw+")
-    ] = "",
+    target: Annotated[str, Argument("TARGET", "A pipeline, or a selection of assets: group:raw+")] = "",
     format_: Annotated[
         Literal["text", "dot", "mermaid", "svg"] | None,
-        typer.Option("-f", "--format", help="Default: text, or what the file's name says.", show_default=False),
+        Option(("-f", "--format"), "How (default: text, or what the file's name says)"),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it there.", show_default=False)
-    ] = None,
-    select: Annotated[str, typer.Option(metavar="SELECTION", help="Only these steps of it: +load")] = "",
+    output: Annotated[Path | None, Option(("-o", "--output"), "Write it there", "FILE")] = None,
+    select: Annotated[str, Option(("--select",), "Only these steps of it: +load", "SELECTION")] = "",
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:

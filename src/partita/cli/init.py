@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from partita.cli import terminal
 from partita.cli.naming import quoted
+from partita.cli.parsing import Argument
 from partita.errors import DefinitionError, WorldError
 
 _PIPELINES = '''\
@@ -73,9 +72,7 @@ _IGNORED = ".partita/\n__pycache__/\n"
 
 
 def init(
-    target: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where (default: here); made if it is missing.")
-    ] = Path("."),
+    target: Annotated[Path, Argument("FOLDER", "Where (default: here); made if it is missing")] = Path("."),
 ) -> int:
     """Make a small project that runs. Nothing that exists is changed."""
     folder = target.absolute()

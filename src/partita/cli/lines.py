@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from partita.cli.styled import Line, Span
+from partita.cli.styled import Span
 from partita.cli.telling import failure_text
 from partita.cli.terminal import Out
 from partita.cli.watching import Notice, RunWatch, Watch
@@ -145,8 +145,11 @@ class Lines:
             f"{s.key} {number(s.done)}/{number(s.total)}" if s.is_mapped else f"{s.key} for {duration(now - s.since)}"
             for s in busy
         ]
-        line: Line = [*counts(run.counts())]
-        self._line(run, now, glyph("running"), *line, (f"   now: {listed(told, 3)}" if told else "", "dim"))
+        tally = run.counts()
+        done, total = sum(run.ended.values()), sum(tally.values())
+        rest = counts({state: n for state, n in tally.items() if state != "succeeded"})
+        now_at: Span = (f"   now: {listed(told, 3)}" if told else "", "dim")
+        self._line(run, now, glyph("running"), f"{number(done)}/{number(total)}   ", *rest, now_at)
 
     def _line(self, run: RunWatch, at: float, *spans: Span | str) -> None:
         which = f"run {run.no}  " if len(self._watch.runs) > 1 else ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from partita.cli import options, project, terminal
+from partita.cli.parsing import Argument, Option
 from partita.cli.problems import warn_of_problems
 from partita.cli.tables import Column, print_table
 from partita.cli.words import many
@@ -17,13 +16,11 @@ if TYPE_CHECKING:
 
 
 def list_(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only what is named like this: flights*")] = "*",
-    kind: Annotated[
-        Literal["pipelines", "assets"] | None, typer.Option(help="Only one kind.", show_default=False)
-    ] = None,
-    group: Annotated[str, typer.Option(help="Only assets of this group.")] = "",
-    owner: Annotated[str, typer.Option(help="Only what this owner has.")] = "",
-    tag: Annotated[str, typer.Option(help="Only what has this tag.")] = "",
+    name: Annotated[str, Argument("NAME", "Only what is named like this: flights*")] = "*",
+    kind: Annotated[Literal["pipelines", "assets"] | None, Option(("--kind",), "Only one kind")] = None,
+    group: Annotated[str, Option(("--group",), "Only assets of this group", "GROUP")] = "",
+    owner: Annotated[str, Option(("--owner",), "Only what this owner has", "OWNER")] = "",
+    tag: Annotated[str, Option(("--tag",), "Only what has this tag", "TAG")] = "",
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:

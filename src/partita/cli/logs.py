@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from partita.cli import options, project, terminal
 from partita.cli.naming import find_run, find_step
+from partita.cli.parsing import Option
 from partita.cli.styled import Style, clean_log
 from partita.cli.words import clock, many
 from partita.errors import DefinitionError
@@ -26,13 +25,9 @@ _LEVELS: dict[str, Style] = {"ERROR": "red", "CRITICAL": "red", "WARNING": "ambe
 def logs(
     name: options.Run = "last",
     step: options.Steps = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the attempt has ended.")] = False,
-    attempt: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="This attempt (default: the last).", show_default=False)
-    ] = None,
-    tail: Annotated[
-        int | None, typer.Option("-n", "--tail", min=0, metavar="N", help="The last N lines.", show_default=False)
-    ] = None,
+    follow: Annotated[bool, Option(("-f", "--follow"), "Go on until the attempt has ended")] = False,
+    attempt: Annotated[int | None, Option(("--attempt",), "This attempt (default: the last)", "N", least=1)] = None,
+    tail: Annotated[int | None, Option(("-n", "--tail"), "Only the last N lines", "N", least=0)] = None,
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:

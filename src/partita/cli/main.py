@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from partita.cli import terminal, verbs
 from partita.errors import DefinitionError, PartitaError, UserCodeError, WorldError
@@ -90,27 +89,15 @@ def _no_such_command(words: list[str]) -> int:
 def _call(verb: verbs.Verb, args: list[str]) -> int:
     import importlib
 
-    import typer
+    from partita.cli.parsing import help_page, parse
 
     module, _, name = verb.where.partition(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(f"partita.cli.{module}"), name)
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})(function)
-    command = typer.main.get_command(app)
-    # Of typer's own copy of click, or of click's: whichever this version of typer raises.
-    usage_error: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
-    try:
-        status = command.main(args=args, prog_name=f"partita {verb.words}", standalone_mode=False)
-    except usage_error as error:
-        message: str = error.format_message()  # type: ignore[attr-defined]
-        _say_error(DefinitionError(_as_one_liner(message), hint=f"partita {verb.words} --help"))
-        return USAGE
-    return status if isinstance(status, int) else 0
-
-
-def _as_one_liner(message: str) -> str:
-    text = message.strip().removesuffix(".")
-    return text[:1].lower() + text[1:]
+    function: Callable[..., int] = getattr(importlib.import_module(f"partita.cli.{module}"), name)
+    before_double_dash = args[: args.index("--")] if "--" in args else args
+    if "-h" in before_double_dash or "--help" in before_double_dash:
+        terminal.out().lines(help_page(function, verb.words))
+        return 0
+    return function(**parse(function, verb.words, args))
 
 
 def _status_of(error: PartitaError) -> int:

@@ -1,4 +1,4 @@
-"""The options that many commands share, written once.
+"""The options and arguments that many commands share, written once.
 
 Rule: an option means the same wherever it stands.
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from partita.cli.parsing import Argument, Option
 
 Project = Annotated[
     Path | None,
-    typer.Option("-C", "--project", metavar="FOLDER", help="The project (default: here or the nearest parent)."),
+    Option(("-C", "--project"), "The project (default: this folder or its nearest parent that is one)", "FOLDER"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the data as JSON.")]
-Run = Annotated[str, typer.Argument(metavar="[RUN]", help="A number, an id, `last`, or a pipeline's name.")]
-Steps = Annotated[
-    list[str] | None, typer.Argument(metavar="[STEP]", help="A step: load, load[3], or `load 3`.", show_default=False)
-]
+Json = Annotated[bool, Option(("--json",), "Print the data as JSON")]
+Run = Annotated[str, Argument("RUN", "A number, an id or its beginning, `last`, or a pipeline's name")]
+Steps = Annotated[list[str] | None, Argument("STEP", "A step: load, or of a map load[3], `load 3`")]
+Reason = Annotated[str, Option(("--reason",), "Why, for the record", "TEXT")]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from partita.cli import options, project, terminal
 from partita.cli.naming import find_run
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 def pause(
     name: options.Run = "last",
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: options.Reason = "",
     folder: options.Project = None,
 ) -> int:
     """Start nothing new in a run; what runs goes on."""

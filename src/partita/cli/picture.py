@@ -51,8 +51,8 @@ def _several(runs: list[RunWatch], now: float, width: int, height: int, log_tail
     for run in shown:
         done, total = sum(run.ended.values()), sum(s.total for s in run.steps.values())
         line: Line = [("  ", ""), _turning(run.state, now), (f" {run.title:<{name_width}}  ", "")]
-        line += [*_bar(done, _bad(run), total, _BAR), (f"  {number(done)}/{number(total)}", "")]
-        lines.append([*line, (f"   {_took(run, now)}", "dim"), (f"   run {run.no}", "dim")])
+        line += [*_bar(done, _bad(run), total, _BAR), (f"  {f'{number(done)}/{number(total)}':>9}", "")]
+        lines.append([*line, (f"  {_took(run, now):>9}", ""), (f"   run {run.no}", "dim")])
     if len(shown) < len(runs):
         lines.append([(f"  … {many(len(runs) - len(shown), 'more run')}", "dim")])
     failed = next((r for r in runs if _bad(r)), None)

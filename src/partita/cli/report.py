@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from partita.cli import options, project, terminal
 from partita.cli.labels import Labels
 from partita.cli.naming import find_run, typed
+from partita.cli.parsing import Option
 from partita.cli.report_words import (
     blocks_text,
     cause_facts,
@@ -38,9 +37,7 @@ _LEGS = 6
 
 def report(
     name: options.Run = "last",
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page of its own.", show_default=False)
-    ] = None,
+    html: Annotated[Path | None, Option(("--html",), "Write it as a page of its own", "FILE")] = None,
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from partita.cli import options, project, terminal
 from partita.cli.executing import opened
+from partita.cli.parsing import Option
 from partita.cli.words import many
 from partita.errors import DefinitionError
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def retry(
     name: options.Run = "",
     from_: Annotated[
-        list[str] | None, typer.Option("--from", metavar="STEP", help="From this step or group on; may be repeated.")
+        list[str] | None, Option(("--from",), "From this step or group on; may be repeated", "STEP")
     ] = None,
     json: options.Json = False,
     folder: options.Project = None,

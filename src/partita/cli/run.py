@@ -6,11 +6,10 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from partita.cli import options, project, terminal
 from partita.cli.executing import opened
 from partita.cli.naming import quoted
+from partita.cli.parsing import Argument, Option
 from partita.errors import DefinitionError, ParamError
 
 if TYPE_CHECKING:
@@ -21,23 +20,18 @@ if TYPE_CHECKING:
 
 
 def run(
-    target: Annotated[
-        str,
-        typer.Argument(metavar="[TARGET]", help="A pipeline, or a selection of assets: +dashboard, group:raw+"),
+    target: Annotated[str, Argument("TARGET", "A pipeline, or a selection of assets: +dashboard, group:raw+")] = "",
+    select: Annotated[str, Option(("--select",), "Only these steps of it: load+, tag:fast", "SELECTION")] = "",
+    partition: Annotated[
+        str, Option(("--partition",), "2013-06-13, or a run for each of 2013-06-01..2013-06-13", "KEY")
     ] = "",
-    select: Annotated[str, typer.Option(metavar="SELECTION", help="Only these steps of it: load+, tag:fast")] = "",
-    partition: Annotated[str, typer.Option(metavar="KEY", help="2013-06-13, or a range: 2013-06-01..2013-06-13")] = "",
-    param: Annotated[
-        list[str] | None, typer.Option("-p", "--param", metavar="NAME=VALUE", help="A parameter; may be repeated.")
-    ] = None,
+    param: Annotated[list[str] | None, Option(("-p", "--param"), "A parameter; may be repeated", "NAME=VALUE")] = None,
     from_step: Annotated[
-        str, typer.Option(metavar="STEP", help="Repeat the last run of it from this step or group on.")
+        str, Option(("--from-step",), "Repeat the last run of it from this step or group on", "STEP")
     ] = "",
-    fail_fast: Annotated[
-        bool | None, typer.Option("--fail-fast/--no-fail-fast", help="End at the first failure.", show_default=False)
-    ] = None,
-    priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag for the run; may be repeated.")] = None,
+    fail_fast: Annotated[bool | None, Option(("--fail-fast",), "End at the first failure, or not")] = None,
+    priority: Annotated[int, Option(("--priority",), "Higher goes first", "N")] = 0,
+    tag: Annotated[list[str] | None, Option(("--tag",), "A tag for the run; may be repeated", "TAG")] = None,
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:

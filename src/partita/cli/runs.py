@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from partita.cli import options, project, terminal
+from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
 from partita.cli.words import ago, duration, exact, run_title, state
 from partita.core.states import RUN_MOVES
@@ -21,13 +20,11 @@ STATES = tuple(RUN_MOVES)
 
 
 def runs(
-    pipeline: Annotated[str, typer.Argument(metavar="[PIPELINE]", help="Only of this pipeline.")] = "",
-    state_: Annotated[
-        list[str] | None, typer.Option("--state", metavar="STATE", help=f"{', '.join(STATES)}; may be repeated.")
-    ] = None,
-    partition: Annotated[str, typer.Option(metavar="KEY", help="Only of this partition.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
-    before: Annotated[int, typer.Option(metavar="NO", min=0, help="Only older ones than this run.")] = 0,
+    pipeline: Annotated[str, Argument("PIPELINE", "Only of this pipeline")] = "",
+    state_: Annotated[list[str] | None, Option(("--state",), f"{', '.join(STATES)}; may be repeated", "STATE")] = None,
+    partition: Annotated[str, Option(("--partition",), "Only of this partition", "KEY")] = "",
+    limit: Annotated[int, Option(("--limit",), "At most so many", "N", least=1)] = 20,
+    before: Annotated[int, Option(("--before",), "Only older ones than this run", "NO", least=0)] = 0,
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:

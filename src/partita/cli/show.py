@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from partita.cli import options, project
+from partita.cli.parsing import Argument
 from partita.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="A run (12, an id, last), or a pipeline's or asset's name.")
-    ] = "last",
+    name: Annotated[str, Argument("NAME", "A run (12, an id, `last`), or a pipeline's or asset's name")] = "last",
     step: options.Steps = None,
     json: options.Json = False,
     folder: options.Project = None,

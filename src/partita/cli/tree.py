@@ -1,6 +1,7 @@
 """A graph as text: an indented tree in which a step stands under the deepest of its needs.
 
-Rule: every step stands once; needs that the indentation does not show are named beside it.
+Rule: every step stands once; needs that the indentation does not show are named beside it. Needs that follow from other
+needs (a after b after c: c is not said of a) are left out.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 from partita.cli.styled import Line
 from partita.core.graph import Graph, ListOf, Step
 
+# Above this the bits would take more memory than the drawing is worth.
+_REDUCED = 20_000
+
 
 def tree_lines(graph: Graph) -> list[Line]:
     """The graph, a step a line."""
-    steps = {step.key: step for step in graph.steps}
+    needs = direct_needs(graph)
     depth: dict[str, int] = {"": 0}
     parents: dict[str, str] = {}
     under: dict[str, list[Step]] = {}
     for step in graph.steps:
-        parent = max(needs_of(step, steps), key=lambda key: depth.get(key, 0), default="")
+        parent = max(needs[step.key], key=lambda key: depth.get(key, 0), default="")
         parents[step.key] = parent
         depth[step.key] = depth.get(parent, 0) + 1
         under.setdefault(parent, []).append(step)
@@ -25,10 +29,28 @@ def tree_lines(graph: Graph) -> list[Line]:
     todo = _level(under.get("", []), [])
     while todo:
         step, ends = todo.pop()
-        others = [key for key in needs_of(step, steps) if key != parents[step.key]]
+        others = [key for key in needs[step.key] if key != parents[step.key]]
         lines.append([(_rails(ends), "dim"), *_described(graph, step, others)])
         todo += _level(under.get(step.key, []), ends)
     return lines
+
+
+def direct_needs(graph: Graph) -> dict[str, list[str]]:
+    """What each step needs, without what follows from its other needs."""
+    steps = {step.key: step for step in graph.steps}
+    needs = {step.key: needs_of(step, steps) for step in graph.steps}
+    if len(steps) > _REDUCED:
+        return needs
+    # All that stands before a step, as one bit a step: each stands after its needs, so one pass is enough.
+    bit = {key: 1 << at for at, key in enumerate(steps)}
+    before: dict[str, int] = {}
+    for key, keys in needs.items():
+        implied = 0
+        for need in keys:
+            implied |= before.get(need, 0)
+        needs[key] = [need for need in keys if not implied & bit[need]]
+        before[key] = implied | sum(bit[need] for need in needs[key])
+    return needs
 
 
 def needs_of(step: Step, steps: dict[str, Step]) -> list[str]:

@@ -29,6 +29,7 @@ from partita.engine.active import ActiveRun
 from partita.worker.wire import Progress
 
 _KEPT_FAILURES = 20
+_NEWS = frozenset({RunStarted, RunEnded, StepRetried, StepEnded})
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,15 @@ class Watch:
 
     def _note(self, watch: RunWatch, events: Sequence[Event]) -> None:
         if self.wants_notices:
-            self.notices.extend(Notice(watch, event) for event in events if type(event) in self._on)
+            self.notices.extend(Notice(watch, event) for event in events if _is_news(watch, event))
+
+
+def _is_news(run: RunWatch, event: Event) -> bool:
+    """Whether a line may be worth it; the successes of a map are told as a whole, by the last of them."""
+    if type(event) is AttemptEnded:
+        step = run.steps[event.step]
+        return event.state == "succeeded" and (not step.is_mapped or step.done >= step.total)
+    return type(event) in _NEWS
 
 
 def _attempt_started(run: RunWatch, event: AttemptStarted) -> None:

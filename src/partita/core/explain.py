@@ -114,12 +114,12 @@ def _all_behind(machine: RunMachine, step: str, held_up: dict[str, set[str]]) ->
     return found
 
 
-def _blockers(machine: RunMachine, node: Node, ends: list[Instance]) -> set[str]:
+def _blockers(machine: RunMachine, node: Node, ends: list[Instance]) -> list[str]:
     """What a blocked step was blocked by, directly."""
-    found = {key for i in ends for key in i.because if key in machine.plan.nodes}
+    found = dict.fromkeys(key for i in ends for key in i.because if key in machine.plan.nodes)
     # `because` names the first few that decided it; whatever else it needs and did not get, holds it up as well.
-    found.update(e.need.key for e in node.needs if _bad_ends(e.need))
-    return found
+    found.update(dict.fromkeys(e.need.key for e in node.needs if _bad_ends(e.need)))
+    return list(found)
 
 
 def _is_broken(ends: list[Instance]) -> bool:
@@ -212,7 +212,7 @@ def _reasons(machine: RunMachine, instance: Instance, refusal: str) -> tuple[lis
 def _why_upstream_failed(machine: RunMachine, instance: Instance) -> list[Reason]:
     reasons = [Reason("upstream_failed", instance.reason, instance.because)]
     for root in roots(machine, instance.node.key)[:_SHOWN]:
-        broken = next(i for i in _bad_ends(machine.plan.nodes[root]))
+        broken = next(i for i in _bad_ends(machine.plan.nodes[root]) if i.state != "upstream_failed")
         reasons.append(Reason("first_cause", f"{_name(broken)} broke first: {_last_message(broken)}", (root,)))
     return reasons
 

@@ -27,7 +27,7 @@ def compile_assets(definitions: Iterable[Any], assets: Any = "*", *, name: str =
     calls = Calls()
     universe = Universe.of([d for d in definitions if isinstance(d, Declared)], calls)
     raise_all(universe.problems)
-    return Compiled(with_name(_selected(assets, universe), name), calls.by_name)
+    return Compiled(with_name(_selected(assets, universe), name), calls.by_name, universe.specs)
 
 
 def selection_graph(defn: PipelineDef, universe: Universe) -> tuple[Graph, list[DefinitionError]]:
@@ -50,7 +50,7 @@ def compile_selection_alone(defn: PipelineDef, calls: Calls) -> Compiled:
     raise_all(universe.problems)
     graph, problems = selection_graph(defn, universe)
     raise_all(problems)
-    return Compiled(graph, calls.by_name)
+    return Compiled(graph, calls.by_name, universe.specs)
 
 
 def _with_deps(definitions: list[Declared]) -> Iterable[Declared]:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from partita.core.graph import Graph, Param, Step, When, axes_read, steps_read
+from partita.core.manifest import AssetSpec
 from partita.define.calls import Call, Calls
 from partita.define.code import code_hash, code_version
 from partita.define.conditions import Condition, ConditionError, parse, steps_named
@@ -33,6 +34,8 @@ class Compiled:
 
     graph: Graph
     calls: dict[str, Call]
+    # Of a selection of assets: all assets that were at hand.
+    specs: tuple[AssetSpec, ...] = ()
 
 
 class Problems(DefinitionError):

@@ -10,7 +10,7 @@ one cause; a step is named with the names that `why` and `retry` take.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -22,8 +22,8 @@ from partita.core.machine import RunMachine
 from partita.core.manifest import AssetSpec
 from partita.core.plan import Instance
 from partita.core.states import USER_FAILURE
-from partita.engine.timeline import Leg, Span, critical_path, spans
 from partita.engine.restore import rebuilt
+from partita.engine.timeline import Leg, Span, critical_path, spans
 from partita.errors import PartitaError
 from partita.store.contract import AttemptRow, Reader, RunRow
 
@@ -32,6 +32,8 @@ NOUNS = ("dashboard", "report", "predictor", "model", "seed", "snapshot", "featu
 
 _ENOUGH_RUNS = 3
 _HISTORY = 14
+# Runs of so few steps are looked into to find those that did as much work.
+_SMALL = 2_000
 # Slower than nine in ten, and by so much that somebody may care.
 _SLOWER_BY = 1.5
 _SLOWER_BY_S = 1.0
@@ -205,7 +207,7 @@ def report_of(reader: Reader, row: RunRow) -> Report:
         started_at=row.started_at,
         finished_at=row.finished_at,
         took_s=took_s,
-        usually_s=_usual_run(reader, row),
+        usually_s=_usual_run(facts),
         steps=sum(states.values()),
         counts=dict(states),
         attempts=sum(len(tries) for tries in facts.tries.values()),
@@ -288,15 +290,21 @@ def _checked(facts: _Facts) -> Checked:
     return Checked(len(states), states.count("succeeded") - warned, warned, len(failed) - warned)
 
 
-def _usual_run(reader: Reader, row: RunRow) -> float | None:
-    """The median of the last successful runs of all of the pipeline."""
-    runs = reader.runs(pipeline=row.pipeline, states=("succeeded",), before_no=row.no, limit=20)
-    took = sorted(
-        r.finished_at - r.started_at
-        for r in runs
-        if r.finished_at is not None and r.started_at is not None and r.selection == row.selection and not r.rerun_of
-    )
+def _usual_run(facts: _Facts) -> float | None:
+    """The median of the last successful runs of all of the pipeline that did as much work as this one."""
+    row, reader = facts.row, facts.reader
+    runs = reader.runs(pipeline=row.pipeline, states=("succeeded",), before_no=row.no, limit=_HISTORY)
+    alike = [r for r in runs if r.selection == row.selection and not r.rerun_of]
+    if len(facts.tries) <= _SMALL:
+        idle = _is_idle(facts.tries.values())
+        alike = [r for r in alike if _is_idle([[a] for a in reader.attempts(r.id)]) == idle]
+    took = sorted(r.finished_at - r.started_at for r in alike if r.finished_at is not None and r.started_at is not None)
     return took[len(took) // 2] if len(took) >= _ENOUGH_RUNS else None
+
+
+def _is_idle(tries: Collection[Sequence[AttemptRow]]) -> bool:
+    """Did most of it come from the cache?"""
+    return 2 * sum(bool(of_step[-1].cached_from) for of_step in tries) > len(tries)
 
 
 # --- what broke ---------------------------------------------------------------------------------------------------

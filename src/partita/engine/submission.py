@@ -50,8 +50,8 @@ def plan_run(
     graph = pipeline.graph if pipeline is not None else _graph_of_assets(manifest, request.target)
     if request.select:
         graph = _cut(graph, request.select, manifest.assets)
-    spec = _partitions_of(pipeline, graph, manifest)
-    _check_partition(spec, request.partition, request.target)
+    spec = partitions_of(pipeline, graph, manifest)
+    check_partition(spec, request.partition, request.target)
     _check_params(pipeline, request.params)
     _check_pools(graph, manifest)
     _check_stored(graph, request.partition, reader)
@@ -80,20 +80,29 @@ def plan_run(
 def interval(manifest: Manifest, run: RunCreated) -> tuple[str, str]:
     """The bounds of the run's partition as ISO instants in UTC; empty when it has none, or none in time."""
     pipeline = next((p for p in manifest.pipelines if p.name == run.pipeline), None)
+    steps = {s.key for s in pipeline.graph.steps} if pipeline is not None else set(run.selection)
     specs = [pipeline.partitions] if pipeline is not None and pipeline.partitions is not None else []
-    specs += [a.partitions for a in manifest.assets if a.partitions is not None]
-    for spec in specs:
-        if spec is not None and spec.kind not in ("static", "product") and partitions.contains(spec, run.partition):
-            start, end = partitions.window(spec, run.partition)
-            return start.isoformat().replace("+00:00", "Z"), end.isoformat().replace("+00:00", "Z")
-    return "", ""
+    # Only of what the run makes: another definition of the project may have the same keys in another zone.
+    specs += [a.partitions for a in manifest.assets if a.step in steps and a.partitions is not None]
+    return next((bounds for spec in specs if (bounds := bounds_of(spec, run.partition)) is not None), ("", ""))
+
+
+def bounds_of(spec: PartitionSpec, partition: str) -> tuple[str, str] | None:
+    """When a partition begins and ends, as ISO instants in UTC; None if it is none of these, or covers no time."""
+    if not partitions.contains(spec, partition):
+        return None
+    try:
+        start, end = partitions.window(spec, partition)
+    except ParamError:
+        return None
+    return start.isoformat().replace("+00:00", "Z"), end.isoformat().replace("+00:00", "Z")
 
 
 def partition_keys(manifest: Manifest, target: str, text: str, *, now: float) -> Sequence[str]:
     """The partitions that "2013-06-13" or "2013-06-01..2013-06-13" names for a pipeline or selection."""
     pipeline = next((p for p in manifest.pipelines if p.name == target), None)
     graph = pipeline.graph if pipeline is not None else _graph_of_assets(manifest, target)
-    spec = _partitions_of(pipeline, graph, manifest)
+    spec = partitions_of(pipeline, graph, manifest)
     if spec is None:
         raise ParamError(f"{target} is not partitioned", hint="leave --partition out")
     return partitions.parse_range(spec, text, until=dt.datetime.fromtimestamp(now, dt.UTC))
@@ -132,7 +141,8 @@ def _unknown(name: str, known: Sequence[str]) -> DefinitionError:
     return GraphError(f"there is no pipeline or asset {name!r} in this project", hint=hint)
 
 
-def _partitions_of(pipeline: PipelineSpec | None, graph: Graph, manifest: Manifest) -> PartitionSpec | None:
+def partitions_of(pipeline: PipelineSpec | None, graph: Graph, manifest: Manifest) -> PartitionSpec | None:
+    """How a run of this graph is partitioned: as its pipeline says, else as the first of the assets that it makes."""
     if pipeline is not None and pipeline.partitions is not None:
         return pipeline.partitions
     made = {s.asset for s in graph.steps if s.asset}
@@ -140,7 +150,8 @@ def _partitions_of(pipeline: PipelineSpec | None, graph: Graph, manifest: Manife
     return specs[0] if specs else None
 
 
-def _check_partition(spec: PartitionSpec | None, partition: str, target: str) -> None:
+def check_partition(spec: PartitionSpec | None, partition: str, target: str) -> None:
+    """Raise `ParamError` if a run of `target` cannot have this partition ("" = none)."""
     if spec is None:
         if partition:
             raise ParamError(

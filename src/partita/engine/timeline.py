@@ -73,9 +73,10 @@ def spans(machine: RunMachine, tries: _Tries) -> tuple[Span, ...]:
 def critical_path(machine: RunMachine, steps: Mapping[tuple[str, str], StepRow], tries: _Tries) -> tuple[Leg, ...]:
     """From the step that ended last back to the first: each time the need that ended last."""
     ends = {key: row.finished_at for key, row in steps.items() if row.finished_at is not None and key in tries}
-    last = max((i for i in machine.instances() if _key(i) in ends), key=lambda i: ends[_key(i)], default=None)
+    # A bundle stands for its members, which say more.
+    last = _latest((i for i in machine.instances() if not i.node.members), ends)
     chain: list[Instance] = []
-    while last is not None and last not in chain[-1:]:
+    while last is not None:
         chain.append(last)
         last = _latest(_needs(last), ends)
     return tuple(_legs(machine, [i for i in reversed(chain) if not i.node.members], ends, tries))

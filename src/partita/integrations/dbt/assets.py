@@ -28,6 +28,7 @@ from partita.integrations.dbt.running import DbtEvent, DbtNodeFinished, DbtNodeL
 
 SourceVersion = Callable[[str, pt.Context], str]
 
+_TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")
 _HEAD = re.compile(r"\w+ Error in \w+ \S+ \(.*\)")
 
 
@@ -251,9 +252,10 @@ class _Told:
 
 
 def line_of(line: DbtNodeLine) -> str:
-    """What a line of dbt's says beyond which node it is about; nothing of transactions."""
-    text = textwrap.dedent(line.text.removeprefix(f"On {line.unique_id}: ")).strip("\n")
-    return "" if text.strip() in ("BEGIN", "COMMIT", "ROLLBACK") else text.rstrip()
+    """What a line of dbt's says beyond which node it is about; nothing of transactions, and SQL without its gaps."""
+    told = textwrap.dedent(line.text.removeprefix(f"On {line.unique_id}: "))
+    kept = [text.rstrip() for text in told.splitlines() if text.strip()]
+    return "" if len(kept) == 1 and kept[0].strip(" ;") in _TRANSACTION else "\n".join(kept)
 
 
 def message_of(text: str) -> str:
