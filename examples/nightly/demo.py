@@ -18,6 +18,9 @@ from typing import Any
 
 from faults import switched_on
 from folders import HERE, Folders, default_folders
+from stations import dbt_project
+
+from partita.integrations.dbt import read_nodes
 
 NIGHT = "2013-12-17"
 # What each fault shows as: the step that is the first cause, or that was retried and then worked.
@@ -42,6 +45,10 @@ def main() -> int:
     else:
         first = "" if folders.warehouse.exists() else "; the first time takes about a minute"
         _say(f"the nightly of {NIGHT}{first}")
+    if not (folders.dbt_target / "manifest.json").exists():
+        # Else it would be done while the project is loaded, which must not take long.
+        print("dbt reads its project, once", flush=True)
+        read_nodes(dbt_project(folders))
     status = _partita("run", "nightly", "--partition", NIGHT, stdout=subprocess.DEVNULL).returncode
     if status not in (0, 1):
         return status
@@ -64,9 +71,15 @@ def _say_where(folders: Folders, page: Path) -> None:
         print(f"{'dashboards' if at == 0 else '':<12}{_short(folders.dashboards / f'{name}.html')}")
     tool = Path(sys.executable).with_name("partita")
     enter = f"cd {shlex.quote(_short(HERE))}; alias partita={shlex.quote(str(tool))}"
+    words = ["why last", "show last", "graph nightly", "logs last flights", "list --kind assets"]
+    if switched_on():
+        # Without the faults the world is mended: the register of planes is delivered again, and all that stands on it.
+        enter += f"; export NIGHTLY_ROOT={shlex.quote(str(folders.root))}"
+        words = ["why last", "why last dashboard_models", "logs last stg_planes:planes_are_registered_once"]
+        words += ["show last", "retry last --from planes   # the world is mended meanwhile"]
     print(f"\nlook further   {enter}")
-    for words in ("why last", "show last", "graph nightly", "logs last dashboard_punctuality", "list --kind assets"):
-        print(f"               partita {words}")
+    for word in words:
+        print(f"               partita {word}")
 
 
 def _verdict(asked: tuple[str, ...], status: int) -> int:

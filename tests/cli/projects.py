@@ -149,6 +149,7 @@ def stuck() -> None:
         pipe.write("x")
     with open(HERE / "go") as pipe:
         pipe.read()
+    print("let go", flush=True)
 
 
 @pt.task

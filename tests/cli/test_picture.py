@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 from partita.cli.picture import picture
-from partita.cli.styled import Line, width_of
-from partita.cli.watching import RunWatch, Watch
-from partita.core.events import AttemptEnded, AttemptStarted, Detail, Event, Failure, RunCreated, RunStarted
-from partita.core.graph import Axis, Const, Graph, ListOf, Step
-from partita.core.plain import pack
+from partita.cli.watching import Watch
+from partita.core.events import (
+    RunCreated,
+    RunStarted,
+    StepReused,
+    TimerDue,
+)
+from partita.core.graph import Graph, Step
+from partita.core.known import Known
+from partita.core.policies import Policies, Retry
 from partita.engine.active import ActiveRun
 from partita.worker.wire import Progress
 
-
-class Driven:
-    """A run whose events a test makes, watched."""
-
-    def __init__(self, graph: Graph, no: int = 1) -> None:
-        created = RunCreated(
-            at=0.0,
-            run=f"r{no}",
-            namespace="default",
-            project="p",
-            pipeline="nightly",
-            graph="",
-            code="",
-            origin=f"o{no}",
-        )
-        self.active = ActiveRun(
-            no=no, run=created, graph=graph, known=[], seq=1, stored=lambda run, asset: None, interval=("", "")
-        )
-        self.watch = Watch()
-        self.watch.committed(self.active, [created])
-        self.apply(RunStarted(at=1.0))
-
-    def apply(self, event: Event) -> None:
-        self.active.machine.apply(event)
-        self.watch.committed(self.active, self.active.machine.take_journal())
-
-    def start(self, step: str, index: str = "", attempt: int = 1, at: float = 2.0) -> None:
-        self.apply(AttemptStarted(at, step, index, attempt, 1, "w"))
-
-    def end(self, step: str, index: str = "", attempt: int = 1, at: float = 3.0, fail: str = "") -> None:
-        detail = Detail(failure=Failure(fail, ("builtins.ValueError",))) if fail else None
-        self.apply(AttemptEnded(at, step, index, attempt, 1, "failed" if fail else "succeeded", detail=detail))
-
-    def lines(self, width: int = 100, height: int = 30, now: float = 10.0) -> list[str]:
-        drawn = picture(self.watch, now, width, height, self.log_tail)
-        assert len(drawn) <= height
-        assert all(width_of(line) <= width for line in drawn)
-        return ["".join(text for text, _ in line) for line in drawn]
-
-    @staticmethod
-    def log_tail(run: RunWatch, step: str, index: str, attempt: int, lines: int) -> list[Line]:
-        return [[("│ ", "dim"), (f"log of {step}[{index}] {attempt}", "")]]
-
-
-def mapped(count: int) -> Graph:
-    items = ListOf(tuple(Const(pack(i)) for i in range(count)))
-    return Graph("g", (Step("load", axes=("m",)), Step("sum", needs=("load",)), Step("train")), (Axis("m", (items,)),))
+from .driven import Driven, mapped
 
 
 def test_a_mapped_step_has_a_bar_with_its_counts() -> None:
@@ -118,3 +77,37 @@ def test_several_runs_have_a_line_each() -> None:
     assert lines[0].startswith("2 runs")
     assert sum("run 1" in line or "run 2" in line for line in lines) == 2
     assert any("ValueError: no" in line for line in lines)
+
+
+def test_a_step_that_is_tried_again_says_so_until_it_runs_again() -> None:
+    policies = Policies(retry=Retry(limit=1, delays_s=(60.0,)))
+    run = Driven(Graph("g", (Step("load", policies=policies),)))
+    run.start("load")
+    run.end("load", at=3.0, fail="no")
+    assert "↻ 1 retrying" in run.lines()[1]
+    assert run.lines(now=10.0)[3].endswith("↻ again in 53 s")
+    run.apply(TimerDue(at=63.0))
+    run.start("load", attempt=2, at=63.0)
+    lines = run.lines(now=64.0)
+    assert "retrying" not in lines[1]
+    assert "◐ 1 running" in lines[1]
+    assert lines[3].endswith("↻ attempt 2")
+
+
+def test_steps_taken_over_from_an_earlier_run_are_done_from_the_start() -> None:
+    graph = Graph("g", (Step("load"), Step("sum", needs=("load",))))
+    created = RunCreated(
+        at=0.0, run="r2", namespace="default", project="p", pipeline="nightly", graph="", code="", origin="o2"
+    )
+    reused = StepReused(at=0.5, step="load", index="", from_run="r1")
+    known = [Known("load", "", "succeeded")]
+    active = ActiveRun(
+        no=2, run=created, graph=graph, known=known, seq=1, stored=lambda run, asset: None, interval=("", "")
+    )
+    watch = Watch()
+    watch.committed(active, [created, reused])
+    active.machine.apply(RunStarted(at=1.0))
+    watch.committed(active, active.machine.take_journal())
+    lines = ["".join(text for text, _ in line) for line in picture(watch, 2.0, 100, 20, Driven.log_tail)]
+    assert "1/2   ○ 1 waiting   ● 1 succeeded" in lines[1]
+    assert any("load" in line and line.endswith("taken over") for line in lines)

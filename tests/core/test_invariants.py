@@ -103,6 +103,7 @@ def test_a_sound_history_passes(history: tuple[Event, ...]) -> None:
         ("I7: a second open attempt", (*RUNNING, dispatched(), started(attempt=2))),
         ("I3: attempt numbers grow", (*FAILED, started(attempt=1))),
         ("I3: attempt numbers grow by one", (*FAILED, started(attempt=3))),
+        ("I12: another attempt, and no line of the journal", (*FAILED, started(attempt=2))),
         ("I7: epochs never fall", (*RUNNING, started(epoch=2), ended(state="lost", epoch=2), started(attempt=2, epoch=1))),
         ("an attempt starts while its run is paused", (*RUNNING, PauseRequested(1.0, "x"), started())),
         ("I13: an attempt starts", (*RUNNING, CancelRequested(1.0, "x"), started())),
@@ -145,5 +146,6 @@ def test_a_run_that_fails_fast_starts_nothing_after_its_first_failure() -> None:
 
 def test_members_of_a_bundle_have_its_attempt_numbers_and_its_time_of_start() -> None:
     bundle = graph(Step("b", kind="bundle"), Step("x", kind="member", bundle="b", needs=("y",)), Step("y"))
-    lost = (*RUNNING, started("b"), ended("b", state="lost"), started("b", attempt=2))
+    again = StepRetried(3.0, "b", "", 2, 0.0, "lost")
+    lost = (*RUNNING, started("b"), ended("b", state="lost"), again, started("b", attempt=2))
     feed(*lost, PauseRequested(1.0, "p"), started("x", attempt=2), over=bundle)

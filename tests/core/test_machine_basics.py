@@ -191,7 +191,13 @@ class TestAssetsAndChecks:
         run.do("c", checks=(CheckReport("flights", "rows", passed=False, message="no rows"),))
         assert run.ends() == {"a": "succeeded", "c": "failed", "d": "upstream_failed"}
         assert [(c.check, c.passed) for c in run.told(CheckEvaluated)] == [("rows", False)]  # type: ignore[attr-defined]
+        assert run.told(Materialized) == []
         assert run.instance("c").reason == "no rows (failed, no retries)"
+
+    def test_a_check_is_of_its_own_partition_or_of_the_runs(self) -> None:
+        run = Run(graph(Step("a")), partition="2013").start()
+        run.do("a", checks=(CheckReport("f", "x", passed=True), CheckReport("f", "y", passed=True, partition="2014")))
+        assert [c.partition for c in run.told(CheckEvaluated)] == ["2013", "2014"]  # type: ignore[attr-defined]
 
     def test_a_check_that_only_warns_lets_its_step_succeed(self) -> None:
         run = Run(graph(Step("a"))).start()

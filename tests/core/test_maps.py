@@ -221,6 +221,18 @@ class TestElementByElementAndGathered:
         run.do("src", state="cancelled", failure=SKIP)
         assert run.ends() == dict.fromkeys(("src", "m", "again", "end"), "skipped")
 
+    def test_a_map_over_a_map_of_which_one_was_skipped_leaves_that_to_its_rule(self) -> None:
+        first, axis = mapped("m", 2)
+        again, its_axis = mapped("again", Output("m"), when="none_failed")
+        run = Run(graph(first, again, axes=[axis, its_axis])).start()
+        run.play(lambda i: {"state": "cancelled", "failure": SKIP} if i.node.key == "m" and i.index == "1" else {})
+        assert run.ends() == {
+            "m[0]": "succeeded",
+            "m[1]": "skipped",
+            "again[0]": "succeeded",
+            "again[1]": "succeeded",
+        }
+
     def test_a_map_over_a_map_of_nothing_is_a_map_of_nothing(self) -> None:
         first, axis = mapped("m", 0)
         again, its_axis = mapped("again", Output("m"))

@@ -259,7 +259,7 @@ def test_a_cancelled_run_that_crashes_at_every_turn_comes_to_its_end(first: int)
 
 
 def test_a_crash_without_anything_in_between_changes_nothing() -> None:
-    for seed in range(50):
+    for seed in range(20):
         run, play = Run(rich()).start(), Play(seed)
         while play.step(run):
             again = run.crashed()

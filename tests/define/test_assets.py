@@ -155,6 +155,28 @@ def test_an_asset_is_not_called_in_a_pipeline_of_tasks() -> None:
         compile_pipeline(flow)
 
 
+def test_deps_that_are_named_for_no_parameter_go_into_its_keyword_arguments() -> None:
+    @pt.asset(deps={"flights": "flights", "by-day": delays})
+    def overview(ctx: pt.Context, **tables: list[int]) -> None: ...
+
+    made = compiled(*ALL, overview)
+    assert args_of(steps_of(made.graph)["overview"]) == {"flights": Output("flights"), "by-day": Output("delays")}
+    assert set(steps_of(made.graph)["overview"].needs) == {"flights", "delays", "delays:plausible"}
+
+
+def test_a_blocking_check_does_not_hold_up_what_it_reads_itself() -> None:
+    @pt.asset(deps=["flights"])
+    def carriers() -> None: ...
+
+    @pt.check("flights", blocking=True, deps=["carriers"])
+    def of_known_carriers(flights: list[int]) -> bool:
+        return True
+
+    steps = steps_of(compiled(flights, delays, carriers, of_known_carriers).graph)
+    assert steps["carriers"].needs == ("flights",)
+    assert set(steps["delays"].needs) == {"flights", "flights:of_known_carriers"}
+
+
 # --- several assets from one step ---
 
 

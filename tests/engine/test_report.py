@@ -157,6 +157,15 @@ def test_what_two_causes_block_is_told_of_both():
     assert {cause.step: cause.missed for cause in report.causes} == {"model": ("board",), "other": ("board",)}
 
 
+def test_what_many_causes_block_is_told_of_each_of_them():
+    feeds = [Step(f"feed{n}", kind="asset", asset=f"feed{n}") for n in range(5)]
+    all_of_them = Step("all", kind="asset", asset="all", needs=tuple(s.key for s in feeds))
+    nights = Nights(Graph("nightly", (*feeds, all_of_them))).begin()
+    for feed in feeds:
+        nights.fail(feed.key, "gone")
+    assert [cause.missed for cause in nights.report().causes] == [("all",)] * 5
+
+
 def test_a_failed_blocking_check_is_a_cause_with_its_own_message():
     found = CheckReport("land", "full", False, "error", "3 rows are missing")
     report = Nights().begin().do("land").do("land:full", checks=(found,)).report()
@@ -218,6 +227,24 @@ def test_a_night_from_the_cache_is_not_slow_and_no_measure_for_one_that_worked()
     cached = nights.begin().do("land", cached_from="run-0001/land//1").report()
     assert cached.cached == 1
     assert cached.made[0].cached == 1
+
+
+def test_the_instances_of_one_earlier_run_are_not_three_runs():
+    axis = Axis("feed", (ListOf(tuple(_constants(4))),))
+    nights = Nights(Graph("nightly", (Step("extract", axes=("feed",), args=(("feed", Element("feed")),)),), (axis,)))
+    for took in (1.0, 30.0):
+        nights.begin()
+        for index in "0123":
+            nights.start("extract", index).end("extract", index, took=took)
+    assert nights.report().slow == ()
+
+
+def test_of_what_is_missed_the_dashboards_come_before_tables_that_only_end_somewhere():
+    table = Step("table", kind="asset", asset="table", needs=("land",))
+    nights = Nights(Graph("nightly", (*NIGHT.steps, table))).begin().fail("land", "gone", times=3).do("other")
+    (cause,) = nights.report().causes
+    assert "table" in {name for count in cause.blocks for name in count.names}
+    assert cause.missed == ("board",)
 
 
 def test_how_often_a_step_failed_before_is_known():
@@ -291,6 +318,24 @@ def test_the_longest_way_leads_from_the_first_step_to_the_last():
     ]
     assert sum(leg.waited_s + leg.took_s for leg in report.critical_path) == report.took_s
     assert {(s.lane, s.began_s, s.ended_s) for s in report.spans} >= {("ml", 5.0, 6.0), ("board", 15.0, 19.0)}
+
+
+def test_the_longest_way_goes_through_a_bundle_by_its_members_and_into_it_by_what_it_waited_for():
+    steps = (
+        Step("fast", kind="asset", asset="fast"),
+        Step("late", kind="asset", asset="late"),
+        Step("build", kind="bundle"),
+        Step("a", kind="member", bundle="build", asset="a", needs=("fast",)),
+        Step("b", kind="member", bundle="build", asset="b", needs=("a",)),
+        Step("c", kind="member", bundle="build", asset="c", needs=("late",)),
+    )
+    nights = Nights(Graph("nightly", steps)).begin().do("fast", "late", took=2.0)
+    nights.start("build").do("c", "a", took=1.0).do("b", took=5.0)
+    legs = nights.end("build", took=0.5).report().critical_path
+    assert [(leg.step, leg.through, leg.waited_s, leg.took_s) for leg in legs] == [
+        ("late", (), 2.0, 2.0),
+        ("build", ("a", "b"), 1.0, 6.0),
+    ]
 
 
 def test_a_run_that_has_only_begun_has_a_report():

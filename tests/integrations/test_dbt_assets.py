@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,24 @@ from partita.define.recording import recording
 from partita.integrations.dbt import DbtNodeFinished, DbtNodeLine, DbtNodeStarted, DbtProject, dbt_assets, read_nodes
 from partita.integrations.dbt.assets import _Build, _Told, line_of, message_of
 from partita.integrations.dbt.built import Built, Entry, versions_of
+
+
+@dataclass
+class Heard(MemoryBackend):
+    """Keeps what is said of members by name."""
+
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+
+    def member_began(self, member: str, at: float) -> None:
+        self.lines.append((member, f"began at {at:g}"))
+
+    def member_log(self, member: str, text: str) -> None:
+        self.lines.append((member, text))
+
+    def member_ended(self, member: str, *facts: Any) -> None:
+        names = ("state", "began_at", "ended_at", "value", "assets", "checks", "failure", "cached_from")
+        self.ended[member] = dict(zip(names, facts, strict=False))
 
 
 def graph_of(project: DbtProject, **options: Any) -> tuple[Graph, dict[str, Any]]:
@@ -159,20 +178,18 @@ def test_a_memory_that_cannot_be_read_is_empty(project: DbtProject) -> None:
 def test_unchanged_members_are_told_from_the_cache_and_dbt_is_not_started(project: DbtProject) -> None:
     build, backend, ctx = built_before(project)
     build(ctx, ["staged", "daily:few_late"])
-    ends = {said[1]: said for said in backend.said if said[0] == "member_ended"}
-    assert ends["staged"][2:4] == (
-        "succeeded",
-        {"relation": '"shop"."main"."staged"', "version": ends["staged"][3]["version"]},
-    )
-    (report,) = ends["daily:few_late"][5]
+    staged, few_late = backend.ended["staged"], backend.ended["daily:few_late"]
+    assert (staged["state"], staged["cached_from"]) == ("succeeded", "run-1/x//1")
+    assert staged["value"]["relation"] == '"shop"."main"."staged"'
+    (report,) = few_late["checks"]
     assert (report.passed, report.severity, report.message) == (False, "warn", "it found 3 rows")
     assert build.runner._manifest is None
 
 
-def built_before(project: DbtProject) -> tuple[_Build, MemoryBackend, pt.Context]:
+def built_before(project: DbtProject) -> tuple[_Build, Heard, pt.Context]:
     nodes = {n.unique_id: n for n in read_nodes(project)}
     build = _Build(project, nodes, lambda node: node.name, lambda asset, ctx: "1", None)
-    backend = MemoryBackend()
+    backend = Heard()
     built = Built(project, None)
     wanted = ["model.shop.staged", "test.shop.few_late"]
     for unique_id, version in versions_of(wanted, nodes, built, lambda node: "1").items():
@@ -204,29 +221,28 @@ def finished(unique_id: str, state: str = "succeeded", status: str = "success", 
     return DbtNodeFinished(**{**facts, **more})
 
 
+Told = tuple[_Told, Heard, Built]
+
+
 @pytest.fixture
-def told(project: DbtProject) -> tuple[_Told, list[Any], Built]:
+def told(project: DbtProject) -> Told:
     nodes = {n.unique_id: n for n in read_nodes(project)}
     build = _Build(project, nodes, lambda node: node.name, None, None)
-    backend, built = MemoryBackend(), Built(project, None)
+    backend, built = Heard(), Built(project, None)
     ctx = pt.Context(run_id="run-1", step="dbt", backend=backend)
-    return _Told(build, ctx, built, dict.fromkeys(nodes, "v"), 7), backend.said, built
+    return _Told(build, ctx, built, dict.fromkeys(nodes, "v"), 7), backend, built
 
 
-def test_a_model_begins_logs_and_ends_with_its_metadata(told: tuple[_Told, list[Any], Built]) -> None:
-    hear, said, built = told
+def test_a_model_begins_logs_and_ends_with_its_metadata(told: Told) -> None:
+    hear, heard, built = told
     hear(DbtNodeStarted("model.shop.staged", "model", 10.0))
     hear(DbtNodeLine("model.shop.staged", "info", "1 of 4 START", 10.0))
     hear(finished("model.shop.staged", rows=5, compiled_path="/x/staged.sql", adapter_response={"code": "OK"}))
-    assert said[:2] == [("member_began", "staged"), ("member_log", "staged", "1 of 4 START")]
-    _, key, state, value, (report,), checks, failure = said[2]
-    assert (key, state, value, checks, failure) == (
-        "staged",
-        "succeeded",
-        {"relation": '"shop"."main"."staged"', "version": "v"},
-        (),
-        None,
-    )
+    assert heard.lines == [("staged", "began at 10"), ("staged", "1 of 4 START")]
+    ended = heard.ended["staged"]
+    assert (ended["state"], ended["began_at"], ended["ended_at"], ended["failure"]) == ("succeeded", 10.0, 12.0, None)
+    assert ended["value"] == {"relation": '"shop"."main"."staged"', "version": "v"}
+    (report,) = ended["assets"]
     assert {m.name: unpack(m.data) for m in report.metadata} == {
         "execution_s": 2.0,
         "relation": "r",
@@ -237,47 +253,44 @@ def test_a_model_begins_logs_and_ends_with_its_metadata(told: tuple[_Told, list[
     assert built.entries["model.shop.staged"] == Entry("v", "run-1/staged//1")
 
 
-def test_a_test_that_fails_is_a_failed_check_with_its_rows_and_is_not_remembered(
-    told: tuple[_Told, list[Any], Built],
-) -> None:
-    hear, said, built = told
+def test_a_test_that_fails_is_a_failed_check_with_its_rows_and_is_not_remembered(told: Told) -> None:
+    hear, heard, built = told
     hear(finished("test.shop.orders_once", "failed", "fail", failures=3))
-    _, key, state, _, _, (report,), _ = said[0]
-    assert (key, state, report.passed, report.severity) == ("staged:orders_once", "succeeded", False, "error")
+    (report,) = heard.ended["staged:orders_once"]["checks"]
+    assert (report.asset, report.check, report.passed, report.severity) == ("staged", "orders_once", False, "error")
     assert report.message == "it found 3 rows that should not be there"
     assert built.entries == {}
 
 
-def test_a_test_that_warns_is_remembered_with_its_warning(told: tuple[_Told, list[Any], Built]) -> None:
-    hear, said, built = told
+def test_a_test_that_warns_is_remembered_with_its_warning(told: Told) -> None:
+    hear, heard, built = told
     hear(finished("test.shop.few_late", "warned", "warn", failures=1))
-    assert said[0][5][0].severity == "warn"
+    assert heard.ended["daily:few_late"]["checks"][0].severity == "warn"
     assert built.entries["test.shop.few_late"].message == "it found 1 row that should not be there"
 
 
-def test_a_model_that_fails_says_what_the_warehouse_said(told: tuple[_Told, list[Any], Built]) -> None:
-    hear, said, built = told
+def test_a_model_that_fails_says_what_the_warehouse_said(told: Told) -> None:
+    hear, heard, built = told
     message = "Runtime Error in model daily (models/daily.sql)\n  Binder Error: no column x\n  LINE 1: select x"
     hear(finished("model.shop.daily", "failed", "error", message=message))
-    assert said[0][2] == "failed"
-    assert said[0][6].message == "Binder Error: no column x\nLINE 1: select x"
+    assert heard.ended["daily"]["state"] == "failed"
+    assert heard.ended["daily"]["failure"].message == "Binder Error: no column x\nLINE 1: select x"
     assert built.entries == {}
 
 
-def test_what_dbt_leaves_out_did_not_run_because_of_what_failed(told: tuple[_Told, list[Any], Built]) -> None:
-    hear, said, _ = told
+def test_what_dbt_leaves_out_did_not_run_because_of_what_failed(told: Told) -> None:
+    hear, heard, _ = told
     hear(finished("model.shop.daily", "skipped", "skipped", blocked_by=("test.shop.orders_once",)))
-    assert said[0][1:3] == ("daily", "upstream_failed")
-    assert said[0][6].message == "dbt left it out because staged:orders_once failed"
+    assert heard.ended["daily"]["state"] == "upstream_failed"
+    assert heard.ended["daily"]["failure"].message == "dbt left it out because staged:orders_once failed"
 
 
-def test_what_dbt_says_after_a_node_has_ended_goes_nowhere(told: tuple[_Told, list[Any], Built]) -> None:
-    hear, said, _ = told
+def test_what_dbt_says_after_a_node_has_ended_goes_nowhere(told: Told) -> None:
+    hear, heard, _ = told
     hear(finished("model.shop.staged"))
-    before = len(said)
     hear(DbtNodeLine("model.shop.staged", "error", "Failure in ...", 13.0))
     hear(DbtNodeLine("model.elsewhere.x", "info", "hello", 13.0))
-    assert len(said) == before
+    assert heard.lines == []
 
 
 @pytest.mark.parametrize(

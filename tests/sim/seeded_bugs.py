@@ -55,14 +55,14 @@ _LEASES = (
     _bug(
         "the lease is never renewed",
         "engine/loop.py",
-        "        if self._renew_at - self._lease_s <= now < self._renew_at:",
+        "        if not self.blocked and self._renew_at - self._lease_s <= now < self._renew_at:",
         "        if now > 0:",
     ),
     _bug(
         "a backward jump of the clock puts the renewal off",
         "engine/loop.py",
-        "        if self._renew_at - self._lease_s <= now < self._renew_at:",
-        "        if now < self._renew_at:",
+        "        if not self.blocked and self._renew_at - self._lease_s <= now < self._renew_at:",
+        "        if not self.blocked and now < self._renew_at:",
     ),
     _bug(
         "tickets are handed out without another look at the lease",
@@ -98,8 +98,10 @@ _DURABILITY = (
     _bug(
         "the graph is written after the run",
         "engine/loop.py",
-        "        self.store.put_graph(run.graph, encode_graph(graph))\n"
+        "            self.store.put_graph(run.graph, encode_graph(graph))\n"
+        "            self._graphs.add(run.graph)\n"
         "        self.store.commit([RunCommit(run.run, 1, run.at, (run, *reused))], epoch=self.epoch)\n",
+        "            self._graphs.add(run.graph)\n"
         "        self.store.commit([RunCommit(run.run, 1, run.at, (run, *reused))], epoch=self.epoch)\n"
         "        self.store.put_graph(run.graph, encode_graph(graph))\n",
         critical=True,

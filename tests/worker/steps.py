@@ -213,6 +213,17 @@ def performs_members(ctx: Context, members: tuple[str, ...]) -> None:
     print("all made")
 
 
+def members_take_turns(ctx: Context, members: tuple[str, ...]) -> None:
+    for name in members:
+        ctx.member_began(name)
+    for turn in (1, 2):
+        for name in members:
+            ctx.member_log(name, f"{name} {turn}")
+    for name in members:
+        ctx.member_ended(name, cached_from="run-0/x//1")
+    print("all done")
+
+
 def member_fails(ctx: Context, members: tuple[str, ...]) -> None:
     for name in members:
         ctx.member_began(name)
@@ -278,6 +289,7 @@ def calls(home: str) -> dict[str, Call]:
         Call("two_assets", two_assets, outs=("a", "b")),
         Call("one_by_hand", two_assets_one_by_hand, context_param="ctx", outs=("a", "b")),
         Call("performs_members", performs_members, context_param="ctx", members_param="members"),
+        Call("members_take_turns", members_take_turns, context_param="ctx", members_param="members"),
         Call("member_fails", member_fails, context_param="ctx", members_param="members"),
         Call("stores_itself", echo, io=io),  # type: ignore[arg-type]
         Call("loads_itself", echo, input_io={"value": io}),  # type: ignore[dict-item]

@@ -273,3 +273,11 @@ def test_members_of_a_bundle_have_logs_of_their_own(start: Start) -> None:
     engine.log_files()
     found = {step: [line.text for line in read_log(engine.home, 7, step, "", 1)] for step in ("a", "b", "both")}
     assert found == {"a": ["making a"], "b": ["making b"], "both": ["all made"]}
+
+
+def test_members_that_are_performed_at_once_have_logs_of_their_own(start: Start) -> None:
+    engine = start()
+    engine.run("members_take_turns", brief={"step": "both", "kind": "bundle"}, ticket={"members": ("a", "b")})
+    engine.log_files()
+    found = {step: [line.text for line in read_log(engine.home, 7, step, "", 1)] for step in ("a", "b", "both")}
+    assert found == {"a": ["a 1", "a 2"], "b": ["b 1", "b 2"], "both": ["all done"]}

@@ -199,6 +199,41 @@ def test_an_asset_may_be_kept_elsewhere(warm: Engine) -> None:
     assert warm.value(warm.run("loads_itself")) == "p1:abc"
 
 
+def test_of_data_that_lies_elsewhere_the_version_is_known(warm: Engine) -> None:
+    def digest(call: str, run: str, value: Any) -> str:
+        outcome = warm.run(call, brief={"kind": "asset", "asset": "x", "run": run}, value=value)
+        assert outcome.value is not None
+        assert outcome.value.data == b"\xc0"
+        return outcome.value.digest
+
+    assert digest("stores_itself", "run-a", "abc") == digest("stores_itself", "run-b", "abc")
+    assert digest("stores_itself", "run-a", "abd") != digest("stores_itself", "run-a", "abc")
+    # What cannot be compared, or was written by the function itself, counts as new.
+    assert digest("echo", "run-a", None) != digest("echo", "run-b", None)
+
+
+def test_a_cached_reader_of_data_elsewhere_sees_a_new_version_of_it(warm: Engine) -> None:
+    brief = {"cache": Cache(), "kind": "asset", "asset": "reader"}
+
+    def is_cached(written: str) -> bool:
+        value = warm.run("stores_itself", brief={"kind": "asset", "asset": "x", "partition": "p1"}, value=written).value
+        assert value is not None
+        detail = warm.run("loads_itself", brief=brief, ticket={"inputs": {"value": Whole(value)}}).detail
+        return detail is not None and bool(detail.cached_from)
+
+    assert [is_cached(written) for written in ("abc", "abc", "abd", "abd")] == [False, True, False, True]
+
+
+def test_an_external_asset_counts_in_the_key_by_what_was_read(warm: Engine) -> None:
+    brief = {"cache": Cache(), "kind": "asset", "asset": "reader of one outside"}
+    seen = []
+    for written in ("abc", "abc", "abd"):
+        warm.run("stores_itself", brief={"kind": "asset", "asset": "x", "partition": "p1"}, value=written)
+        detail = warm.run("loads_itself", brief=brief, value=None).detail
+        seen.append(detail is not None and bool(detail.cached_from))
+    assert seen == [False, True, False]
+
+
 def test_a_multi_asset_reports_each_asset_as_a_member(warm: Engine) -> None:
     warm.messages.clear()
     outcome = warm.run("two_assets", brief={"kind": "bundle"}, ticket={"members": ("a", "b")})
@@ -283,3 +318,10 @@ def test_secrets_are_masked_in_what_is_reported(warm: Engine) -> None:
     detail = warm.run("reports").detail
     assert detail is not None
     assert b"hunter2" not in b"".join(meta.data for meta in detail.metadata)
+
+
+def test_a_member_that_needed_no_making_names_the_attempt_that_made_it(warm: Engine) -> None:
+    warm.messages.clear()
+    warm.run("members_take_turns", brief={"kind": "bundle"}, ticket={"members": ("a", "b")})
+    ended = [m for m in warm.messages if isinstance(m, MemberEnded)]
+    assert [m.detail and m.detail.cached_from for m in ended] == ["run-0/x//1", "run-0/x//1"]

@@ -63,17 +63,13 @@ def carry_out(
     """Start the engine, make the runs, and see them to their end: the runs, and the signal that ended it (0 = none)."""
     # The view first: its imports take the time in which the project is loaded.
     view = _view(embedded, watch, quiet=quiet)
-    last_heard = {row.id: _last_heard(embedded, row) for row in embedded.store.open_runs()}
-    taken_up = embedded.start()
-    for run in taken_up:
-        watch.add(run)
-        since = ago(last_heard.get(run.id, run.run.at), embedded.clock.now())
-        terminal.note(("◐ ", "blue"), f"taking up run {run.no} ({run.run.pipeline}), interrupted {since}")
-    runs = make_runs()
-    for run in runs:
-        watch.add(run)
-    with _Interrupts(embedded, runs, taken_up, view) as interrupts, view:
-        interrupts.see_to_the_end()
+    with _Interrupts(embedded, view) as interrupts:
+        taken_up = _take_up(embedded, watch)
+        runs = make_runs()
+        for run in runs:
+            watch.add(run)
+        with view:
+            interrupts.see_to_the_end(runs, [run for run in taken_up if run not in runs])
     for run in taken_up:
         if run not in runs and run.machine.is_finished:
             terminal.note(
@@ -82,6 +78,17 @@ def carry_out(
     if interrupts.view_error is not None:
         raise interrupts.view_error
     return runs, interrupts.number
+
+
+def _take_up(embedded: Embedded, watch: Watch) -> list[ActiveRun]:
+    """Start the engine, and say which runs of an earlier one it has taken up."""
+    last_heard = {row.id: _last_heard(embedded, row) for row in embedded.store.open_runs()}
+    taken_up = embedded.start()
+    for run in taken_up:
+        watch.add(run)
+        since = ago(last_heard.get(run.id, run.run.at), embedded.clock.now())
+        terminal.note(("◐ ", "blue"), f"taking up run {run.no} ({run.run.pipeline}), interrupted {since}")
+    return taken_up
 
 
 def _last_heard(embedded: Embedded, row: RunRow) -> float:
@@ -128,15 +135,13 @@ class Silence:
 class _Interrupts:
     """Ctrl-C (and SIGTERM) while runs are carried out."""
 
-    def __init__(
-        self, embedded: Embedded, runs: list[ActiveRun], taken_up: list[ActiveRun], view: Live | Lines | Silence
-    ) -> None:
+    def __init__(self, embedded: Embedded, view: Live | Lines | Silence) -> None:
         self.number = 0
         # A mistake in drawing must not cost a run: it is told when all is over.
         self.view_error: Exception | None = None
         self._embedded = embedded
-        self._runs = runs
-        self._others = [run for run in taken_up if run not in runs]
+        self._runs: list[ActiveRun] = []
+        self._others: list[ActiveRun] = []
         self._told_of_others = False
         self._view = view
         self._asked = 0
@@ -152,9 +157,10 @@ class _Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def see_to_the_end(self) -> None:
+    def see_to_the_end(self, runs: list[ActiveRun], others: list[ActiveRun]) -> None:
         """Turn until all have ended, or only runs that were taken up are left and somebody wants to go."""
-        waiting = [*self._runs, *self._others]
+        self._runs, self._others = runs, others
+        waiting = [*runs, *others]
         try:
             self._embedded.wait(waiting, between=self._between, patience_s=_PATIENCE_S)
         except Leave:
@@ -165,7 +171,9 @@ class _Interrupts:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
         self._asked += 1
-        self._embedded.engine.executor.wake()
+        # Before there are runs it is answered when there are.
+        if self._runs:
+            self._embedded.engine.executor.wake()
 
     def _between(self) -> None:
         while self._answered < self._asked:

@@ -89,7 +89,8 @@ def _print_tree(found: Graph) -> None:
 
     out = terminal.out()
     out.line((found.name, "bold"), (f"   {many(len(found.steps), 'step')}", "dim"))
-    out.lines(tree_lines(found))
+    for line in tree_lines(found):
+        out.cut_line(line)
 
 
 def _drawn(found: Graph, form: str) -> str:

@@ -36,7 +36,7 @@ class Lines:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.draw()
+        return None
 
     def say(self, *spans: Span | str) -> None:
         """A line that is no event."""

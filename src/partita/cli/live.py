@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from partita.cli.picture import picture
@@ -45,7 +46,9 @@ class Live:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._live.__exit__(None, None, None)
+        # A terminal that is gone needs no cursor back.
+        with suppress(OSError):
+            self._live.__exit__(None, None, None)
 
     def say(self, *spans: Span | str) -> None:
         """A line above the picture, which stays."""

@@ -9,13 +9,15 @@ import msgspec
 
 from partita.cli import terminal
 from partita.cli.facts import heading, meta_text, packed, partitions_text, print_facts
+from partita.cli.styled import Line
 from partita.cli.tables import Cell, Column, print_table
 from partita.cli.tree import tree_lines
 from partita.cli.words import ago, duration, exact, many
 
 if TYPE_CHECKING:
+    from partita.cli.terminal import Out
     from partita.core.manifest import AssetSpec, Manifest, ParamSpec, PipelineSpec
-    from partita.store.contract import Reader
+    from partita.store.contract import MaterializationRow, Reader
 
 _LATEST = 5
 _STEPS_DRAWN = 60
@@ -52,7 +54,8 @@ def show_pipeline(reader: Reader | None, spec: PipelineSpec, manifest: Manifest,
         print_table(out, columns, [_param_row(p) for p in spec.params], indent=2)
     heading(out, "Steps")
     lines = tree_lines(spec.graph)
-    out.lines([("  ", ""), *line] for line in lines[:_STEPS_DRAWN])
+    for line in lines[:_STEPS_DRAWN]:
+        out.cut_line([("  ", ""), *line])
     if len(lines) > _STEPS_DRAWN:
         out.line((f"  and {len(lines) - _STEPS_DRAWN} more: partita graph {spec.name}", "dim"))
     if latest:
@@ -86,30 +89,35 @@ def show_asset(reader: Reader | None, spec: AssetSpec, manifest: Manifest, *, js
         return
     out = terminal.out()
     out.line((spec.name, "bold"), ("   asset", "dim"))
+    print_facts(out, _asset_facts(spec, manifest))
+    _print_made(out, reader, spec, made)
+
+
+def _asset_facts(spec: AssetSpec, manifest: Manifest) -> list[tuple[str, str | Line]]:
     steps = manifest.assets_graph.steps if manifest.assets_graph is not None else ()
     checks = [
         f"{s.check.name}{' (blocking)' if s.check.blocking else ''}"
         for s in steps
         if s.check is not None and s.check.asset == spec.name
     ]
-    print_facts(
-        out,
-        [
-            ("description", spec.description),
-            ("owner", spec.owner),
-            ("group", spec.group),
-            ("tags", ", ".join(spec.tags)),
-            ("kinds", ", ".join(spec.kinds)),
-            ("made by", "outside of this project" if spec.external else spec.step),
-            ("needs", ", ".join(spec.deps)),
-            ("needed by", ", ".join(a.name for a in manifest.assets if spec.name in a.deps)),
-            ("checks", ", ".join(checks)),
-            ("partitions", partitions_text(spec.partitions)),
-            ("fresh for", duration(spec.freshness_s) if spec.freshness_s is not None else ""),
-            ("columns", ", ".join(f"{name} {kind}" for name, kind in spec.columns)),
-            ("written", spec.written_at),
-        ],
-    )
+    return [
+        ("description", spec.description),
+        ("owner", spec.owner),
+        ("group", spec.group),
+        ("tags", ", ".join(spec.tags)),
+        ("kinds", ", ".join(spec.kinds)),
+        ("made by", "outside of this project" if spec.external else spec.step),
+        ("needs", ", ".join(spec.deps)),
+        ("needed by", ", ".join(a.name for a in manifest.assets if spec.name in a.deps)),
+        ("checks", ", ".join(checks)),
+        ("partitions", partitions_text(spec.partitions)),
+        ("fresh for", duration(spec.freshness_s) if spec.freshness_s is not None else ""),
+        ("columns", ", ".join(f"{name} {kind}" for name, kind in spec.columns)),
+        ("written", spec.written_at),
+    ]
+
+
+def _print_made(out: Out, reader: Reader | None, spec: AssetSpec, made: list[MaterializationRow]) -> None:
     heading(out, "Made")
     if not made:
         out.line("  never yet", (f"   partita run +{spec.name}", "dim"))

@@ -112,7 +112,9 @@ class Watch:
             is_due = event.attempt == 1 or self._retried.get(address) == event.attempt
             self._need(is_due, event, "I12: another attempt, and no line of the journal says that there may be one")
             self._need(not self.paused or bool(step.teardown_of), event, "an attempt starts while its run is paused")
-            self._need(not self.ending or bool(step.teardown_of), event, "I13: an attempt starts, and the run was told to end")
+            self._need(
+                not self.ending or bool(step.teardown_of), event, "I13: an attempt starts, and the run was told to end"
+            )
         self._need_needs(step, event)
         self.attempts[address] = (
             event.attempt,

@@ -12,6 +12,7 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
     """One encoded value: `data` holds it inline, or `ref` names the blob ("ab/abcd...") that holds it.
 
     `digest` is the SHA-256 (hex) of the encoded bytes; empty for inline values, whose bytes speak for themselves.
+    Of an asset whose data lies elsewhere (bytes: nil) it stands for the version of that data.
     `length` is the number of elements when the value is a sequence that can be mapped over; else None.
     `preview` is plain text made by the worker for people; empty when the bytes are inline and plain.
     """

@@ -573,8 +573,8 @@ class Engine:
     def _renew_lease(self) -> None:
         """Raises `StoreLocked` or `Fenced` when another engine has taken over: then this one must stop at once."""
         now = self.clock.now()
-        # A clock that jumped backward must not put the renewal off.
-        if self._renew_at - self._lease_s <= now < self._renew_at:
+        # A clock that jumped backward must not put the renewal off; and one that failed is tried again at once.
+        if not self.blocked and self._renew_at - self._lease_s <= now < self._renew_at:
             return
         try:
             lease = self.store.acquire(RESOURCE, self._holder, self._lease_s)

@@ -386,7 +386,7 @@ def _slow(facts: _Facts) -> tuple[Slow, ...]:
     for (key, index), tries in facts.tries.items():
         last = tries[-1]
         median_s, p90_s, count = usual.get(key, (0.0, 0.0, 0))
-        if last.state != "succeeded" or last.cached_from or count < _ENOUGH_RUNS:
+        if last.state != "succeeded" or count < _ENOUGH_RUNS:
             continue
         took_s = (last.ended_at - last.began_at) if last.ended_at else (last.finished_at or 0.0) - last.started_at
         if took_s <= max(p90_s, _SLOWER_BY * median_s) or took_s - median_s < _SLOWER_BY_S:

@@ -112,6 +112,47 @@ def data_of(value: Value, blobs: Blobs) -> bytes:
     return data
 
 
+# --- what a value is, without keeping it ----------------------------------------------------------------------------
+
+
+def plain_bytes(value: Any) -> bytes | None:
+    """The value as plain data; None if it is not plain."""
+    if codecs.is_of_library(value):
+        return None
+    try:
+        return codecs.pack_plain(value)
+    except RecursionError:
+        return None
+
+
+def content_digest(value: Any) -> str | None:
+    """A digest of what the value is; None for what cannot be encoded."""
+    packed = plain_bytes(value)
+    if packed is not None:
+        return hashlib.sha256(b"plain\0" + packed).hexdigest()
+    sink = _Hashed()
+    try:
+        codec, write = codecs.writer_of(value)
+        write(sink)
+    except Exception:  # whatever pickle meets in it; it is not kept, only not recognized
+        return None
+    return hashlib.sha256(f"{codec}\0{sink.hash.hexdigest()}".encode()).hexdigest()
+
+
+class _Hashed:
+    """What a codec writes to when only the digest is wanted."""
+
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        self.hash.update(data)
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
 # --- encoding ---------------------------------------------------------------------------------------------------
 
 

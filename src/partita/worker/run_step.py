@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from partita.core.events import AssetReport, Detail, Failure
 from partita.core.states import AttemptState
-from partita.core.values import Input, Value
+from partita.core.values import Input, Value, Whole
 from partita.define.calls import Call
 from partita.define.context import Context, enter, leave
 from partita.define.io import BoundIO
@@ -251,7 +251,9 @@ class StepRunner:
             own = {name: value for name, value in arguments.items() if name != call.context_param}
             key = cache.key_by_function(brief.call, policy.salt, call.cache_key, own)
         else:
-            inputs: dict[str, Input] = {**brief.inputs, **attempt.ticket.inputs}
+            inputs = _with_versions({**brief.inputs, **attempt.ticket.inputs}, call, arguments)
+            if inputs is None:
+                return None
             salt = f"{policy.salt}/{brief.asset}/{brief.partition}"
             key = cache.key_by_inputs(brief.call, brief.code_version, salt, inputs, self.blobs)
         attempt.cache_key = key
@@ -310,19 +312,25 @@ class StepRunner:
         cache.remember(self.home.cache, attempt.cache_key, entry)
 
     def _store_result(self, attempt: Attempt, value: Any) -> Value:
-        io = attempt.plan.call.io
-        if io is None:
-            return _store(value, self.blobs, inline_bytes=self.inline_bytes)
-        self._dump(io, attempt, value)
-        return _elsewhere(value)
+        brief = attempt.plan.brief
+        return self._kept(attempt, brief.asset if brief.kind != "check" else "", attempt.plan.call.io, value)
 
     def store_member(self, attempt: Attempt, member: str, value: Any) -> Value:
         """Store what a member of a bundle made."""
-        io = attempt.plan.call.outs_io.get(member)
-        if io is None:
-            return _store(value, self.blobs, inline_bytes=self.inline_bytes)
-        self._dump(io, attempt, value)
-        return _elsewhere(value)
+        return self._kept(attempt, member, attempt.plan.call.outs_io.get(member), value)
+
+    def _kept(self, attempt: Attempt, asset: str, io: BoundIO | None, value: Any) -> Value:
+        """The value stored where it belongs.
+
+        Of data that lies elsewhere only the version is here: without it a cached reader would never see a change.
+        """
+        if io is not None:
+            self._dump(io, attempt, value)
+            return Value("plain", 1, b"\xc0", digest=_version_elsewhere(attempt, asset, value), preview=preview(value))
+        stored = _store(value, self.blobs, inline_bytes=self.inline_bytes)
+        if value is None and asset:
+            return replace(stored, digest=_version_elsewhere(attempt, asset, None))
+        return stored
 
     def _dump(self, io: BoundIO, attempt: Attempt, value: Any) -> None:
         # An IO object is user code as well: a cancel may interrupt it.
@@ -384,14 +392,44 @@ def data_version(attempt: Attempt, stored: Value | None) -> str:
         return stored.digest[:16]
     if stored is not None and stored.data is not None and stored.data != b"\xc0":
         return hashlib.sha256(stored.codec.encode() + b"\0" + stored.data).hexdigest()[:16]
-    # The data lies elsewhere (an IO object, a table): whether it changed is not known, so it counts as changed.
+    return hashlib.sha256(_name_of(attempt).encode()).hexdigest()[:16]
+
+
+def _version_elsewhere(attempt: Attempt, asset: str, value: Any) -> str:
+    """The digest of data that lies elsewhere (an IO object, a table): what user code says, the value if it is plain.
+
+    Else nobody knows whether it changed, so it counts as changed.
+    """
+    reports = attempt.context.reported_assets() if attempt.context is not None else ()
+    said = next((report.data_version for report in reports if report.asset == asset and report.data_version), None)
+    if said is not None:
+        text = b"said\0" + said.encode("utf-8", "backslashreplace")
+    elif value is not None and (packed := storing.plain_bytes(value)) is not None:
+        text = b"plain\0" + packed
+    else:
+        text = f"attempt\0{_name_of(attempt)}/{asset}".encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+def _with_versions(inputs: dict[str, Input], call: Call, arguments: Mapping[str, Any]) -> dict[str, Input] | None:
+    """The inputs, each that an IO object has read with its version; without one (an external asset), with its content.
+
+    None if one of them can be neither.
+    """
+    for name in call.input_io:
+        known = inputs.get(name)
+        if isinstance(known, Whole) and known.value.digest:
+            continue
+        digest = storing.content_digest(arguments[name])
+        if digest is None:
+            return None
+        inputs[name] = Whole(Value("plain", 1, b"\xc0", digest=digest))
+    return inputs
+
+
+def _name_of(attempt: Attempt) -> str:
     ticket, brief = attempt.ticket, attempt.plan.brief
-    return hashlib.sha256(f"{brief.run}/{brief.step}/{ticket.index}/{ticket.attempt}".encode()).hexdigest()[:16]
-
-
-def _elsewhere(value: Any) -> Value:
-    """What is kept of a value that an IO object has stored: what people see of it."""
-    return Value("plain", 1, b"\xc0", preview=preview(value))
+    return f"{brief.run}/{brief.step}/{ticket.index}/{ticket.attempt}"
 
 
 def _run_coroutine(coroutine: Any) -> Any:
