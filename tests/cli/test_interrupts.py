@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -107,6 +108,8 @@ def test_logs_are_followed_until_the_attempt_ends(hanging: Hanging) -> None:
     )
     assert follower.stdout is not None
     assert follower.stdout.readline().endswith("begun\n")
+    # It is silent, and has not ended: an end would be readable.
+    assert select.select([follower.stdout], [], [], 0.6)[0] == []
     hanging.let_go()
     assert follower.stdout.readline().endswith("let go\n")
     assert follower.wait(30) == 0
@@ -168,8 +171,11 @@ def test_a_wrong_request_does_not_kill_what_an_earlier_engine_left(hanging: Hang
     hanging.start()
     hanging.kill()
     assert "was interrupted and has not ended: it can only go on" in here("retry", "1", "--from", "nope").err
-    assert here("run", "nope").status == 2
-    assert here("run", "slow", "-p", "x=1").status == 2
+    for words in (["nope"], ["slow", "-p", "x=1"], ["slow", "--partition", "2013-01-01"], ["slow", "--select", "zzz"]):
+        said = here("run", *words)
+        assert said.status == 2
+        # It was not even begun to take up.
+        assert "taking up" not in said.err
     assert state_of(hanging.folder) == "running"
     hanging.let_go()
     assert here("retry", "1").status == 0

@@ -111,6 +111,22 @@ def test_a_partition_range_makes_a_run_for_each(partita: Partita) -> None:
     assert "run 5 " in again.err
 
 
+def test_a_range_with_one_failure_exits_with_1_and_tells_of_that_one(partita: Partita, project: Path) -> None:
+    text = (
+        (project / "pipelines.py")
+        .read_text()
+        .replace(
+            "    ctx.add_metadata(rows=3)\n",
+            '    if ctx.partition.endswith("02"):\n        raise RuntimeError("no feed")\n',
+        )
+    )
+    (project / "pipelines.py").write_text(text)
+    said = partita("run", "+delays", "--partition", "2013-01-01..2013-01-03")
+    assert said.status == 1
+    assert said.out.count("● succeeded") == 2
+    assert "■ flights   owner flights\n  RuntimeError: no feed" in said.out
+
+
 def test_assets_are_run_by_selection_and_their_checks_are_counted(partita: Partita) -> None:
     said = partita("run", "+delays", "--partition", "2013-06-13")
     assert said.status == 0

@@ -396,6 +396,10 @@ class TestCost:
             lambda: few.do("a", "0", state="failed")
         )
 
+    def test_the_cost_of_an_end_does_not_grow_with_the_steps_that_gather_the_map(self) -> None:
+        few, many = (_gathered_by(number) for number in (10, 1_000))
+        assert lines_run(lambda: many.do("a", "0")) == lines_run(lambda: few.do("a", "0"))
+
     def test_the_cost_of_unfolding_below_one_element_does_not_grow_with_the_others(self) -> None:
         few, many = (_two_levels(outer) for outer in (10, 1_000))
         assert lines_run(lambda: many.do("o", "3", value=[1])) == lines_run(lambda: few.do("o", "3", value=[1]))
@@ -429,6 +433,11 @@ def _waited_for_by(number: int) -> Run:
     a, a_axis = mapped("a", 100)
     b, b_axis = mapped("b", number, needs=("a",))
     return Run(graph(a, b, axes=[a_axis, b_axis]), watched=False).start()
+
+
+def _gathered_by(number: int) -> Run:
+    a, a_axis = mapped("a", 100)
+    return Run(graph(a, *(Step(f"s{i}", needs=("a",)) for i in range(number)), axes=[a_axis]), watched=False).start()
 
 
 def _two_levels(outer: int) -> Run:

@@ -189,6 +189,17 @@ def test_a_map_over_a_value_that_is_declared_as_no_list_is_refused() -> None:
         graph_of(over_parameter)
 
 
+def test_beside_a_list_a_value_that_is_declared_as_no_list_goes_to_every_instance() -> None:
+    def flow(n: int = 3) -> None:
+        two.map([1, 2], n)
+        two.named("summed").map([1, 2], total([1]))
+
+    graph = graph_of(flow)
+    assert len(axes_of(graph)["two"].sources) == 1
+    assert args_of(steps_of(graph)["two"])["y"] == Param("n")
+    assert args_of(steps_of(graph)["summed"])["y"] == Output("total")
+
+
 def test_known_lists_of_different_lengths_are_refused() -> None:
     def flow() -> None:
         two.map([1, 2], [1])

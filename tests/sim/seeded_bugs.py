@@ -289,8 +289,8 @@ _JOINS = (
     _bug(
         "an end is not told to those who wait",
         "core/settling.py",
-        "        if not edge.many and edge.depth <= len(path):",
-        "        if not edge.many and edge.depth <= len(path) and state != 'skipped':",
+        "        if edge.depth <= len(path):",
+        "        if edge.depth <= len(path) and state != 'skipped':",
     ),
     _bug(
         "the run ends while attempts are open",

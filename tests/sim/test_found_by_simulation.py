@@ -201,8 +201,8 @@ def test_a_step_that_was_withdrawn_and_offered_again_stands_in_its_lane_once() -
     instance.offered = False
     instance.offered = True
     admission.offer(lane, instance)
+    assert list(lane.queue) == [instance]
     assert _started(admission) == ["only"]
-    assert not lane.queue
 
 
 def test_a_member_is_not_made_in_a_later_attempt_without_the_one_that_it_needs() -> None:

@@ -15,15 +15,12 @@ from random import Random
 
 from msgspec.structs import replace
 
-from partita.core.events import Event, RunCreated, RunEnded, StepReused
+from partita.core.events import Event, RunEnded
 from partita.core.graph import Graph
-from partita.core.graph import version as graph_version
 from partita.core.invariants import Violation
 from partita.core.plan import Instance
 from partita.engine.active import ActiveRun
 from partita.engine.loop import Engine
-from partita.engine.rerun import reused_steps
-from partita.engine.restore import rebuilt
 from partita.errors import Fenced, StoreFull, StoreLocked
 from partita.store.contract import OriginTaken, RunCommit, Store
 from partita.store.memory import MemoryStore
@@ -32,10 +29,10 @@ from partita.worker.wire import Progress
 from .clock import SimClock
 from .executor import Fleet, SimExecutor
 from .faults import Crash, Faults
-from .graphs import random_graph
 from .judge import judge
 from .marks import mark_restored, mark_run
 from .record import Record, Slots
+from .requests import Request, new_run, rerun
 from .store import FaultyStore, Unknown
 from .waiting import check_kills, check_restored, check_slots, check_waiting
 
@@ -48,15 +45,6 @@ MAX_RUNS = {"hourly": 1}
 TOO_LONG = 50_000
 # Between two looks at everything that waits, in turns.
 LOOK_EVERY = 89
-
-
-class Request:
-    """A run that somebody wants, until it is in the store."""
-
-    def __init__(self, run: RunCreated, graph: Graph, reused: Sequence[StepReused] = ()) -> None:
-        self.run = run
-        self.graph = graph
-        self.reused = reused
 
 
 class World:
@@ -177,19 +165,9 @@ class World:
             if self.store.run(run) is not None and not record.is_over:
                 raise Violation(f"{run} has not ended, and no engine has it")
         check_slots(self.engine)
-        left = [f"{f.invariant}: {f.message}" for f in self.store.audit() if not self._is_of_a_member(f.message)]
+        left = [f"{f.invariant}: {f.message}" for f in self.store.audit()]
         if left:
             raise Violation(f"the audit of the store finds {left[:3]}")
-
-    def _is_of_a_member(self, message: str) -> bool:
-        """The audit takes members of a bundle for steps of their own; they go with the attempt of their bundle."""
-        return "started after the cancel" in message and any(
-            f"step {step.key} " in message and run in message
-            for run, graph in self.graphs.items()
-            if run in message
-            for step in graph.steps
-            if step.bundle is not None
-        )
 
     # --- turns ------------------------------------------------------------------------------------------------------
 
@@ -455,7 +433,8 @@ class World:
     def _request_runs(self) -> None:
         moving = sum(not run.machine.paused for run in self.engine.active.values())
         if not self.requested and (moving < 4 or (self.idle > 20 and len(self.engine.active) < 12)):
-            self.requested.append(self._rerun() or self._new_request())
+            is_again = self.finished and self.plans.random() < 0.2
+            self.requested.append(self._rerun() if is_again else self._new_request())
         elif self.idle > 40:
             self._let_time_pass()
         self._submit_requested()
@@ -484,42 +463,15 @@ class World:
             raise Violation(f"I1: there are two runs of origin {twice.origin}")
 
     def _new_request(self) -> Request:
-        rng = self.plans
-        is_fixed = self.fixed_runs is not None
-        graph = random_graph(rng, may_be_lost=not is_fixed)
-        number = len(self.records)
-        run = RunCreated(
-            at=self.clock.now(),
-            run=f"run-{self.seed}-{number}",
-            namespace=rng.choice(("default", "other")),
-            project="sim",
-            pipeline=rng.choice(("nightly", "nightly", "hourly")),
-            graph=graph_version(graph),
-            code="",
-            origin=f"sim:{number}",
-            priority=rng.choice((0, 0, 0, 5)),
-            fail_fast=not is_fixed and rng.random() < 0.15,
-            timeout_s=None if is_fixed else rng.choice((None, None, None, None, 300.0)),
-            limit=rng.choice((None, None, 3)),
-        )
-        return self._register(Request(run, graph))
+        name = f"run-{self.seed}-{len(self.records)}"
+        return self._register(new_run(self.plans, name, at=self.clock.now(), gentle=self.fixed_runs is not None))
 
-    def _rerun(self) -> Request | None:
-        """A finished run again: from what failed, or from some step on."""
-        if not self.finished or self.plans.random() >= 0.2:
-            return None
-        row = self.store.run(self.plans.choice(self.finished[-5:]))
-        graph = self.graphs[row.id]
-        machine = rebuilt(graph, row, self.store.steps(row.id), self.store.attempts(row.id))
-        again = None if self.plans.random() < 0.6 else [self.plans.choice(graph.steps).key]
-        reused = reused_steps(machine, graph, at=self.clock.now(), again=again)
-        run = replace(
-            self.records[row.id].run,
-            run=f"run-{self.seed}-{len(self.records)}",
-            origin=f"rerun:{row.id}:{len(self.records)}",
-            rerun_of=row.id,
-        )
-        return self._register(Request(run, graph, reused))
+    def _rerun(self) -> Request:
+        old = self.records[self.plans.choice(self.finished[-5:])]
+        assert old.run is not None
+        name = f"run-{self.seed}-{len(self.records)}"
+        store: Store = self.store  # type: ignore[assignment]
+        return self._register(rerun(self.plans, name, store, old.run, old.graph, at=self.clock.now()))
 
     def _register(self, request: Request) -> Request:
         run = request.run.run

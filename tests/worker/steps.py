@@ -101,7 +101,7 @@ def reports() -> str:
     ctx = context()
     ctx.progress(1, 4, "loading")
     ctx.progress(2, 4)
-    ctx.progress(4, 4, "done")
+    ctx.progress(4, 4, "done with hunter2-secret")
     ctx.add_metadata(rows=17, note="token is hunter2-secret")
     return "rows"
 

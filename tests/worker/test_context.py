@@ -71,4 +71,4 @@ def test_progress_leaves_at_once_and_not_too_often(warm: Engine) -> None:
     warm.messages.clear()
     outcome = warm.run("reports")
     said = [(m.no, m.done, m.total, m.text) for m in warm.messages if isinstance(m, Progress)]
-    assert said == [(outcome.no, 1.0, 4.0, "loading"), (outcome.no, 4.0, 4.0, "done")]
+    assert said == [(outcome.no, 1.0, 4.0, "loading"), (outcome.no, 4.0, 4.0, "done with ***")]

@@ -51,8 +51,8 @@ def tell_gatherers(
     course: Course, node: Node, prefix: Positions, state: StepState | None, *, is_complete: bool
 ) -> None:
     """Of the instances under a prefix one has ended so (`is_complete`: the last one); tell those that gather them."""
-    for edge in node.users:
-        if edge.many and edge.depth == len(prefix) and (is_complete or edge.user.eager is not None):
+    for edge in node.gatherers:
+        if edge.depth == len(prefix) and (is_complete or edge.user.eager is not None):
             tell(course, edge.user.at(prefix), state, is_complete=is_complete)
 
 
@@ -102,7 +102,7 @@ def _barred_by(course: Course, instance: Instance) -> tuple[str, tuple[str, ...]
             return f"{guard.step}, which chooses its branch, is not part of this run", ()
         depth = shared_depth(source.step.axes, instance.node.step.axes)
         decider = source.instances.get(instance.path[:depth])
-        choice = decider.choice if decider is not None and decider.state == "succeeded" else None
+        choice = decider.choice if decider is not None else None
         if choice is None:
             return f"{guard.step} chose no branch", (guard.step,)
         if (choice in guard.choices) == guard.unless:

@@ -130,7 +130,7 @@ class RunMachine(Course):
     def _on_member_passed_over(self, event: StepEnded) -> None:
         """A bundle's attempt says of a member that it will not be performed."""
         instance = self.instance(event.step, event.index)
-        if instance is None or not instance.granted or instance.open or instance.state != "ready":
+        if instance is None or not instance.granted or instance.open:
             self.ignored += 1
             return
         because = event.because or culprits(tallies(instance))

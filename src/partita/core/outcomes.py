@@ -20,7 +20,7 @@ def end_attempt(course: Course, instance: Instance, event: AttemptEnded) -> None
     instance.open = False
     event = _judged(instance, event)
     course.journal.append(event)
-    if event.detail is not None and event.detail.checks:
+    if event.detail is not None:
         _record_checks(course, event, event.detail)
     if event.state == "succeeded":
         _succeed(course, instance, event)

@@ -149,7 +149,9 @@ class Node:
         "axis_count",
         "bundle",
         "decides",
+        "direct",
         "eager",
+        "gatherers",
         "groups",
         "instances",
         "is_awaited_eagerly",
@@ -170,7 +172,10 @@ class Node:
         self.axis_count = len(step.axes)
         self.number = number
         self.needs: list[Edge] = []
+        # Who waits for it: all, those that wait for one instance, those that wait for a group.
         self.users: list[Edge] = []
+        self.direct: Sequence[Edge] = self.users
+        self.gatherers: Sequence[Edge] = ()
         # A bundle waits for all: its members are granted by how everything before them ended.
         is_patient = bool(step.guards) or step.kind == "bundle"
         self.eager = EAGER.get(step.when) if isinstance(step.when, str) and not is_patient else None
@@ -253,8 +258,12 @@ class Plan:
                     edge.need.keep_groups(edge.depth)
                     if node.eager is not None:
                         edge.need.is_awaited_eagerly = True
-                if edge.depth < len(node.step.axes):
+                if edge.depth < node.axis_count:
                     node.keep_under(edge.depth)
+        for node in self.nodes.values():
+            if any(edge.many for edge in node.users):
+                node.direct = [edge for edge in node.users if not edge.many]
+                node.gatherers = [edge for edge in node.users if edge.many]
 
     def _needs_of(self, node: Node) -> list[str]:
         """Every step whose end the node waits for, in order, each once."""

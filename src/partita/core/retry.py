@@ -37,7 +37,10 @@ class Enough(msgspec.Struct, frozen=True):
 def after(
     policies: Policies, state: AttemptState, failure: Failure | None, *, failures: int, losses: int, seed: str
 ) -> Again | Enough:
-    """What follows an attempt that ended in `state`; `failures` and `losses` include it."""
+    """What follows an attempt that ended in `state`; `failures` and `losses` include it.
+
+    Of an attempt that was not begun, `losses` are those that were not begun.
+    """
     if state in USER_FAILURE:
         return _after_failure(policies.retry, state, failure, failures, seed)
     if failure is not None and failure.cause == "not_begun":

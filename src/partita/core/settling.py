@@ -29,8 +29,8 @@ def _settle(course: Course, instance: Instance) -> None:
     for depth, groups in node.groups.items():
         if depth <= len(path):
             _count(course, node, path[:depth], groups[path[:depth]], state)
-    for edge in node.users:
-        if not edge.many and edge.depth <= len(path):
+    for edge in node.direct:
+        if edge.depth <= len(path):
             tell(course, edge.user.at(path), state, is_complete=True)
     if node.unfolds and len(path) == node.axis_count:
         unfold_over(course, node, path)

@@ -1,6 +1,6 @@
 """`.map`: which arguments are mapped over, and the axis that comes of it.
 
-Rule: lists (and values that are lists at run time) are mapped, everything else is passed to each instance. Inputs that
+Rule: lists (and values that may be lists at run time) are mapped, everything else is passed to each instance. Inputs that
 stand on the same axis already are taken element by element on it; any other mix is zipped on a new axis.
 """
 
@@ -43,7 +43,7 @@ def spread(
 ) -> Spread:
     """Understand `name.map(*args, **kwargs)`; `key` gives the name of a new axis if there must be one."""
     arguments = map_arguments(signature, name, args, kwargs, fixed)
-    mapped = {n: v for n, v in arguments.items() if n not in fixed and is_mapped(v)}
+    mapped = _to_map(tracer, {n: v for n, v in arguments.items() if n not in fixed and is_mapped(v)})
     if not mapped:
         raise _nothing_to_map(name, {n: v for n, v in arguments.items() if n not in fixed})
     common = _common_axis(tracer, list(mapped.values()))
@@ -80,6 +80,16 @@ def map_arguments(
 def is_mapped(value: Any) -> bool:
     """Is an argument of `.map` mapped over (and not passed as it is)?"""
     return isinstance(value, list | tuple | Handle) and not isinstance(value, StandIn)
+
+
+def _to_map(tracer: Tracer, found: dict[str, Any]) -> dict[str, Any]:
+    """Those that are mapped over: beside a list, a value that is declared as none goes to every instance as it is."""
+    lists = {
+        n: v
+        for n, v in found.items()
+        if not (isinstance(v, Handle) and tracer.rank(v) == 0 and is_no_list(v._declared))
+    }
+    return lists or found
 
 
 def _listed(value: Any) -> Any:

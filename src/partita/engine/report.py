@@ -21,7 +21,7 @@ from partita.core.graph import decode as decode_graph
 from partita.core.machine import RunMachine
 from partita.core.manifest import AssetSpec
 from partita.core.plan import Instance
-from partita.core.states import USER_FAILURE
+from partita.core.states import OPEN_ATTEMPT, USER_FAILURE
 from partita.engine.restore import rebuilt
 from partita.engine.timeline import Leg, Span, critical_path, spans
 from partita.errors import PartitaError
@@ -32,6 +32,8 @@ NOUNS = ("dashboard", "report", "predictor", "model", "seed", "snapshot", "featu
 
 _ENOUGH_RUNS = 3
 _HISTORY = 14
+# Of so many causes the runs before are looked into; nobody reads more.
+_WITH_HISTORY = 50
 # Runs of so few steps are looked into to find those that did as much work.
 _SMALL = 2_000
 # Slower than nine in ten, and by so much that somebody may care.
@@ -70,7 +72,7 @@ class Broken(msgspec.Struct, frozen=True):
     # What did not run because of it, by sort; those of it that nothing else is made of: what people miss.
     blocks: tuple[Count, ...]
     missed: tuple[str, ...]
-    # How the step ended in the runs before, oldest first ("" = it was not part of that run).
+    # How the step ended in the runs before, oldest first ("" = it was not tried in that run).
     history: tuple[str, ...]
 
     @property
@@ -215,7 +217,9 @@ def report_of(reader: Reader, row: RunRow) -> Report:
         reused=sum(bool(s.reused_from) for s in facts.steps.values()),
         made=_made(facts),
         checks=_checked(facts),
-        causes=tuple(_broken(facts, cause, earlier) for cause in causes(machine)),
+        causes=tuple(
+            _broken(facts, cause, earlier if at < _WITH_HISTORY else []) for at, cause in enumerate(causes(machine))
+        ),
         warnings=_warnings(facts),
         slow=_slow(facts),
         recovered=tuple(_recovered(facts)),
@@ -358,7 +362,10 @@ def _missed(facts: _Facts, blocked: Iterable[str]) -> tuple[str, ...]:
 
 
 def _end_in(reader: Reader, run: RunRow, step: str, index: str) -> str:
-    return next((s.state for s in reader.steps(run.id, step=step) if s.index == index), "")
+    tries = reader.attempts(run.id, step=step, index=index)
+    if not tries or tries[-1].state in OPEN_ATTEMPT:
+        return ""
+    return tries[-1].state if tries[-1].state in ("succeeded", "cancelled") else "failed"
 
 
 def _warnings(facts: _Facts) -> tuple[Warned, ...]:

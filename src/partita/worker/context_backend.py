@@ -73,7 +73,8 @@ class Backend:
         if now - self._said_at < _PROGRESS_EVERY_S and not (total and done >= total):
             return
         self._said_at = now
-        self._send(Progress(self._attempt.ticket.no, done, total, clean(text)[:500]))
+        told = self._attempt.runner.mask.text(clean(text[:4000]))[:500]
+        self._send(Progress(self._attempt.ticket.no, done, total, told))
 
     def heartbeat(self) -> None:
         self.progress(0.0, 0.0, "")
