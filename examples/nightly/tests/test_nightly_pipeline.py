@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow
+# A night takes a minute, on a busy machine several.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 HERE = Path(__file__).resolve().parent.parent
 NIGHT = "2013-12-17"
