@@ -103,6 +103,17 @@ class TestPools:
         queue.offer(narrow, 2)
         assert queue.picked() == ["r/narrow", "r/narrow"]
 
+    def test_who_asks_for_more_than_became_free_lets_those_go_on_who_waited_behind_it(self) -> None:
+        queue = Queue(db=3)
+        wide, narrow = lane("wide", asks=((DB, 3),)), lane("narrow", asks=((DB, 1),))
+        queue.offer(narrow, 3)
+        assert len(queue.pick()) == 3
+        queue.offer(wide, 1)
+        queue.offer(narrow, 2)
+        assert queue.pick() == []
+        queue.admission.release(narrow)
+        assert queue.picked() == ["r/narrow"]
+
     def test_who_asks_for_more_than_there_is_can_never_start_and_is_told_so(self) -> None:
         queue, wide = Queue(db=2), lane(asks=((DB, 3),))
         queue.offer(wide)

@@ -7,7 +7,7 @@ import pytest
 from partita.core import plain
 from partita.core.graph import Graph, Guard, Step
 
-from .driving import SKIP, Run, graph
+from .driving import SKIP, Run, graph, mapped
 
 LEFT, RIGHT = plain.pack("left"), plain.pack("right")
 
@@ -103,3 +103,10 @@ def test_a_guard_by_a_step_that_is_not_in_the_graph_skips() -> None:
     run = Run(graph(Step("arm", guards=(Guard("gone", (LEFT,)),)))).start()
     assert run.ends() == {"arm": "skipped"}
     assert run.machine.state == "succeeded"
+
+
+def test_a_guard_by_a_mapped_step_is_not_answered_outside_of_its_map() -> None:
+    step, axis = mapped("m", 2, reports_choice=True)
+    run = Run(graph(step, Step("arm", guards=(Guard("m", (LEFT,)),)), axes=[axis])).start()
+    run.play(lambda i: {"choice": "left"})
+    assert (run.state("arm"), run.instance("arm").reason) == ("skipped", "m chose no branch")

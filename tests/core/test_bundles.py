@@ -126,6 +126,15 @@ def test_a_bundle_without_members_is_an_ordinary_step() -> None:
     assert run.ends() == {"b": "succeeded"}
 
 
+def test_a_member_that_names_its_bundle_among_its_needs_does_not_wait_for_it() -> None:
+    run = Run(graph(Step("b", kind="bundle"), Step("x", kind="member", bundle="b", needs=("b",)))).start()
+    assert run.offered() == ["b"]
+    run.begin("b")
+    make(run, "x")
+    run.end("b")
+    assert run.ends() == {"b": "succeeded", "x": "succeeded"}
+
+
 def test_a_member_that_the_attempt_passes_over_ends_without_an_attempt() -> None:
     run = opened()
     run.apply(StepEnded(1.0, "z", "", "skipped", "switched off"))
@@ -228,6 +237,16 @@ class TestRetries:
         make(run, "y")
         run.end("b")
         assert {run.state(m) for m in "bxyz"} == {"succeeded"}
+
+    def test_an_attempt_that_is_lost_after_all_its_members_were_made_is_made_again_without_them(self) -> None:
+        run = opened()
+        for member in "xyz":
+            make(run, member)
+        run.end("b", state="lost")
+        assert (run.state("b"), run.machine.granted_members(run.instance("b"))) == ("ready", ())
+        run.do("b")
+        run.play()
+        assert run.machine.state == "succeeded"
 
     def test_a_member_that_began_only_in_a_later_attempt_has_that_attempts_number(self) -> None:
         run = opened()

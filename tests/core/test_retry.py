@@ -75,6 +75,11 @@ class TestOurBudget:
         assert [w.delay_s for w in waits if isinstance(w, Again)] == [0.0, 1.0, 5.0]
         assert after("lost", None, failures=0, losses=4) == Enough("lost 4 times")
 
+    def test_a_lost_attempt_spends_it_also_when_the_cause_of_death_is_known(self) -> None:
+        killed = Failure("killed by SIGKILL", cause="signal", signal=9)
+        assert after("lost", killed, failures=0, losses=2) == Again(1.0, "lost, taken up again (2 of 3)")
+        assert after("lost", killed, failures=0, losses=4) == Enough("lost 4 times")
+
     def test_an_at_most_once_step_is_not_tried_again_when_it_is_lost(self) -> None:
         assert not after("lost", None, losses=1, on_lost="fail").ask  # type: ignore[union-attr]
         assert after("lost", None, losses=1, on_lost="ask").ask  # type: ignore[union-attr]

@@ -27,10 +27,12 @@ from partita.cli import main as cli
 from partita.cli import verbs
 from partita.core import states
 from partita.core.graph import JoinRule
+from partita.core.policies import Policies
 from partita.core.rules import Tally, decide
 from partita.define import asset, conditions, metadata, options, pipeline, project
 from partita.define.context import Context
 from partita.define.io import _FORMATS, IOContext
+from partita.settings import Home, Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "docs" / "reference.md", *sorted((ROOT / "docs" / "reference").glob("*.md"))]
@@ -114,6 +116,14 @@ def after(text: str, heading: str) -> str:
     return text[text.index(f"\n{heading}\n") :]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_rows_of_a_table_have_as_many_cells_as_its_head(page: Path) -> None:
+    lines = _BLOCK.sub("", page.read_text()).splitlines()
+    for is_table, rows in itertools.groupby(lines, key=lambda line: line.startswith("|")):
+        counts = {len(re.split(r"(?<!\\)\|", row)) for row in rows} if is_table else {0}
+        assert len(counts) == 1, "a | in a cell is written \\|"
+
+
 def test_every_public_name_is_there_and_none_that_is_gone() -> None:
     listed = {code.removeprefix("pt.") for row in table(ALL, "name | is") for code in _CODE.findall(row[0])}
     assert listed == set(partita.__all__)
@@ -127,6 +137,28 @@ def test_every_option_of_tasks_pipelines_and_assets_is_there() -> None:
     assert names(after(PIPELINES, "## Options"), head) == set(pipeline.PipelineOptions.__annotations__)
     own = set(asset.AssetOptions.__annotations__) - set(options.Options.__annotations__)
     assert names(after(ASSETS, "## Options"), head) == own
+
+
+def test_defaults_and_limits_are_as_they_are_told() -> None:
+    policies, settings = Policies(), Settings(Path(), Home(Path()))
+    told = {
+        row[0].strip("`"): row[2].strip('`"') for row in table(after(TASKS, "## Options"), "option | type | default")
+    }
+    assert told["retries"] == str(policies.retry.limit)
+    assert told["grace"] == f"{policies.grace_s:g} s"
+    assert told["priority"] == str(policies.priority)
+    assert told["isolation"] == policies.isolation
+    assert told["on_lost"] == policies.on_lost
+    assert told["lost_limit"] == str(policies.lost_limit)
+    for text in (f"{settings.async_slots:,} at once", f"{settings.worker_max_steps:,} steps"):
+        assert text in TASKS
+    assert (settings.inline_bytes, settings.worker_max_rss_bytes) == (4 << 10, 1 << 30)
+    assert "up to 4 KiB" in TASKS
+    assert "more than 1 GiB" in TASKS
+    assert (settings.log_head_bytes, settings.log_tail_bytes) == (16 << 20, 48 << 20)
+    assert "first 16 MiB and about the last 48 MiB" in COMMANDS
+    row = next(row for row in table(COMMANDS, "environment variable") if "LOAD_TIMEOUT" in row[0])
+    assert row[1] == f"{settings.load_timeout_s:g}"
 
 
 def test_every_parameter_of_the_other_makers_is_there() -> None:

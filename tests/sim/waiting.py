@@ -9,7 +9,9 @@ Rule: only looks. Every check here would hold at any quiet moment of any engine.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
+from partita.core.admission import Admission, Lane
 from partita.core.invariants import Violation
 from partita.core.plan import Instance
 from partita.core.states import TERMINAL_STEP
@@ -134,10 +136,17 @@ def _check_ready(engine: Engine, run: ActiveRun, instance: Instance, timed: set[
     key = lane.parked_on
     is_held = admission.used.get(key, 0) > 0
     # Or it is free, and who was woken for it has not come to its turn yet: that one takes it or passes it on.
-    is_meant = is_held or any(
-        o.woken_for == key and o.is_queued for r in engine.active.values() for o in r.lanes.values()
-    )
+    is_meant = is_held or any(other.woken_for == key for other in _queued_lanes(admission))
     _need(is_meant, run, instance, f"nobody holds {key}, it waits for ever")
+
+
+def _queued_lanes(admission: Admission) -> Iterator[Lane]:
+    """Also those of runs that have ended: they are dropped when their turn comes."""
+    for queue in admission._queues.values():
+        for levels in queue.levels.values():
+            for level in levels.values():
+                for lanes in level.lanes.values():
+                    yield from lanes
 
 
 def _check_open_needs(run: ActiveRun, instance: Instance) -> None:

@@ -14,22 +14,17 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from msgspec.structs import replace
-
 from partita.core.admission import Admission, Key, Lane
 from partita.core.commands import Command, Finished, Kill, Offer, WakeAt, Withdraw
 from partita.core.events import (
     AttemptEnded,
     AttemptStarted,
     CancelRequested,
-    Detail,
     Event,
-    Failure,
     PauseRequested,
     ResumeRequested,
     RunCreated,
     RunStarted,
-    StepEnded,
     StepReused,
     TimerDue,
 )
@@ -42,11 +37,12 @@ from partita.core.plan import Instance
 from partita.core.values import Value
 from partita.engine.active import ActiveRun
 from partita.engine.clock import Clock
+from partita.engine.members import events_of
 from partita.engine.restore import known_of, run_created_of
 from partita.errors import Fenced, StoreFull
 from partita.executors.contract import Assignment, Ended, Executor, OpenAttempt, Placement, Report
 from partita.store.contract import Lease, RunCommit, RunRow, Store
-from partita.worker.wire import MemberBegan, MemberEnded, Progress
+from partita.worker.wire import Progress
 
 RESOURCE = "engine"
 
@@ -274,50 +270,8 @@ class Engine:
         member = opened.run.machine.instance(report.member, opened.instance.index)
         if member is None or member.node.bundle is not opened.instance.node:
             return
-        if isinstance(report, MemberBegan):
-            self._begin_member(opened, member)
-        else:
-            self._end_member(opened, member, report)
-
-    def _begin_member(self, opened: _Open, member: Instance) -> None:
-        bundle = opened.instance
-        self._apply(
-            opened.run,
-            AttemptStarted(
-                self.clock.now(), member.node.key, member.index, bundle.attempt, bundle.epoch, f"in {bundle.node.key}"
-            ),
-        )
-
-    def _end_member(self, opened: _Open, member: Instance, report: MemberEnded) -> None:
-        now = self.clock.now()
-        is_end = report.state in ("succeeded", "failed")
-        if not member.open and not is_end:
-            failure = report.detail.failure if report.detail is not None else None
-            reason = failure.message if failure is not None else f"{opened.instance.node.key} passed over it"
-            self._apply(opened.run, StepEnded(now, member.node.key, member.index, report.state, reason))  # type: ignore[arg-type]
-            return
-        if not member.open:
-            self._begin_member(opened, member)
-        detail = report.detail or Detail()
-        if not is_end:
-            detail = Detail(failure=Failure(f"{opened.instance.node.key} passed over it", cause="skipped"))
-        elif report.assets or report.checks:
-            detail = replace(detail, assets=report.assets, checks=report.checks)
-        self._apply(
-            opened.run,
-            AttemptEnded(
-                at=now,
-                step=member.node.key,
-                index=member.index,
-                attempt=member.attempt,
-                epoch=member.epoch,
-                state=report.state if is_end else "cancelled",  # type: ignore[arg-type]
-                value=report.value,
-                detail=detail,
-                began_at=report.began_at,
-                ended_at=report.ended_at,
-            ),
-        )
+        for event in events_of(report, opened.instance, member, at=self.clock.now()):
+            self._apply(opened.run, event)
 
     def _read_mailbox(self) -> bool:
         any_read = False
