@@ -73,7 +73,6 @@ def test_retries(options: dict[str, Any], expected: Retry) -> None:
         ({"isolation": "process"}, "isolation", "process"),
         ({"on_lost": "ask"}, "on_lost", "ask"),
         ({"lost_limit": 0}, "lost_limit", 0),
-        ({"executor": "k8s"}, "executor", "k8s"),
         ({"cache": True}, "cache", Cache()),
         ({"cache": False}, "cache", None),
         ({"cache": "7d"}, "cache", Cache(ttl_s=604800.0)),

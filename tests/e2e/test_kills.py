@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -72,8 +71,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    yield Scene(tmp_path / "project")
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path / "project")
 
 
 def test_the_undisturbed_run_ends_as_written(scene: Scene) -> None:

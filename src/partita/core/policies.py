@@ -56,4 +56,3 @@ class Policies(msgspec.Struct, frozen=True):
     lost_limit: int = 3
     cache: Cache | None = None
     asynchronous: bool = False
-    executor: str | None = None

@@ -48,7 +48,6 @@ class Options(TypedDict, total=False):
     owner: str
     description: str
     version: str | int
-    executor: str
     label: str
 
 
@@ -185,7 +184,6 @@ _POLICY_FIELDS = {
     "isolation": "isolation",
     "on_lost": "on_lost",
     "lost_limit": "lost_limit",
-    "executor": "executor",
 }
 
 
@@ -410,7 +408,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "owner": text,
     "description": text,
     "version": _version,
-    "executor": text,
     "label": text,
 }
 STEP_OPTIONS = frozenset(_READERS)

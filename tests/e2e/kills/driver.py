@@ -4,6 +4,7 @@ SITE is "before" or "after" with the number of the commit, or "tell" with the nu
 it the engine runs until everything has ended. It submits its one run by a fixed origin, so starting it again continues.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -38,10 +39,8 @@ def main(project: str, site: str = "", number: str = "0") -> int:
         if site:
             partita.store = Killer(partita.store, site, int(number))  # type: ignore[assignment]
         active = partita.start()
-        try:
+        with contextlib.suppress(OriginTaken):
             active.append(partita.submit(RunRequest("everything", "tests", "kills:1")))
-        except OriginTaken:
-            pass
         partita.wait(active, patience_s=0.2)
     return 0
 
