@@ -82,6 +82,12 @@ class ActiveRun:
                 self._briefs[step] = brief
         return brief
 
+    def forget(self, step: str) -> None:
+        """A step that is not mapped has ended: what it was handed out with is of no more use."""
+        self.lanes.pop(step, None)
+        self.demands.pop(step, None)
+        self._briefs.pop(step, None)
+
     def ticket(self, instance: Instance, no: int, brief: Brief) -> Ticket:
         """The ticket of the instance's attempt that has just been started."""
         return Ticket(

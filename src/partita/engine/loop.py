@@ -254,6 +254,8 @@ class Engine:
                     outcome.ended_at,
                 ),
             )
+            if instance.settled and not instance.path:
+                run.forget(step)
         else:
             self._take_note(report)
 
@@ -446,8 +448,9 @@ class Engine:
         machine.journal = [e for e in machine.journal if not isinstance(e, RunStarted)]
         key = f"{run.namespace}/{run.pipeline}"
         self._running[key] = self._running.get(key, 0) + 1
-        self._note(active, commands)
+        # First the tickets of what still runs: the commands may be to end it.
         left += self._left_open(active)
+        self._note(active, commands)
         if row.cancel_requested:
             self._note(active, machine.apply(CancelRequested(self.clock.now(), "an earlier request")))
             machine.journal = [e for e in machine.journal if not isinstance(e, CancelRequested)]
