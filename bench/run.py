@@ -14,13 +14,14 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 HISTORY = Path(__file__).parent / "history.jsonl"
 
 
-def _measured(script: str, *arguments: str) -> dict[str, float]:
+def _measured(script: str, *arguments: str) -> Any:
     print(f"measuring {script} ...", file=sys.stderr, flush=True)
     done = subprocess.run(
         [sys.executable, str(ROOT / "bench" / script), *arguments],
@@ -62,7 +63,13 @@ def _rows(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
             "at most 1,500 B",
             f["memory_bytes_per_step"] <= 1500,
         ),
-        ("the core alone", f"{f['core_us']:.1f} µs an event", "", "at most 15 µs", f["core_us"] <= 15),
+        (
+            "the core alone, the worst of three shapes to 100,000 steps",
+            f"{f['core_us']:.1f} µs an event",
+            "",
+            "at most 15 µs",
+            f["core_us"] <= 15,
+        ),
         (
             "5,000 instances of 6 ms of processor time, 2 workers",
             f"{f['busy_of_ideal']:.0%} of the ideal",
@@ -143,7 +150,7 @@ def main() -> None:
     figures = _measured("engine_runs.py", *(["--quick", "--rounds", "2"] if quick else []))
     figures |= _measured("engine_memory.py", *(["--steps", "20000"] if quick else []))
     figures |= _measured("startup.py", *(["--rounds", "3"] if quick else []))
-    figures["core_us"] = _measured("core_events.py", "--json")["fan_out"]["10000"]["us_per_event"]
+    figures["core_us"] = max(row["us_per_event"] for row in _measured("core_events.py", "--json"))
     rows = _rows(figures)
     for what, ours, bare, asked, ok in rows:
         print(f"{'ok  ' if ok else 'MISS'} {what}: {ours}   [{asked}]{f'   bare: {bare}' if bare else ''}")

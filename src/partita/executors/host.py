@@ -9,6 +9,7 @@ Rule: no user code runs here after the import, except the signature of a pipelin
 
 from __future__ import annotations
 
+import io
 import os
 import selectors
 import signal
@@ -57,6 +58,10 @@ def main() -> None:
     assert isinstance(first, control.Begin)
     settings = control.settings_of(first)
     os.chdir(settings.project)
+    for stream in (sys.stdout, sys.stderr):
+        # What a module prints before its import hangs or ends the process is to be seen.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
     project = load(settings, channel)
     if project is not None:
         Host(channel, settings, project).serve(early)
