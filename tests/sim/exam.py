@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "partita"
 # Of one bug, all its seeds: one that hangs the machine has been found, too.
 PATIENCE_S = 900.0
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "cli", "integrations")
 
 
 class Found(NamedTuple):
@@ -46,41 +47,47 @@ def examine(
     bugs: Sequence[Bug] = BUGS, *, seeds: int, processes: int, tell: Callable[[Found], None] = print
 ) -> list[Found]:
     """Look for each of the bugs; `tell` is called as each is done."""
-    check_edits(bugs)
+    with tempfile.TemporaryDirectory(prefix="partita-exam-") as folder:
+        # It takes a while, and somebody may be writing code meanwhile: all bugs are made in the same sources.
+        sources = Path(folder) / "src"
+        shutil.copytree(SOURCES, sources / "partita", ignore=_LEFT_OUT)
+        shutil.copytree(ROOT / "tests" / "sim", sources / "tests" / "sim", ignore=_LEFT_OUT)
+        check_edits(bugs, sources / "partita")
 
-    def examine_one(bug: Bug) -> Found:
-        found = _look_for(bug, seeds)
-        tell(found)
-        return found
+        def examine_one(bug: Bug) -> Found:
+            found = _look_for(bug, sources, seeds)
+            tell(found)
+            return found
 
-    with ThreadPoolExecutor(processes) as threads:
-        return list(threads.map(examine_one, bugs))
+        with ThreadPoolExecutor(processes) as threads:
+            return list(threads.map(examine_one, bugs))
 
 
-def check_edits(bugs: Sequence[Bug]) -> None:
+def check_edits(bugs: Sequence[Bug], sources: Path = SOURCES) -> None:
     """Raise `ValueError` for a bug that cannot be made: its old text does not stand exactly once in its file."""
     for bug in bugs:
         for edit in bug.edits:
-            count = (SOURCES / edit.file).read_text().count(edit.old)
+            count = (sources / edit.file).read_text().count(edit.old)
             if count != 1:
                 raise ValueError(f"seeded bug {bug.name!r}: its text stands {count} times in {edit.file}:\n{edit.old}")
 
 
-def _look_for(bug: Bug, seeds: int) -> Found:
+def _look_for(bug: Bug, sources: Path, seeds: int) -> Found:
     with tempfile.TemporaryDirectory(prefix="partita-exam-") as folder:
+        shutil.copytree(sources, folder, dirs_exist_ok=True)
         copy = Path(folder) / "partita"
-        shutil.copytree(SOURCES, copy, ignore=shutil.ignore_patterns("__pycache__", "cli", "integrations"))
         for edit in bug.edits:
             file = copy / edit.file
             file.write_text(file.read_text().replace(edit.old, edit.new))
         command = [sys.executable, "-m", "tests.sim.exam", str(seeds), str(copy)]
-        environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
-            done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, check=True, timeout=PATIENCE_S
-            )
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             return Found(bug, 1, "it does not come to an end")
+        if done.returncode:
+            # Not what is looked for: the simulation itself could not be played.
+            raise RuntimeError(f"the exam of {bug.name!r} broke off:\n{done.stderr.decode()[-2000:]}")
         answer = msgspec.json.decode(done.stdout.splitlines()[-1], type=_Answer)
         return Found(bug, answer.seeds, answer.by)
 
