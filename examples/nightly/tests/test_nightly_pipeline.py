@@ -102,3 +102,27 @@ def test_the_demo_with_faults_names_each_of_them_and_nothing_else(tmp_path: Path
     assert "the demo succeeded at failing" in done.stdout
     page = (tmp_path / "out" / "broken" / "report.html").read_text()
     assert page.count('<p class="error">') == 3
+
+
+def test_an_engine_that_dies_in_the_middle_of_dbt_loses_no_model_and_builds_none_twice(tmp_path: Path) -> None:
+    night = Nightly(tmp_path)
+    command = [sys.executable, "-m", "partita.cli.main", "run", "-C", str(HERE), "nightly", "--partition", NIGHT]
+    first = subprocess.Popen(
+        command, env=night.environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert first.stderr is not None
+    for line in first.stderr:
+        if "carrier_aa_flights succeeded" in line:
+            break
+    first.kill()
+    first.communicate()
+    night("retry", "last")
+    (run,) = json.loads(night("runs", "--json").stdout)
+    assert run["state"] == "succeeded"
+    # The bundle was taken over in its first attempt, with all that it had to say of its members.
+    shown = json.loads(night("show", "last", "--json").stdout)
+    attempts = {step["step"]: len(step["attempts"]) for step in shown["steps"]}
+    assert attempts["dbt"] == 1
+    assert attempts["flights"] == 1
+    audited = night("db", "audit")
+    assert audited.returncode == 0, audited.stdout

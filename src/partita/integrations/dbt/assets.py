@@ -141,13 +141,28 @@ class _Build:
         return pt.member_check(
             asset,
             name,
-            blocking=node.is_blocking,
-            severity=None if node.is_blocking else "warn",
+            blocking=node.is_blocking and self._holds_back(node),
+            severity=node.severity,
             deps=[dep for dep in self._reads(node) if dep != asset],
             owner=node.owner or "",
             tags=node.tags,
             description=node.description,
         )
+
+    def _holds_back(self, test: DbtNode) -> bool:
+        """Does dbt let what is behind the test's model wait for it?
+
+        `dbt build` holds back only what descends from everything that a test reads. A relationship to a table that the
+        model is not made from fails the run, but nothing waits for it.
+        """
+        above = {test.attached_to}
+        todo = [test.attached_to]
+        while todo:
+            found = self.nodes.get(todo.pop() or "")
+            fresh = [dep for dep in found.depends_on if dep not in above] if found is not None else []
+            above.update(fresh)
+            todo.extend(fresh)
+        return above.issuperset(test.depends_on)
 
     def _check_key(self, node: DbtNode) -> str:
         return f"{self.names[node.attached_to or '']}:{node.name}"
