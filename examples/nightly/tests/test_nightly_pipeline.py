@@ -124,5 +124,5 @@ def test_an_engine_that_dies_in_the_middle_of_dbt_loses_no_model_and_builds_none
     attempts = {step["step"]: len(step["attempts"]) for step in shown["steps"]}
     assert attempts["dbt"] == 1
     assert attempts["flights"] == 1
-    audited = night("db", "audit")
+    audited = night.python("-m", "partita.cli.main", "db", "audit", "-C", str(HERE))
     assert audited.returncode == 0, audited.stdout
