@@ -91,7 +91,7 @@ def _plain_number(value: object) -> int | float | None:
     if not isinstance(value, int | float):
         if type(value).__module__ != "numpy" or not hasattr(value, "item") or getattr(value, "ndim", 1) != 0:
             return None
-        value = value.item()
+        value = getattr(value, "item")()  # noqa: B009 - looked for above, and no type says so
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
     # Subclasses (numpy.float64 is one of float) are no plain data.
