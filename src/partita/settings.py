@@ -43,6 +43,26 @@ class Home:
         return self.root / "checkpoints"
 
     @property
+    def code(self) -> Path:
+        """Files of versions of the projects' code, by content: what a run that began with one ends on."""
+        return self.root / "code"
+
+    @property
+    def key(self) -> Path:
+        """The key that seals secrets (0600)."""
+        return self.root / "secrets.key"
+
+    @property
+    def token(self) -> Path:
+        """The token with which programs of this machine's user ask the API (0600)."""
+        return self.root / "token"
+
+    @property
+    def service(self) -> Path:
+        """What `partita up` says about itself: processes, address (JSON)."""
+        return self.root / "service.json"
+
+    @property
     def socket(self) -> Path:
         """Where the engine that owns the store listens for commands (0600)."""
         return self.root / "engine.sock"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from partita.core.events import Detail, Failure, RunCreated
 from partita.core.graph import Axis, Const, Element, Graph, ListOf, Step
@@ -112,10 +113,10 @@ class Narrow(MemoryStore):
 
     full = False
 
-    def commit(self, commits: Sequence[RunCommit], *, epoch: int) -> None:
+    def commit(self, commits: Sequence[RunCommit], *, epoch: int, **more: Any) -> dict[str, int]:
         if self.full:
             raise StoreFull("no space left", hint="make room")
-        super().commit(commits, epoch=epoch)
+        return super().commit(commits, epoch=epoch, **more)
 
 
 def test_a_full_disk_stops_everything_and_loses_nothing():

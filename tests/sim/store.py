@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from partita.core.facts import Fact
+
 from partita.errors import Fenced, StoreError, StoreFull
 from partita.store.contract import Lease, RunCommit, Store
 
@@ -56,7 +58,9 @@ class FaultyStore:
         self._refuse_if_full()
         self._around(lambda: self.inner.put_graph(version, data))
 
-    def commit(self, commits: Sequence[RunCommit], *, epoch: int) -> None:
+    def commit(
+        self, commits: Sequence[RunCommit], *, epoch: int, facts: Sequence[Fact] = (), graphs: Sequence[Any] = ()
+    ) -> dict[str, int]:
         self._refuse_if_full()
         if self.rng.random() < self.faults.stall:
             self.marks["an engine stood still before its commit"] += 1
@@ -64,24 +68,30 @@ class FaultyStore:
         if self.rng.random() < self.faults.error_before:
             self.marks["the store failed before a commit"] += 1
             raise Unknown("the connection was reset")
-        self._around(lambda: self._commit(commits, epoch))
+        created: dict[str, int] = self._around(lambda: self._commit(commits, epoch, facts, graphs))
         if self.rng.random() < self.faults.error_after:
             self.marks["the store failed after a commit"] += 1
             raise Unknown("the connection was reset")
         if self.rng.random() < self.faults.stall:
             self.marks["an engine stood still between its commit and what follows"] += 1
             self.stall()
+        return created
 
-    def _commit(self, commits: Sequence[RunCommit], epoch: int) -> None:
+    def _commit(
+        self, commits: Sequence[RunCommit], epoch: int, facts: Sequence[Fact], graphs: Sequence[Any]
+    ) -> dict[str, int]:
         try:
-            self.inner.commit(commits, epoch=epoch)
+            created = self.inner.commit(commits, epoch=epoch, facts=facts, graphs=graphs)
         except Fenced:
             self.marks["a commit of an engine that was taken over from was refused"] += 1
             raise
         for commit in commits:
             self.history.update(msgspec.msgpack.encode(commit))
             self.events += len(commit.events)
+        for fact in facts:
+            self.history.update(msgspec.msgpack.encode(fact))
         self.watch(commits)
+        return created
 
     def _around(self, write: Callable[[], Any]) -> Any:
         if self.rng.random() < self.faults.crash_before:

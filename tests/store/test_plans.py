@@ -79,7 +79,7 @@ def test_every_statement_is_used() -> None:
     """A statement that nobody asks for by name is dead."""
     folder = Path(queries.__file__).parent
     code = "\n".join(file.read_text() for file in folder.glob("*.py"))
-    sql = (folder / "queries.sql").read_text()
+    sql = (folder / "sql/runs.sql").read_text()
     composed = {"runs_arm_unpartitioned", "runs_arm_of_pipeline_unpartitioned", "checks_of_run", "checks_of_asset"}
     unused = [
         name

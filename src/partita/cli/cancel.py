@@ -47,8 +47,6 @@ def _by_its_engine(settings: Settings, row: RunRow, reason: str) -> str:
     answer = ask(settings.home.socket, Cancel(row.id, project.user_name(), reason))
     if answer is None:
         return ""
-    if answer.error:
-        raise WorldError(answer.error)
     if not answer.found:
         raise WorldError(f"the engine here does not execute run {row.no}", hint="it may just have ended: partita runs")
     return f"run {row.no} is being cancelled: nothing new starts, running steps are ended politely"

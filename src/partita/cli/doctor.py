@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from partita.cli import options, project, terminal
 from partita.cli.styled import Style
 from partita.cli.words import duration, many, size
-from partita.errors import PartitaError
+from partita.errors import PartitaError, WorldError
 
 if TYPE_CHECKING:
     from partita.core.manifest import Manifest
@@ -173,12 +173,16 @@ def _store(settings: Settings) -> Iterator[Finding]:
 def _engine(settings: Settings) -> Iterator[Finding]:
     from partita.engine.control import Status, ask
 
-    answer = ask(settings.home.socket, Status())
+    try:
+        answer = ask(settings.home.socket, Status())
+    except WorldError as error:
+        yield Finding("fail", "engine", error.message, error.hint or "")
+        return
     if answer is None:
         yield Finding("ok", "engine", "none is at work here")
         return
     first, *more = answer.lines or ("at work",)
-    yield Finding("fail" if answer.error else "ok", "engine", answer.error or first)
+    yield Finding("ok", "engine", first)
     for line in more:
         blocked = line.startswith("blocked: ")
         yield Finding(

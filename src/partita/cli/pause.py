@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from partita.cli import options, project, terminal
 from partita.cli.naming import find_run
-from partita.errors import DefinitionError, WorldError
+from partita.errors import DefinitionError
 
 if TYPE_CHECKING:
     from partita.engine.control import Pause, Resume
@@ -58,5 +58,3 @@ def _ask(settings: Settings, row: RunRow, request: Pause | Resume) -> None:
             f"no engine executes run {row.no} now: it was interrupted",
             hint=f"take it up: partita retry {row.no}   or end it: partita cancel {row.no}",
         )
-    if answer.error:
-        raise WorldError(answer.error)

@@ -47,6 +47,31 @@ class PartitionSpec(msgspec.Struct, frozen=True):
     dimensions: tuple[tuple[str, PartitionSpec], ...] = ()
 
 
+class Freshness(msgspec.Struct, frozen=True):
+    """How old an asset may be: at most `fail_s` (warned about from `warn_s` on); with `cron`, since its last tick in `tz`,
+    by when it is to be there. Seconds."""
+
+    fail_s: float | None = None
+    warn_s: float | None = None
+    cron: str = ""
+    tz: str = "UTC"
+
+
+class DepSpec(msgspec.Struct, frozen=True):
+    """How the partitions of an upstream asset map to those of the asset that reads it (`core.mappings`).
+
+    `kind`: "same", "window" (with offsets in partitions of the upstream), "last", "all", "rollup", "static", "own".
+    """
+
+    asset: str
+    kind: str = "same"
+    start: int = 0
+    end: int = 0
+    table: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    # The function that maps, under which the worker finds it ("own").
+    call: str = ""
+
+
 class AssetSpec(msgspec.Struct, frozen=True):
     """One asset: what it is, how it lies in the graph, and which step (if any) makes it."""
 
@@ -64,15 +89,121 @@ class AssetSpec(msgspec.Struct, frozen=True):
     columns: tuple[tuple[str, str], ...] = ()
     freshness_s: float | None = None
     written_at: str = ""
+    freshness: Freshness | None = None
+    # The automation condition, packed (`core.automation`); None = made by runs that are asked for.
+    automation: bytes | None = None
+    mappings: tuple[DepSpec, ...] = ()
+    # How many partitions one run of a backfill takes: 1, n, or 0 = all in one.
+    backfill_batch: int = 1
 
 
 class ScheduleSpec(msgspec.Struct, frozen=True):
-    """When a pipeline is to start, as declared; `rule` is the timetable's own text ("cron 0 3 * * *")."""
+    """When a pipeline is to start, as declared; `rule` is the timetable's own text ("cron 0 3 * * *").
+
+    Times in seconds. `start` and `end` are ISO instants ("" = none).
+    """
 
     name: str
     rule: str
     tz: str = "UTC"
     catchup: str = "none"
+    overlap: Literal["queue", "skip", "cancel_running"] = "queue"
+    jitter_s: float = 0.0
+    start: str = ""
+    end: str = ""
+    paused: bool = False
+    # Failed runs in a row after which it pauses itself; 0 = never.
+    pause_after: int = 0
+    # Parameters of its runs, as the user wrote them, packed plain data.
+    params: bytes = b""
+    # "land by": the run is to be finished at the tick, so it starts earlier by its usual duration plus this.
+    land: bool = False
+    land_margin_s: float = 0.0
+    # Which partition the tick's run has: "" = none, "previous" = the one that ended at the tick, "current".
+    partition: str = ""
+    description: str = ""
+
+
+class SensorSpec(msgspec.Struct, frozen=True):
+    """Something that looks at the world and asks for runs. `of`: "function", "file", "object", "http", "sql", "webhook",
+    "run_end", "asset", "absence", ... `options` are packed plain data of its kind. Times in seconds.
+    """
+
+    name: str
+    of: str
+    # The pipelines (or selections of assets) that it may start.
+    targets: tuple[str, ...] = ()
+    call: str = ""
+    interval_s: float = 30.0
+    timeout_s: float = 60.0
+    # Several requests within so long become one.
+    debounce_s: float = 0.0
+    batch: int = 0
+    paused: bool = False
+    options: bytes = b""
+    description: str = ""
+    owner: str = ""
+    written_at: str = ""
+
+
+class AlertSpec(msgspec.Struct, frozen=True):
+    """A notification rule: what it listens to, for which subjects, and to whom it is told. Packed options by kind."""
+
+    name: str
+    on: tuple[str, ...]
+    to: tuple[str, ...]
+    # A selection of pipelines, assets, tags, owners: "" = all.
+    subjects: str = ""
+    template: str = ""
+    options: bytes = b""
+    written_at: str = ""
+
+
+class ChannelSpec(msgspec.Struct, frozen=True):
+    """Where notifications go: "slack", "email", "webhook", "apprise". Secrets are named in `options`, never held."""
+
+    name: str
+    of: str
+    options: bytes = b""
+
+
+class ResourceSpec(msgspec.Struct, frozen=True):
+    """A typed connection to something else, with a test that runs in a worker. Its schema as JSON text."""
+
+    name: str
+    of: str
+    call: str = ""
+    schema: str = ""
+    secrets: tuple[str, ...] = ()
+    can_test: bool = False
+    description: str = ""
+    written_at: str = ""
+
+
+class DeadlineSpec(msgspec.Struct, frozen=True):
+    """By when something is to be done: `after_s` of its start, or `at` ("06:00" in `tz`, each day that a run is due)."""
+
+    of: Literal["run", "task", "asset"]
+    subject: str = ""
+    after_s: float | None = None
+    at: str = ""
+    tz: str = "UTC"
+
+
+class ConcurrencySpec(msgspec.Struct, frozen=True):
+    """At most `limit` runs at once of each value of `key` (a template over parameters, partition and tags)."""
+
+    key: str
+    limit: int = 1
+    strategy: Literal["queue", "skip", "cancel_oldest", "cancel_newest", "round_robin"] = "queue"
+
+
+class RateSpec(msgspec.Struct, frozen=True):
+    """At most `count` starts within `per_s` seconds."""
+
+    name: str
+    count: int
+    per_s: float
 
 
 class PipelineSpec(msgspec.Struct, frozen=True):
@@ -93,6 +224,9 @@ class PipelineSpec(msgspec.Struct, frozen=True):
     # Open attempts at once within a run.
     max_steps: int | None = None
     written_at: str = ""
+    concurrency: tuple[ConcurrencySpec, ...] = ()
+    deadlines: tuple[DeadlineSpec, ...] = ()
+    priority: int = 0
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -111,6 +245,14 @@ class Manifest(msgspec.Struct, frozen=True):
     pools: tuple[tuple[str, int], ...] = ()
     # Names and values that must never be written down are not here; only the names.
     secrets: tuple[str, ...] = ()
+    sensors: tuple[SensorSpec, ...] = ()
+    alerts: tuple[AlertSpec, ...] = ()
+    channels: tuple[ChannelSpec, ...] = ()
+    resources: tuple[ResourceSpec, ...] = ()
+    rates: tuple[RateSpec, ...] = ()
+    # Limits by tag: tag, open attempts at once; shares of namespaces: name, weight.
+    tag_limits: tuple[tuple[str, int], ...] = ()
+    namespace: str = "default"
     # Threads that were running after the import: such a process must not fork workers.
     threads: int = 1
 

@@ -6,6 +6,7 @@ Rule: nothing is decided here; this is the memory of one run between two turns o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 from partita.core.admission import Key, Lane
 from partita.core.events import RunCreated
@@ -35,14 +36,25 @@ class ActiveRun:
         self.no = no
         self.id = run.run
         self.run = run
-        self.machine = RunMachine(graph, run, known)
-        self.inputs = Inputs(self.machine, lambda asset: stored(run, asset))
+        self._graph = graph
+        self._known = known
+        self._stored = stored
         # Of the last journal row.
         self.seq = seq
         self.lanes: dict[str, Lane] = {}
         self.demands: dict[str, Demand] = {}
         self._briefs: dict[str, Brief] = {}
         self._interval = interval
+
+    @cached_property
+    def machine(self) -> RunMachine:
+        """Made when it is first asked for: a run that is queued needs none."""
+        return RunMachine(self._graph, self.run, self._known)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What its steps are handed."""
+        return Inputs(self.machine, lambda asset: self._stored(self.run, asset))
 
     def lane(self, step: str) -> Lane:
         """The lane in which the ready instances of a step queue."""
@@ -64,12 +76,12 @@ class ActiveRun:
         limits: dict[Key, int] = {}
         if self.run.limit is not None:
             limits["run", self.id] = self.run.limit
-        for node in self.machine.plan.nodes.values():
-            policies = node.step.policies
+        for step in self._graph.steps:
+            policies = step.policies
             if policies.limit is not None:
-                limits["task", self.run.namespace, node.step.call] = policies.limit
+                limits["task", self.run.namespace, step.call] = policies.limit
             if policies.limit_per_run is not None:
-                limits["step", self.id, node.key] = policies.limit_per_run
+                limits["step", self.id, step.key] = policies.limit_per_run
         return limits
 
     def brief(self, instance: Instance, new_id: Callable[[], int]) -> Brief:

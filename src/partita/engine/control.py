@@ -1,27 +1,34 @@
-"""How other processes ask the engine that owns a store: a Unix socket (0600) beside the database, msgpack, one request a connection.
+"""How other processes ask the engine that owns a store: a Unix socket (0600) beside the database, msgpack.
 
-Rule: a request is data and names one of few verbs; what it does is the engine's, in the engine's thread.
+Rule: a request is data and names one of few verbs; what it does is its handler's, in the engine's thread.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import struct
 import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from partita import errors
 from partita.core.explain import Explanation
 from partita.engine.loop import Engine
 from partita.errors import PartitaError, WorldError
 
 _LENGTH = struct.Struct(">I")
 _PATIENCE_S = 30.0
-_LIMIT = 1 << 20
+# Requests with parameters, answers with plans.
+_LIMIT = 64 << 20
+_THREADS = 16
+_log = logging.getLogger("partita.control")
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -59,30 +66,55 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     """Who is there, and what the workers do."""
 
 
-Request = Cancel | Pause | Resume | Why | Status
-
-
 class Answer(msgspec.Struct, frozen=True):
-    """What came of a request; `error` is empty when it was carried out. `found`: the run is active here."""
+    """What came of a request to a run. `found`: the run is active here."""
 
     found: bool = True
     explanation: Explanation | None = None
     lines: tuple[str, ...] = ()
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    """`body` is the packed answer; or what was wrong, by the name of its class in `partita.errors`."""
+
+    body: bytes = b""
     error: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+Handler = Callable[[Any], Any]
+"""Carries out a request in the engine's thread, and answers with something that msgspec can pack, or with a `Future` of
+it for what takes longer than a turn."""
+
+
+def handlers_of(engine: Engine) -> dict[type, Handler]:
+    """What every engine can be asked."""
+    return {
+        Cancel: lambda r: Answer(found=engine.cancel(r.run, by=r.by, reason=r.reason)),
+        Pause: lambda r: Answer(found=engine.pause(r.run, by=r.by, reason=r.reason)),
+        Resume: lambda r: Answer(found=engine.resume(r.run, by=r.by)),
+        Why: lambda r: _explained(engine.why(r.run, r.step, r.index)),
+        Status: lambda r: _status(engine),
+    }
 
 
 class ControlServer:
-    """Listens for requests in a thread of its own and hands them to the engine's loop."""
+    """Listens for requests in threads of its own and hands them to the engine's loop."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, path: Path, engine: Engine, handlers: Mapping[type, Handler] | None = None) -> None:
         self._path = path
         self._engine = engine
+        both = {**handlers_of(engine), **(handlers or {})}
+        self._handlers = {tag_of(kind): (kind, handler) for kind, handler in both.items()}
         self._closing = False
+        self._connections: set[socket.socket] = set()
         with contextlib.suppress(FileNotFoundError):
             path.unlink()  # of an engine that is gone: the store's lock says that there is no other
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         _bind(self._socket, path)
-        self._socket.listen(16)
+        self._socket.listen(64)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="partita-control")
         self._thread = threading.Thread(target=self._serve, name="partita-control", daemon=True)
         self._thread.start()
 
@@ -95,6 +127,10 @@ class ControlServer:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join(5.0)
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._pool.shutdown(wait=False, cancel_futures=True)
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
 
@@ -104,52 +140,95 @@ class ControlServer:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection:
-                connection.settimeout(_PATIENCE_S)
-                # One bad client must not end the service for the others.
-                with contextlib.suppress(OSError, msgspec.DecodeError):
-                    request = msgspec.msgpack.decode(_receive(connection), type=Request)
-                    _send(connection, msgspec.msgpack.encode(self._answer(request)))
+            self._pool.submit(self._converse, connection)
 
-    def _answer(self, request: Request) -> Answer:
+    def _converse(self, connection: socket.socket) -> None:
+        """One client: its requests one after the other, until it goes."""
+        self._connections.add(connection)
+        with connection:
+            connection.settimeout(_PATIENCE_S)
+            # One bad client must not end the service for the others.
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                while not self._closing:
+                    tag, body = msgspec.msgpack.decode(_receive(connection), type=tuple[str, bytes])
+                    _send(connection, msgspec.msgpack.encode(self._reply(tag, body)))
+        self._connections.discard(connection)
+
+    def _reply(self, tag: str, body: bytes) -> _Reply:
+        known = self._handlers.get(tag)
+        if known is None:
+            return _Reply(error="WorldError", message=f"this engine cannot {tag}", hint="is `partita up` running here?")
+        kind, handler = known
         try:
-            answer: Answer = self._engine.post(lambda: _carry_out(self._engine, request)).result(_PATIENCE_S)
-            return answer
+            request = msgspec.msgpack.decode(body, type=kind)
+            answer = self._engine.post(lambda: handler(request)).result(_PATIENCE_S)
+            if isinstance(answer, Future):
+                answer = answer.result(_PATIENCE_S)
+            return _Reply(msgspec.msgpack.encode(answer))
         except PartitaError as error:
-            return Answer(error=str(error))
+            return _Reply(error=type(error).__name__, message=error.message, hint=error.hint or "")
         except TimeoutError:
-            return Answer(error="the engine does not answer; it may be busy or blocked, see `partita doctor`")
+            return _Reply(
+                error="WorldError",
+                message="the engine does not answer",
+                hint="it may be busy or blocked, see `partita doctor`",
+            )
+        except Exception as error:  # a bug in a handler is its asker's to hear of, the service goes on
+            _log.exception("request %s failed", tag)
+            return _Reply(error="WorldError", message=f"the engine failed at {tag}: {type(error).__name__}: {error}")
 
 
-def ask(path: Path, request: Request) -> Answer | None:
-    """Ask the engine that listens at `path`; None when there is none. Raises `WorldError` when it does not answer."""
+A = TypeVar("A")
+
+
+def ask(path: Path, request: msgspec.Struct, returns: type[A] = Answer) -> A | None:  # type: ignore[assignment]
+    """Ask the engine that listens at `path`; None when there is none.
+
+    Raises what the engine answered with (`DefinitionError`, `StoreFull` ...), `WorldError` when it does not answer.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE_S)
         try:
             _connect(connection, path)
         except (FileNotFoundError, ConnectionRefusedError):
             return None
-        try:
-            _send(connection, msgspec.msgpack.encode(request))
-            return msgspec.msgpack.decode(_receive(connection), type=Answer)
-        except (OSError, msgspec.DecodeError) as error:
-            raise WorldError(f"the engine broke off: {error}", hint="is it being stopped? try again") from error
+        return asked(connection, request, returns)
 
 
-def _carry_out(engine: Engine, request: Request) -> Answer:
-    match request:
-        case Cancel(run=run, by=by, reason=reason):
-            return Answer(found=engine.cancel(run, by=by, reason=reason))
-        case Pause(run=run, by=by, reason=reason):
-            return Answer(found=engine.pause(run, by=by, reason=reason))
-        case Resume(run=run, by=by):
-            return Answer(found=engine.resume(run, by=by))
-        case Why(run=run, step=step, index=index):
-            explanation = engine.why(run, step, index)
-            return Answer(found=explanation is not None, explanation=explanation)
-        case Status():
-            blocked = (f"blocked: {engine.blocked}",) if engine.blocked else ()
-            return Answer(lines=(f"engine of process {os.getpid()}", *blocked, *engine.executor.describe()))
+def asked(connection: socket.socket, request: msgspec.Struct, returns: type[A]) -> A:
+    """Ask over a connection that is open. Raises as `ask`."""
+    try:
+        _send(connection, msgspec.msgpack.encode((tag_of(type(request)), msgspec.msgpack.encode(request))))
+        reply = msgspec.msgpack.decode(_receive(connection), type=_Reply)
+        if reply.error:
+            raise _error(reply)
+        return msgspec.msgpack.decode(reply.body, type=returns)
+    except (OSError, msgspec.DecodeError) as error:
+        raise WorldError(f"the engine broke off: {error}", hint="is it being stopped? try again") from error
+
+
+def tag_of(kind: type) -> str:
+    """The name by which a request travels: the tag of its struct."""
+    tag = kind.__struct_config__.tag  # type: ignore[attr-defined]
+    assert isinstance(tag, str), f"{kind.__name__} needs a tag"
+    return tag
+
+
+def _error(reply: _Reply) -> PartitaError:
+    kind = getattr(errors, reply.error, None)
+    if not (isinstance(kind, type) and issubclass(kind, PartitaError)):
+        kind = WorldError
+    return kind(reply.message, hint=reply.hint or None)
+
+
+def _explained(explanation: Explanation | None) -> Answer:
+    return Answer(found=explanation is not None, explanation=explanation)
+
+
+def _status(engine: Engine) -> Answer:
+    blocked = (f"blocked: {engine.blocked}",) if engine.blocked else ()
+    troubles = tuple(f"{chore}: {trouble}" for chore, trouble in engine.troubles.items())
+    return Answer(lines=(f"engine of process {os.getpid()}", *blocked, *troubles, *engine.executor.describe()))
 
 
 def _bind(sock: socket.socket, path: Path) -> None:
@@ -180,7 +259,7 @@ def _send(sock: socket.socket, body: bytes) -> None:
 def _receive(sock: socket.socket) -> bytes:
     size = _LENGTH.unpack(_exactly(sock, 4))[0]
     if size > _LIMIT:
-        raise OSError("a request larger than 1 MiB")
+        raise OSError("a message larger than 64 MiB")
     return _exactly(sock, size)
 
 

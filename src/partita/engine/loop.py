@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -29,6 +30,7 @@ from partita.core.events import (
     TimerDue,
 )
 from partita.core.explain import Explanation, explain
+from partita.core.facts import Fact
 from partita.core.graph import Graph
 from partita.core.graph import decode as decode_graph
 from partita.core.graph import encode as encode_graph
@@ -39,12 +41,15 @@ from partita.engine.active import ActiveRun
 from partita.engine.clock import Clock
 from partita.engine.members import events_of
 from partita.engine.restore import known_of, run_created_of
-from partita.errors import Fenced, StoreFull
+from partita.errors import Fenced, InvalidTransition, StoreFull, StoreLocked
 from partita.executors.contract import Assignment, Ended, Executor, OpenAttempt, Placement, Report
-from partita.store.contract import Lease, RunCommit, RunRow, Store
+from partita.store.contract import Lease, OriginTaken, RunCommit, RunRow, Store
 from partita.worker.wire import Progress
 
 RESOURCE = "engine"
+# How long a chore rests after it has failed.
+_REST_S = 30.0
+_log = logging.getLogger("partita.engine")
 
 
 class Listener(Protocol):
@@ -53,6 +58,36 @@ class Listener(Protocol):
     def committed(self, run: ActiveRun, events: Sequence[Event]) -> None: ...
 
     def progressed(self, run: ActiveRun, instance: Instance, progress: Progress) -> None: ...
+
+
+class Chore(Protocol):
+    """Something that the engine does beside its runs, in the loop's thread: schedules, sensors, backfills, retention ...
+
+    What it decides it says by `Engine.record`, `create` and `request`; all of it is committed together at the end of
+    the turn, and acted on after that. It must be quick: whatever waits (user code, network) is done elsewhere.
+    """
+
+    name: str
+
+    def start(self, now: float) -> None:
+        """Take up what the store says. Called once, before the first turn."""
+        ...
+
+    def due_at(self) -> float:
+        """When it next has something to do (infinity: only when it is told of something)."""
+        ...
+
+    def turn(self, now: float) -> None:
+        """Do what is due."""
+        ...
+
+    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
+        """Events of a run are durable."""
+        ...
+
+    def recorded(self, facts: Sequence[Fact]) -> None:
+        """Facts are durable."""
+        ...
 
 
 class _Open:
@@ -84,6 +119,7 @@ class Engine:
         max_runs: dict[str, int] | None = None,
         interval: Callable[[RunCreated], tuple[str, str]] = lambda run: ("", ""),
         listeners: Iterable[Listener] = (),
+        max_active: int = 2_000,
     ) -> None:
         self.store = store
         self.executor = executor
@@ -93,6 +129,9 @@ class Engine:
         # Why nothing is being committed; "" while all is well.
         self.blocked = ""
         self.listeners = list(listeners)
+        self.chores: list[Chore] = []
+        # What chores could not do, by their names, since when; they are tried again later.
+        self.troubles: dict[str, str] = {}
         self._holder = holder
         self._lease_s = lease_s
         self._lease: Lease | None = None
@@ -101,7 +140,10 @@ class Engine:
         self._held_until = 0.0
         self._interval = interval
         self._max_runs = max_runs or {}
+        # Runs that may be running at once, whatever else allows: each has its machine in memory.
+        self._max_active = max_active
         self._running: dict[str, int] = {}
+        self._running_count = 0
         self._queued: deque[ActiveRun] = deque()
         self._mailbox: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._open: dict[int, _Open] = {}
@@ -109,6 +151,15 @@ class Engine:
         self._timers: list[tuple[float, int, ActiveRun, Instance | None]] = []
         self._dirty: dict[str, ActiveRun] = {}
         self._uncommitted: list[RunCommit] = []
+        # Staged for the next commit: facts, new graphs, and runs that will exist after it.
+        self._facts: list[Fact] = []
+        self._new_graphs: dict[str, bytes] = {}
+        self._created: dict[str, tuple[Graph, RunCreated]] = {}
+        self._origins: dict[tuple[str, str], str] = {}
+        # Answers that leave after the commit of what was asked for.
+        self._answers: list[tuple[Future[Any], Any]] = []
+        self._rested: dict[str, float] = {}
+        self._is_due_again = False
         self._starts: list[tuple[ActiveRun, Instance, int, Placement]] = []
         self._kills: list[tuple[int, str]] = []
         self._finished: list[ActiveRun] = []
@@ -128,6 +179,8 @@ class Engine:
         resumed = [self._restore(row, left) for row in self.store.open_runs()]
         # Also when nothing is open: what lies in the spool is of no more use then.
         self.executor.adopt(left)
+        for chore in self.chores:
+            chore.start(now)
         self._start_queued()
         self._finish_turn()
         return resumed
@@ -140,7 +193,10 @@ class Engine:
         posted = self._read_mailbox()
         due = self._ring_timers()
         self._renew_lease()
-        return self._finish_turn() or bool(reports) or posted or due
+        self._turn_chores()
+        done = self._finish_turn()
+        self._answer()
+        return done or bool(reports) or posted or due
 
     def run_until(self, is_done: Callable[[], bool], *, timeout_s: float = 1.0) -> None:
         """Turn until `is_done`."""
@@ -189,6 +245,30 @@ class Engine:
         self._finish_turn()
         return active
 
+    def create(self, graph: Graph, run: RunCreated) -> None:
+        """Stage a run for the commit of this turn. Raises `OriginTaken` if there is one of its origin."""
+        origin = (run.namespace, run.origin)
+        taken = self._origins.get(origin) or self.store.run_of_origin(*origin)
+        if taken is not None:
+            raise OriginTaken(run.origin, taken)
+        self._origins[origin] = run.run
+        if run.graph not in self._graphs:
+            self._new_graphs.setdefault(run.graph, encode_graph(graph))
+        self._created[run.run] = (graph, run)
+        self._uncommitted.append(RunCommit(run.run, 1, run.at, (run,)))
+
+    def record(self, *facts: Fact) -> None:
+        """Stage facts for the commit of this turn."""
+        self._facts.extend(facts)
+
+    def request(self, run: str, event: CancelRequested | PauseRequested | ResumeRequested) -> bool:
+        """Stage a request to a run for the commit of this turn. False if the run is not active."""
+        active = self.active.get(run)
+        if active is None:
+            return False
+        self._request(active, event)
+        return True
+
     def cancel(self, run: str, *, by: str, reason: str = "") -> bool:
         """Ask a run to end; False if it is not active. Raises `StoreFull` while that cannot be committed."""
         return self._ask(run, CancelRequested(self.clock.now(), by, reason))
@@ -216,16 +296,19 @@ class Engine:
         active = self.active.get(run)
         if active is None:
             return False
-        was_queued = active.machine.state == "queued"
-        self._apply(active, event)
-        if was_queued and active.machine.is_finished:
-            self._queued.remove(active)
-        self._start_queued()
+        self._request(active, event)
         self._finish_turn()
         if self._uncommitted:
             # It will be done when there is space again, but what was not committed is not acknowledged.
             raise StoreFull(self.blocked)
         return True
+
+    def _request(self, active: ActiveRun, event: Event) -> None:
+        was_queued = active.machine.state == "queued"
+        self._apply(active, event)
+        if was_queued and active.machine.is_finished:
+            self._queued.remove(active)
+        self._start_queued()
 
     # --- taking in --------------------------------------------------------------------------------------------------
 
@@ -281,10 +364,37 @@ class Engine:
             request, answer = self._mailbox.popleft()
             any_read = True
             try:
-                answer.set_result(request())
+                self._answers.append((answer, request()))
             except Exception as error:  # the asker's mistake is the asker's answer, the loop goes on
                 answer.set_exception(error)
         return any_read
+
+    def _answer(self) -> None:
+        """Let the answers go, after the commit of what was asked for; what was not committed is not acknowledged."""
+        answers, self._answers = self._answers, []
+        for answer, result in answers:
+            if self._uncommitted or self._facts:
+                answer.set_exception(StoreFull(self.blocked))
+            else:
+                answer.set_result(result)
+
+    def _turn_chores(self) -> None:
+        """Let the chores do what is due. One that fails is a trouble that is shown, and rests; the others go on."""
+        now = self.clock.now()
+        for chore in self.chores:
+            rested = self._rested.get(chore.name, 0.0)
+            if chore.due_at() > now or now < rested <= now + _REST_S:
+                continue
+            try:
+                chore.turn(now)
+                if self._rested.pop(chore.name, None) is not None:
+                    self.troubles.pop(chore.name, None)
+            except (Fenced, StoreLocked, InvalidTransition):
+                raise
+            except Exception as error:  # a bug in one chore must not stop all runs
+                self.troubles[chore.name] = f"{type(error).__name__}: {error}"
+                self._rested[chore.name] = now + _REST_S
+                _log.exception("chore %s failed and rests for %g s", chore.name, _REST_S)
 
     def _ring_timers(self) -> bool:
         now = self.clock.now()
@@ -341,10 +451,14 @@ class Engine:
         for run in self._queued:
             key = f"{run.run.namespace}/{run.run.pipeline}"
             limit = self._max_runs.get(run.run.pipeline)
-            if run.machine.paused or (limit is not None and self._running.get(key, 0) >= limit):
+            if limit is not None and self._running.get(key, 0) >= limit:
+                waiting.append(run)
+                continue
+            if self._running_count >= self._max_active or run.machine.paused:
                 waiting.append(run)
                 continue
             self._running[key] = self._running.get(key, 0) + 1
+            self._running_count += 1
             self._apply(run, RunStarted(now))
         self._queued = waiting
 
@@ -366,10 +480,20 @@ class Engine:
     # --- committing and acting --------------------------------------------------------------------------------------
 
     def _finish_turn(self) -> bool:
-        """Admit, commit, act. Was there anything to commit?"""
+        """Admit, commit, act, until nothing follows from it at once. Was there anything to commit?"""
+        any_done = False
+        while self._commit_once():
+            any_done = True
+            if not self._is_due_again:
+                break
+            self._is_due_again = False
+            self._start_queued()
+        return any_done
+
+    def _commit_once(self) -> bool:
         if not self.blocked:
             self._admit()
-        if not self._dirty and not self._uncommitted:
+        if not (self._dirty or self._uncommitted or self._facts):
             self._act()
             return False
         now = self.clock.now()
@@ -380,19 +504,36 @@ class Engine:
         return self._commit()
 
     def _commit(self) -> bool:
+        graphs = list(self._new_graphs.items())
         try:
-            self.store.commit(self._uncommitted, epoch=self.epoch)
+            numbers = self.store.commit(self._uncommitted, epoch=self.epoch, facts=self._facts, graphs=graphs)
         except StoreFull as error:
             # Nothing is lost: the same events are tried again each turn, and until then nothing is started or told.
             self.blocked = str(error)
             return True
         self.blocked = ""
         committed, self._uncommitted = self._uncommitted, []
+        facts, self._facts = self._facts, []
+        self._graphs.update(self._new_graphs)
+        self._new_graphs.clear()
         self._act()
+        if self._created:
+            self._take_in_created(numbers)
         for commit in committed:
             self._tell(self.active[commit.run], commit.events)
+        if facts:
+            for chore in self.chores:
+                chore.recorded(facts)
         self._let_go()
         return True
+
+    def _take_in_created(self, numbers: dict[str, int]) -> None:
+        """Runs that exist since this commit join the queue."""
+        created, self._created = self._created, {}
+        self._origins.clear()
+        for graph, run in created.values():
+            self._queued.append(self._activate(numbers[run.run], run, graph, [], seq=1))
+        self._is_due_again = True
 
     def _act(self) -> None:
         if (self._starts or self._kills) and not self._has_lease():
@@ -413,6 +554,8 @@ class Engine:
     def _tell(self, run: ActiveRun, events: Sequence[Event]) -> None:
         for listener in self.listeners:
             listener.committed(run, events)
+        for chore in self.chores:
+            chore.committed(run, events)
 
     def _let_go(self) -> None:
         """Forget runs that have ended, and let others start in their place."""
@@ -425,9 +568,8 @@ class Engine:
             if run.machine.started_at is not None:
                 key = f"{run.run.namespace}/{run.run.pipeline}"
                 self._running[key] -= 1
-        if self._queued:
-            self._start_queued()
-            self._finish_turn()
+                self._running_count -= 1
+        self._is_due_again = bool(self._queued)
 
     # --- runs of earlier engines --------------------------------------------------------------------------------------
 
@@ -448,6 +590,7 @@ class Engine:
         machine.journal = [e for e in machine.journal if not isinstance(e, RunStarted)]
         key = f"{run.namespace}/{run.pipeline}"
         self._running[key] = self._running.get(key, 0) + 1
+        self._running_count += 1
         # First the tickets of what still runs: the commands may be to end it.
         left += self._left_open(active)
         self._note(active, commands)
@@ -520,6 +663,9 @@ class Engine:
         until = [timeout_s, 1.0 if self.blocked else 5.0, self._renew_at - now]
         if self._timers:
             until.append(self._timers[0][0] - now)
+        for chore in self.chores:
+            rested = self._rested.get(chore.name, 0.0)
+            until.append(max(chore.due_at(), rested if rested <= now + _REST_S else 0.0) - now)
         return max(0.0, min(until))
 
     def _has_lease(self) -> bool:

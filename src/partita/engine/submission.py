@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from partita.core import partitions
@@ -43,7 +43,13 @@ class RunRequest:
 
 
 def plan_run(
-    manifest: Manifest, request: RunRequest, reader: Reader, *, now: float, namespace: str
+    manifest: Manifest,
+    request: RunRequest,
+    reader: Reader,
+    *,
+    now: float,
+    namespace: str,
+    version_of: Callable[[Graph], str] = graph_version,
 ) -> tuple[Graph, RunCreated]:
     """The graph and the first event of the run. Raises `DefinitionError` (or one of its kind) with what is wrong."""
     pipeline = next((p for p in manifest.pipelines if p.name == request.target), None)
@@ -61,13 +67,13 @@ def plan_run(
         namespace=namespace,
         project=manifest.project,
         pipeline=pipeline.name if pipeline is not None else ASSETS,
-        graph=graph_version(graph),
+        graph=version_of(graph),
         code=manifest.code,
         origin=request.origin,
         by=request.by,
         params=dict(request.params),
         partition=request.partition,
-        priority=request.priority,
+        priority=request.priority + (pipeline.priority if pipeline is not None else 0),
         selection=tuple(s.key for s in graph.steps) if request.select or pipeline is None else (),
         fail_fast=_or(request.fail_fast, pipeline.fail_fast if pipeline is not None else False),
         timeout_s=pipeline.timeout_s if pipeline is not None else None,

@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from partita.core.events import CheckReport, Event, Failure, Meta, Usage
+from partita.core.facts import Fact
 from partita.core.manifest import Manifest
 from partita.core.states import AttemptState, RunState, StepState
 from partita.core.values import Value
@@ -162,6 +163,17 @@ class JournalRow(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
 
 
+class StreamRow(msgspec.Struct, frozen=True):
+    """One row of the journal in the order of commit: events of a run, or (`run` empty) facts beside the runs."""
+
+    no: int
+    run: str
+    seq: int
+    at: float
+    events: tuple[Event, ...]
+    facts: tuple[Fact, ...]
+
+
 class Finding(msgspec.Struct, frozen=True):
     """A violated invariant: which one ("I3"), and the evidence."""
 
@@ -174,6 +186,10 @@ class Reader(Protocol):
 
     def run(self, run: str) -> RunRow | None:
         """A run by id, by number ("12"), or by an unambiguous beginning of its id."""
+        ...
+
+    def run_of_origin(self, namespace: str, origin: str) -> str | None:
+        """The id of the run that was made for this origin."""
         ...
 
     def runs(
@@ -204,6 +220,14 @@ class Reader(Protocol):
 
     def journal(self, run: str, *, after_seq: int = 0, limit: int = 1000) -> list[JournalRow]:
         """Journal rows of a run in order."""
+        ...
+
+    def stream(self, *, after_no: int = 0, limit: int = 1000) -> list[StreamRow]:
+        """Everything that happened, in the order of commit; `after_no` is the cursor."""
+        ...
+
+    def end_of_stream(self) -> int:
+        """The number of the newest row of the stream; 0 = there is none."""
         ...
 
     def graph(self, version: str) -> bytes | None:
@@ -267,10 +291,18 @@ class Store(Reader, Protocol):
         """Give a lease back; the next holder still gets a higher epoch."""
         ...
 
-    def commit(self, commits: Sequence[RunCommit], *, epoch: int) -> None:
-        """Journal rows and all that follows from their events, in one synced transaction.
+    def commit(
+        self,
+        commits: Sequence[RunCommit],
+        *,
+        epoch: int,
+        facts: Sequence[Fact] = (),
+        graphs: Sequence[tuple[str, bytes]] = (),
+    ) -> dict[str, int]:
+        """Journal rows and all that follows from their events and facts, with graphs (version, data) that are new, in
+        one synced transaction.
 
-        Raises `Fenced` if `epoch` is not the current one of resource "engine", `OriginTaken`, `StoreFull`.
+        Answers with the numbers of the runs that it created. Raises `Fenced` if `epoch` is not the current one of resource "engine", `OriginTaken`, `StoreFull`.
         """
         ...
 

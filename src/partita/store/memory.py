@@ -1,4 +1,4 @@
-"""The store in memory: for tests, the simulator and `partita.testing`. All of the contract, nothing on disk.
+"""The store in memory: for tests, the simulator and `partita.testing`. Runs only: facts beside them need SQL.
 
 Rule: rows come from the fold of the events alone. A commit that is refused is undone by folding the journal of the
 runs it touched again, so there is no second way to write.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec.structs import replace
 
 from partita.core.events import RunCreated
+from partita.core.facts import Fact
 from partita.core.manifest import Manifest
 from partita.core.states import OPEN_ATTEMPT, TERMINAL_RUN
 from partita.errors import StoreError
@@ -28,6 +29,7 @@ from partita.store.contract import (
     RunCommit,
     RunRow,
     StepRow,
+    StreamRow,
 )
 from partita.store.leases import ENGINE, acquired, check_epoch, released
 from partita.store.order import as_number, by_instance, quantile
@@ -42,6 +44,7 @@ class MemoryStore:
         # In order of `no`, which is the order of creation.
         self._folds: dict[str, fold.RunFold] = {}
         self._journal: dict[str, list[JournalRow]] = {}
+        self._stream: list[tuple[str, int]] = []
         self._origins: dict[tuple[str, str], str] = {}
         self._materializations: list[MaterializationRow] = []
         self._checks: list[CheckRow] = []
@@ -61,8 +64,17 @@ class MemoryStore:
         if after is not None:
             self._leases[lease.resource] = after
 
-    def commit(self, commits: Sequence[RunCommit], *, epoch: int) -> None:
+    def commit(
+        self,
+        commits: Sequence[RunCommit],
+        *,
+        epoch: int,
+        facts: Sequence[Fact] = (),
+        graphs: Sequence[tuple[str, bytes]] = (),
+    ) -> dict[str, int]:
         check_epoch(self._leases.get(ENGINE), epoch)
+        if facts:
+            raise StoreError("this store keeps runs only", hint="open a SQLite store in memory: open_in_memory()")
         before = {c.run: len(self._journal[c.run]) for c in commits if c.run in self._folds}
         made: list[MaterializationRow] = []
         tested: list[CheckRow] = []
@@ -74,8 +86,11 @@ class MemoryStore:
         except StoreError:
             self._undo([c.run for c in commits], before)
             raise
+        for version, data in graphs:
+            self._graphs.setdefault(version, data)
         self._materializations += made
         self._checks += tested
+        return {c.run: self._folds[c.run].run.no for c in commits if c.seq == 1}
 
     def put_graph(self, version: str, data: bytes) -> None:
         self._graphs.setdefault(version, data)
@@ -93,6 +108,9 @@ class MemoryStore:
         if not found and run:
             found = [row for row in self._rows() if row.id.startswith(run)]
         return found[0] if len(found) == 1 else None
+
+    def run_of_origin(self, namespace: str, origin: str) -> str | None:
+        return self._origins.get((namespace, origin))
 
     def runs(
         self,
@@ -143,6 +161,16 @@ class MemoryStore:
     def journal(self, run: str, *, after_seq: int = 0, limit: int = 1000) -> list[JournalRow]:
         # Row n has seq n: commit refuses anything else.
         return self._journal.get(run, [])[after_seq : after_seq + limit]
+
+    def stream(self, *, after_no: int = 0, limit: int = 1000) -> list[StreamRow]:
+        rows = []
+        for no, (run, seq) in enumerate(self._stream[after_no : after_no + limit], start=after_no + 1):
+            row = self._journal[run][seq - 1]
+            rows.append(StreamRow(no, run, seq, row.at, row.events, ()))
+        return rows
+
+    def end_of_stream(self) -> int:
+        return len(self._stream)
 
     def graph(self, version: str) -> bytes | None:
         return self._graphs.get(version)
@@ -224,6 +252,7 @@ class MemoryStore:
         self._journal.setdefault(commit.run, []).append(
             JournalRow(run=commit.run, seq=commit.seq, at=commit.at, events=commit.events)
         )
+        self._stream.append((commit.run, commit.seq))
         return found.materializations[materializations:], found.checks[checks:]
 
     def _create(self, run: str, event: RunCreated) -> None:
@@ -236,6 +265,11 @@ class MemoryStore:
         self._origins[(event.namespace, event.origin)] = run
 
     def _undo(self, runs: Sequence[str], before: dict[str, int]) -> None:
+        undone = set(runs)
+        while (
+            self._stream and self._stream[-1][0] in undone and self._stream[-1][1] > before.get(self._stream[-1][0], 0)
+        ):
+            self._stream.pop()
         for run in dict.fromkeys(runs):
             found = self._folds.get(run)
             if found is None:

@@ -1,4 +1,4 @@
-"""The named statements of `queries.sql`, read once.
+"""The named statements of `sql/`, one file for each noun, read once.
 
 Rule: a statement is looked up by name and never put together from values; `{name}` in one stands for another.
 """
@@ -9,17 +9,19 @@ import re
 from functools import cache
 from pathlib import Path
 
-# schema.sql, queries.sql and migrations/ lie beside this file.
+# schema.sql, sql/ and migrations/ lie beside this file.
 FOLDER = Path(__file__).parent
 _NAMED = re.compile(r"^-- name: (\w+)\n(.*?);\n", re.MULTILINE | re.DOTALL)
 _INCLUDED = re.compile(r"\{(\w+)\}")
 
 
 @cache
-def statements(file: str = "queries.sql") -> dict[str, str]:
-    """Every statement of a file by name."""
-    text = (FOLDER / file).read_text(encoding="utf-8")
-    found = dict(_NAMED.findall(text))
+def statements() -> dict[str, str]:
+    """Every statement by name."""
+    found: dict[str, str] = {}
+    for file in sorted((FOLDER / "sql").iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".sql"):
+            found.update(_NAMED.findall(file.read_text(encoding="utf-8")))
     return {name: _INCLUDED.sub(lambda m: found[m[1]], sql).strip() for name, sql in found.items()}
 
 

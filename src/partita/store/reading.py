@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from partita.core import facts
 from partita.core import manifest as manifests
 from partita.core.events import CheckReport, Event, Meta
 from partita.core.manifest import Manifest
@@ -27,6 +28,7 @@ from partita.store.contract import (
     MaterializationRow,
     RunRow,
     StepRow,
+    StreamRow,
 )
 from partita.store.database import Database, Params, Row
 from partita.store.order import as_number, by_instance
@@ -60,6 +62,10 @@ class SqlReader:
         if not found and run:
             found = self._fetch("runs_by_beginning", (run, run + chr(sys.maxunicode)))
         return _run_row(found[0]) if len(found) == 1 else None
+
+    def run_of_origin(self, namespace: str, origin: str) -> str | None:
+        rows = self._fetch("run_of_origin", (namespace, origin))
+        return rows[0][0] if rows else None
 
     def runs(
         self,
@@ -115,6 +121,16 @@ class SqlReader:
         rows = self._fetch("journal", (run, after_seq, limit))
         return [JournalRow(run=run, seq=seq, at=at, events=_events(events)) for seq, at, events in rows]
 
+    def stream(self, *, after_no: int = 0, limit: int = 1000) -> list[StreamRow]:
+        rows = self._fetch("stream", (after_no, limit))
+        return [
+            StreamRow(no, run, seq, at, _events(events) if run else (), () if run else facts.decode(events))
+            for no, run, seq, at, events in rows
+        ]
+
+    def end_of_stream(self) -> int:
+        return int(self._fetch("end_of_stream")[0][0])
+
     def graph(self, version: str) -> bytes | None:
         rows = self._fetch("graph", (version,))
         return rows[0][0] if rows else None
@@ -162,8 +178,11 @@ class SqlReader:
     def close(self) -> None:
         self._db.close()
 
-    def _fetch(self, name: str, params: Params = ()) -> list[Row]:
+    def fetch(self, name: str, params: Params = ()) -> list[Row]:
+        """The rows of a named statement: for the files of the nouns beside runs (`store/schedules.py` ...)."""
         return self._db.fetch(self._sql[name], params)
+
+    _fetch = fetch
 
     def _own_check(self) -> list[Finding]:
         """What the database can say about all rows at once."""

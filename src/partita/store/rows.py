@@ -1,6 +1,6 @@
 """Which rows each event writes, as named statements with their parameters: for every SQL store.
 
-One small function per event, one table of them at the end. The statements are in `queries.sql`; the same rules in
+One small function per event, one table of them at the end. The statements are in `sql/`; the same rules in
 Python are in `fold.py`.
 
 Rule: hot. Statements of one kind are collected and run together; order matters only where two of them touch the same

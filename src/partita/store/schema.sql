@@ -77,14 +77,17 @@ CREATE INDEX runs_by_pipeline ON runs (pipeline, state);
 -- Most runs have no partition and cost nothing here.
 CREATE INDEX runs_by_partition ON runs (partition, pipeline) WHERE partition <> '';
 
--- The events of one run in one commit. Append only; nothing is decided from it.
+-- What happened, in the order of commit: the events of one run in one commit (`run`, `seq`), or the facts beside runs of a
+-- commit (both NULL). Append only; nothing is decided from it. `no` is the cursor of whoever follows it.
 CREATE TABLE journal (
-    run    INTEGER NOT NULL REFERENCES runs (no),
-    seq    INTEGER NOT NULL,
+    no     INTEGER PRIMARY KEY AUTOINCREMENT,
+    run    INTEGER REFERENCES runs (no),
+    seq    INTEGER,
     at     REAL NOT NULL,
-    events BLOB NOT NULL,
-    PRIMARY KEY (run, seq)
-) STRICT, WITHOUT ROWID;
+    events BLOB NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX journal_of_run ON journal (run, seq) WHERE run IS NOT NULL;
 
 -- Step instances that have ended or are to be tried again. All others exist in the graph only.
 CREATE TABLE steps (
@@ -141,7 +144,8 @@ CREATE TABLE materializations (
     no           INTEGER PRIMARY KEY,
     asset        TEXT NOT NULL,
     partition    TEXT NOT NULL,
-    run          INTEGER NOT NULL REFERENCES runs (no),
+    -- NULL: another tool reported it (`step` says who).
+    run          INTEGER REFERENCES runs (no),
     step         TEXT NOT NULL,
     idx          TEXT NOT NULL,
     attempt      INTEGER NOT NULL,
@@ -155,6 +159,8 @@ CREATE TABLE materializations (
     UNIQUE (run, step, idx, attempt, asset, partition)
 ) STRICT;
 
+-- The step that an external report repeats under its key.
+CREATE UNIQUE INDEX reports_by_key ON materializations (asset, partition, step, idx) WHERE run IS NULL AND idx <> '';
 CREATE INDEX materializations_by_asset ON materializations (asset);
 CREATE INDEX materializations_by_partition ON materializations (asset, partition);
 
@@ -169,7 +175,8 @@ CREATE TABLE latest (
 -- Every evaluation of a quality test. `no` is the order of commit.
 CREATE TABLE checks (
     no        INTEGER PRIMARY KEY,
-    run       INTEGER NOT NULL REFERENCES runs (no),
+    -- NULL: another tool reported it (`step` says who).
+    run       INTEGER REFERENCES runs (no),
     step      TEXT NOT NULL,
     idx       TEXT NOT NULL,
     attempt   INTEGER NOT NULL,
@@ -185,3 +192,363 @@ CREATE TABLE checks (
 
 CREATE INDEX checks_by_run ON checks (run);
 CREATE INDEX checks_by_asset ON checks (asset);
+
+-- ==== beside the runs ===============================================================================================
+
+-- Schedules as declared, with what the next decision needs; retention never touches them. Blobs: msgpack of
+-- `core/manifest.py`.
+CREATE TABLE schedules (
+    namespace      TEXT NOT NULL,
+    name           TEXT NOT NULL,
+    project        TEXT NOT NULL,
+    pipeline       TEXT NOT NULL,
+    version        INTEGER NOT NULL,
+    spec           BLOB NOT NULL,
+    effective_from REAL NOT NULL,
+    active         INTEGER NOT NULL CHECK (active IN (0, 1)),
+    paused         INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    automatic      INTEGER NOT NULL DEFAULT 0 CHECK (automatic IN (0, 1)),
+    reason         TEXT NOT NULL DEFAULT '',
+    next_at        REAL,
+    -- The newest instant that was decided, and when.
+    last_at        REAL,
+    last_decision  TEXT NOT NULL DEFAULT '',
+    decided_at     REAL,
+    failures       INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (namespace, name)
+) STRICT, WITHOUT ROWID;
+
+-- One row for each due instant of a schedule, with its one decision; a range of skipped ones is one row up to `until`.
+CREATE TABLE ticks (
+    namespace  TEXT NOT NULL,
+    schedule   TEXT NOT NULL,
+    instant    REAL NOT NULL,
+    decision   TEXT NOT NULL CHECK (decision IN ('run', 'skipped')),
+    reason     TEXT NOT NULL,
+    run        TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    tzdata     TEXT NOT NULL,
+    decided_at REAL NOT NULL,
+    until      REAL,
+    count      INTEGER NOT NULL,
+    PRIMARY KEY (namespace, schedule, instant)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX ticks_by_time ON ticks (decided_at);
+
+-- Sensors as declared, with their cursors.
+CREATE TABLE sensors (
+    namespace    TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    project      TEXT NOT NULL,
+    spec         BLOB NOT NULL,
+    active       INTEGER NOT NULL CHECK (active IN (0, 1)),
+    paused       INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    reason       TEXT NOT NULL DEFAULT '',
+    cursor       BLOB,
+    evaluated_at REAL,
+    failures     INTEGER NOT NULL DEFAULT 0,
+    -- Looks since the declaration, and those that saw nothing.
+    looks        INTEGER NOT NULL DEFAULT 0,
+    quiet        INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (namespace, name)
+) STRICT, WITHOUT ROWID;
+
+-- Looks of sensors that asked for something, failed, or said why not.
+CREATE TABLE evaluations (
+    no        INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    sensor    TEXT NOT NULL,
+    at        REAL NOT NULL,
+    took_s    REAL NOT NULL,
+    skipped   TEXT NOT NULL,
+    error     TEXT NOT NULL,
+    requests  BLOB,
+    output    TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX evaluations_by_sensor ON evaluations (namespace, sensor);
+
+-- Keys under which a sensor has asked for runs: each gives one run, for as long as the key is kept (longer than runs are).
+CREATE TABLE run_keys (
+    namespace TEXT NOT NULL,
+    sensor    TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    run       TEXT NOT NULL,
+    at        REAL NOT NULL,
+    PRIMARY KEY (namespace, sensor, key)
+) STRICT, WITHOUT ROWID;
+
+-- Deliveries of webhooks by their ids; `body` until a look has taken it.
+CREATE TABLE deliveries (
+    no        INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    sensor    TEXT NOT NULL,
+    delivery  TEXT NOT NULL,
+    at        REAL NOT NULL,
+    body      BLOB,
+    headers   BLOB,
+    taken     INTEGER NOT NULL DEFAULT 0 CHECK (taken IN (0, 1)),
+    UNIQUE (namespace, sensor, delivery)
+) STRICT;
+
+CREATE INDEX deliveries_waiting ON deliveries (namespace, sensor) WHERE taken = 0;
+
+-- Steps that wait without a slot: for people, other systems, a time, the world. `spec` as in the graph.
+CREATE TABLE gates (
+    run         INTEGER NOT NULL REFERENCES runs (no),
+    step        TEXT NOT NULL,
+    idx         TEXT NOT NULL,
+    of          TEXT NOT NULL,
+    opened_at   REAL NOT NULL,
+    due_at      REAL,
+    -- What there is to decide on, as the step before has shown it.
+    material    BLOB,
+    -- SHA-256 of the token with which another system answers.
+    token       BLOB,
+    answered_at REAL,
+    by          TEXT NOT NULL DEFAULT '',
+    choice      TEXT NOT NULL DEFAULT '',
+    comment     TEXT NOT NULL DEFAULT '',
+    reminded    INTEGER NOT NULL DEFAULT 0,
+    heard_at    REAL,
+    message     TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (run, step, idx)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX gates_open ON gates (opened_at) WHERE answered_at IS NULL;
+CREATE UNIQUE INDEX gates_by_token ON gates (token) WHERE token IS NOT NULL;
+
+-- One row for each person who answered a gate.
+CREATE TABLE votes (
+    run     INTEGER NOT NULL REFERENCES runs (no),
+    step    TEXT NOT NULL,
+    idx     TEXT NOT NULL,
+    by      TEXT NOT NULL,
+    at      REAL NOT NULL,
+    choice  TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    answer  BLOB,
+    PRIMARY KEY (run, step, idx, by)
+) STRICT, WITHOUT ROWID;
+
+-- What the automation condition of an asset remembers.
+CREATE TABLE automation (
+    asset   TEXT PRIMARY KEY,
+    at      REAL NOT NULL,
+    memory  BLOB
+) STRICT, WITHOUT ROWID;
+
+-- Decisions of automation that asked for something, with their explanation.
+CREATE TABLE automated (
+    no         INTEGER PRIMARY KEY,
+    asset      TEXT NOT NULL,
+    at         REAL NOT NULL,
+    partitions BLOB,
+    run        TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    tree       BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX automated_by_asset ON automated (asset);
+
+-- How fresh assets with a freshness policy are.
+CREATE TABLE freshness (
+    asset     TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    state     TEXT NOT NULL CHECK (state IN ('fresh', 'warn', 'fail', 'unknown')),
+    since     REAL NOT NULL,
+    reason    TEXT NOT NULL,
+    due_at    REAL,
+    PRIMARY KEY (asset, partition)
+) STRICT, WITHOUT ROWID;
+
+-- Keys of dynamic partition definitions.
+CREATE TABLE partitions (
+    namespace TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    at        REAL NOT NULL,
+    by        TEXT NOT NULL,
+    PRIMARY KEY (namespace, name, key)
+) STRICT, WITHOUT ROWID;
+
+-- Backfills: `spec` is what was planned, the parts say how far it is.
+CREATE TABLE backfills (
+    no          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    namespace   TEXT NOT NULL,
+    project     TEXT NOT NULL,
+    target      TEXT NOT NULL,
+    spec        BLOB NOT NULL,
+    priority    INTEGER NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled')),
+    paused      INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
+    created_at  REAL NOT NULL,
+    by          TEXT NOT NULL,
+    finished_at REAL,
+    reason      TEXT NOT NULL DEFAULT ''
+) STRICT;
+
+CREATE INDEX backfills_open ON backfills (no) WHERE state = 'running';
+
+-- The units of work of a backfill, in order: one or several partitions (by newline) that are one run.
+CREATE TABLE parts (
+    backfill    INTEGER NOT NULL REFERENCES backfills (no),
+    part        INTEGER NOT NULL,
+    stage       INTEGER NOT NULL,
+    partitions  TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'succeeded', 'failed', 'cancelled', 'skipped')),
+    run         TEXT NOT NULL DEFAULT '',
+    reason      TEXT NOT NULL DEFAULT '',
+    finished_at REAL,
+    PRIMARY KEY (backfill, part, stage)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX parts_by_run ON parts (run) WHERE run <> '';
+
+-- Limits that people have set over what is declared: `of` is "pool", "pipeline", "task", "tag", "namespace".
+CREATE TABLE limits (
+    namespace TEXT NOT NULL,
+    of        TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    slots     INTEGER NOT NULL,
+    at        REAL NOT NULL,
+    by        TEXT NOT NULL,
+    reason    TEXT NOT NULL,
+    PRIMARY KEY (namespace, of, name)
+) STRICT, WITHOUT ROWID;
+
+-- What is to be told to whom; sent at least once, with its key.
+CREATE TABLE outbox (
+    no         INTEGER PRIMARY KEY,
+    key        TEXT NOT NULL UNIQUE,
+    namespace  TEXT NOT NULL,
+    rule       TEXT NOT NULL,
+    channel    TEXT NOT NULL,
+    topic      TEXT NOT NULL,
+    payload    BLOB NOT NULL,
+    at         REAL NOT NULL,
+    not_before REAL NOT NULL,
+    tries      INTEGER NOT NULL DEFAULT 0,
+    -- NULL: sent or given up.
+    next_at    REAL,
+    sent_at    REAL,
+    error      TEXT NOT NULL DEFAULT ''
+) STRICT;
+
+CREATE INDEX outbox_due ON outbox (next_at) WHERE next_at IS NOT NULL;
+
+-- Causes for alarm that are not over.
+CREATE TABLE alerts (
+    namespace TEXT NOT NULL,
+    rule      TEXT NOT NULL,
+    subject   TEXT NOT NULL,
+    since     REAL NOT NULL,
+    message   TEXT NOT NULL,
+    run       TEXT NOT NULL,
+    PRIMARY KEY (namespace, rule, subject)
+) STRICT, WITHOUT ROWID;
+
+-- Users; `roles` is msgpack of (namespace or "*", role).
+CREATE TABLE users (
+    name       TEXT PRIMARY KEY,
+    password   TEXT NOT NULL,
+    roles      BLOB NOT NULL,
+    active     INTEGER NOT NULL CHECK (active IN (0, 1)),
+    email      TEXT NOT NULL,
+    -- Counted up when all sessions are to end.
+    generation INTEGER NOT NULL,
+    at         REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Tokens and sessions, by the SHA-256 of what their owner holds.
+CREATE TABLE tokens (
+    id         TEXT PRIMARY KEY,
+    digest     BLOB NOT NULL UNIQUE,
+    owner      TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    scopes     BLOB NOT NULL,
+    session    INTEGER NOT NULL CHECK (session IN (0, 1)),
+    generation INTEGER NOT NULL,
+    issued_at  REAL NOT NULL,
+    expires_at REAL,
+    revoked_at REAL
+) STRICT, WITHOUT ROWID;
+
+-- Secrets, sealed.
+CREATE TABLE secrets (
+    namespace TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    sealed    BLOB NOT NULL,
+    key_id    TEXT NOT NULL,
+    at        REAL NOT NULL,
+    by        TEXT NOT NULL,
+    PRIMARY KEY (namespace, name)
+) STRICT, WITHOUT ROWID;
+
+-- Requests that change something, carried out or denied. `hash` = SHA-256 over the entry and the hash before it.
+CREATE TABLE audit (
+    no        INTEGER PRIMARY KEY AUTOINCREMENT,
+    at        REAL NOT NULL,
+    principal TEXT NOT NULL,
+    action    TEXT NOT NULL,
+    object    TEXT NOT NULL,
+    result    TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    detail    BLOB,
+    address   TEXT NOT NULL,
+    hash      BLOB NOT NULL
+) STRICT;
+
+-- Answers to requests with an idempotency key, for a day.
+CREATE TABLE answers (
+    principal TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    digest    BLOB NOT NULL,
+    status    INTEGER NOT NULL,
+    body      BLOB NOT NULL,
+    at        REAL NOT NULL,
+    PRIMARY KEY (principal, key)
+) STRICT, WITHOUT ROWID;
+
+-- Projects that are or were served, and how their last load ended.
+CREATE TABLE projects (
+    project   TEXT PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    folder    TEXT NOT NULL,
+    code      TEXT NOT NULL,
+    loaded_at REAL NOT NULL,
+    took_s    REAL NOT NULL,
+    problems  BLOB,
+    error     TEXT NOT NULL,
+    active    INTEGER NOT NULL CHECK (active IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- Every version of a project's code that was served; `manifest` is what it defines.
+CREATE TABLE versions (
+    project  TEXT NOT NULL,
+    code     TEXT NOT NULL,
+    at       REAL NOT NULL,
+    manifest BLOB NOT NULL,
+    PRIMARY KEY (project, code)
+) STRICT;
+
+-- Parts of the service that are unwell.
+CREATE TABLE health (
+    part    TEXT PRIMARY KEY,
+    since   REAL NOT NULL,
+    problem TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What retention has removed, for `doctor`.
+CREATE TABLE removals (
+    no         INTEGER PRIMARY KEY,
+    at         REAL NOT NULL,
+    what       TEXT NOT NULL,
+    count      INTEGER NOT NULL,
+    bytes      INTEGER NOT NULL,
+    older_than REAL NOT NULL,
+    reason     TEXT NOT NULL
+) STRICT;

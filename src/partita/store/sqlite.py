@@ -3,7 +3,7 @@
 One writer process and connection owns the file (`locking.py`); readers are read-only and never in its way. WAL with
 synchronous=FULL: a commit that has returned is on the disk. Checkpoints come from the writer alone.
 
-Rule: only what is SQLite's. Statements are in `queries.sql`, what they mean in `reading.py` and `writing.py`.
+Rule: only what is SQLite's. Statements are in `sql/`, what they mean in `reading.py` and `writing.py`.
 """
 
 from __future__ import annotations
@@ -77,6 +77,14 @@ def open_store(path: Path | str, *, clock: Callable[[], float] = time.time, vfs:
         # Whoever held it has died: the lock on the file was theirs, and now it is ours. No need to wait for its end.
         store.release(left)
     return store
+
+
+def open_in_memory(*, clock: Callable[[], float] = time.time) -> SqlStore:
+    """A store that lives as long as the object: all of the contract, nothing on disk. For tests and simulations."""
+    db = SqliteDatabase(apsw.Connection(":memory:", statementcachesize=100), Path(":memory:"))
+    db.fetch("PRAGMA foreign_keys = ON")
+    migrations.create(db, now=clock())
+    return SqlStore(db, clock=clock)
 
 
 def open_reader(path: Path | str) -> SqliteReader:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 
 from partita.core import manifest as manifests
 from partita.core.events import RunCreated, RunEnded
+from partita.core.facts import Fact
 from partita.core.manifest import Manifest
 from partita.errors import StoreError
 from partita.store.contract import Lease, OriginTaken, RunCommit
 from partita.store.database import Database
+from partita.store.facts import write_facts
 from partita.store.leases import ENGINE, acquired, check_epoch, released
 from partita.store.reading import SqlReader
 from partita.store.rows import UNSTORABLE, Batch, new_run, put_journal, unstorable
@@ -43,22 +45,37 @@ class SqlStore(SqlReader):
             if after is not None:
                 self._put_lease(after)
 
-    def commit(self, commits: Sequence[RunCommit], *, epoch: int) -> None:
+    def commit(
+        self,
+        commits: Sequence[RunCommit],
+        *,
+        epoch: int,
+        facts: Sequence[Fact] = (),
+        graphs: Sequence[tuple[str, bytes]] = (),
+    ) -> dict[str, int]:
         ends: dict[str, _End] = {}
+        created: dict[str, int] = {}
         try:
             with self._db.transaction():
                 check_epoch(self._lease_row(ENGINE), epoch)
                 batch = Batch(self._write_many)
                 for commit in commits:
                     no = self._follow(commit, ends)
+                    if commit.seq == 1:
+                        created[commit.run] = no
                     put_journal(batch, no, commit.seq, commit.at, commit.events)
                 batch.flush()
+                for version, data in graphs:
+                    self._fetch("put_graph", (version, data))
+                if facts:
+                    write_facts(self._fetch, tuple(facts))
         except UNSTORABLE as error:
             raise unstorable(error) from error
         self._ends.update(ends)
         for commit in commits:
             if commit.events and type(commit.events[-1]) is RunEnded:
                 self._ends.pop(commit.run, None)
+        return created
 
     def put_graph(self, version: str, data: bytes) -> None:
         if self.graph(version) is None:

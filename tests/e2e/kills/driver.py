@@ -25,13 +25,14 @@ class Killer:
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
-    def commit(self, commits: object, *, epoch: int) -> None:
+    def commit(self, commits: object, *, epoch: int, **more: object) -> object:
         self._left -= 1
         if self._left == 0 and self._site == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        self._store.commit(commits, epoch=epoch)  # type: ignore[attr-defined]
+        created: object = self._store.commit(commits, epoch=epoch, **more)  # type: ignore[attr-defined]
         if self._left == 0 and self._site == "after":
             os.kill(os.getpid(), signal.SIGKILL)
+        return created
 
 
 def main(project: str, site: str = "", number: str = "0") -> int:

@@ -1,4 +1,4 @@
--- All SQL of reading and writing, by name. `?` is a parameter; conditions that name no state are primary keys.
+-- Runs and what belongs to them: all SQL of reading and writing, by name. `?` is a parameter; conditions that name no state are primary keys.
 -- What creates the tables is in schema.sql.
 
 -- ==== writing: one statement for each thing that an event does to a row (rows.py says which) ====
@@ -11,6 +11,10 @@ RETURNING no;
 
 -- name: insert_journal
 INSERT INTO journal (run, seq, at, events) VALUES (?, ?, ?, ?);
+
+-- What happened beside the runs.
+-- name: insert_facts
+INSERT INTO journal (at, events) VALUES (?, ?);
 
 -- name: start_run
 UPDATE runs SET state = 'running', started_at = ? WHERE no = ? AND state = 'queued';
@@ -126,14 +130,14 @@ SELECT id FROM runs WHERE namespace = ? AND origin = ?;
 
 -- The number of a run, and of its last journal row.
 -- name: end_of_journal
-SELECT no, (SELECT coalesce(max(seq), 0) FROM journal WHERE run = no) FROM runs WHERE id = ?;
+SELECT no, (SELECT coalesce(max(seq), 0) FROM journal WHERE run = runs.no) FROM runs WHERE id = ?;
 
 -- ==== runs ====
 
 -- name: run_columns
 SELECT no, id, namespace, project, pipeline, graph, code, origin, state, created_at, started_at, finished_at, by,
        params, partition, priority, rerun_of, selection, fail_fast, timeout_s, step_limit, namespace_limit, tags,
-       paused, cancel_requested, reason, (SELECT coalesce(max(seq), 0) FROM journal WHERE run = no)
+       paused, cancel_requested, reason, (SELECT coalesce(max(seq), 0) FROM journal WHERE run = runs.no)
 FROM runs;
 
 -- name: run_by_id
@@ -206,6 +210,14 @@ FROM attempts;
 -- name: journal
 SELECT seq, at, events FROM journal WHERE run = (SELECT no FROM runs WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
 
+-- All that happened, in the order of commit. One that is taken later has a higher number.
+-- name: stream
+SELECT j.no, coalesce(r.id, ''), coalesce(j.seq, 0), j.at, j.events
+FROM journal AS j LEFT JOIN runs AS r ON r.no = j.run WHERE j.no > ? ORDER BY j.no LIMIT ?;
+
+-- name: end_of_stream
+SELECT coalesce(max(no), 0) FROM journal;
+
 -- ==== graphs, manifests, assets, checks ====
 
 -- name: graph
@@ -215,9 +227,9 @@ SELECT data FROM graphs WHERE version = ?;
 SELECT data FROM manifests WHERE project = ?;
 
 -- name: materialization_columns
-SELECT m.asset, m.partition, r.id, m.step, m.idx, m.attempt, m.at, m.data_version, m.code_version, m.metadata, m.value,
+SELECT m.asset, m.partition, coalesce(r.id, ''), m.step, m.idx, m.attempt, m.at, m.data_version, m.code_version, m.metadata, m.value,
        m.began_at, m.ended_at
-FROM materializations AS m JOIN runs AS r ON r.no = m.run;
+FROM materializations AS m LEFT JOIN runs AS r ON r.no = m.run;
 
 -- name: latest_materialization
 {materialization_columns}
@@ -233,8 +245,8 @@ WHERE m.no = (SELECT materialization FROM latest WHERE asset = ? AND partition =
 {materialization_columns} WHERE m.run = (SELECT no FROM runs WHERE id = ?) ORDER BY m.no;
 
 -- name: check_columns
-SELECT r.id, c.step, c.idx, c.attempt, c.at, c.asset, c.name, c.passed, c.severity, c.message, c.partition, c.metadata
-FROM checks AS c JOIN runs AS r ON r.no = c.run;
+SELECT coalesce(r.id, ''), c.step, c.idx, c.attempt, c.at, c.asset, c.name, c.passed, c.severity, c.message, c.partition, c.metadata
+FROM checks AS c LEFT JOIN runs AS r ON r.no = c.run;
 
 -- name: checks
 {check_columns} ORDER BY c.no DESC LIMIT ?;

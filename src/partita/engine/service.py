@@ -1,0 +1,97 @@
+"""Everything that the scheduler process of `partita up` does: one engine, the projects it serves, and its chores.
+
+Rule: parts are put together here and nowhere else; none of them knows the service, each gets the two or three things it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from partita.core.manifest import Manifest
+from partita.engine import submission
+from partita.engine.catalog import Catalog
+from partita.engine.clock import Clock, SystemClock
+from partita.engine.control import Handler
+from partita.engine.loop import Chore, Engine, Listener
+from partita.engine.submitter import Submitter
+from partita.executors.contract import Executor
+from partita.settings import Settings
+from partita.store.writing import SqlStore
+
+
+class Part(Chore, Protocol):
+    """A chore of the service, with the requests that it answers."""
+
+    def handlers(self) -> Mapping[type, Handler]:
+        """What it can be asked, by the type of the request (`engine.control`)."""
+        ...
+
+    def loaded(self, manifest: Manifest) -> None:
+        """A project was loaded, or loaded again: the catalog has its definitions now."""
+        ...
+
+
+class Service:
+    """One engine with its chores over a store that is open. Build it, `start`, then `turn` for ever, then `close`."""
+
+    def __init__(
+        self,
+        store: SqlStore,
+        executor: Executor,
+        *,
+        settings: Settings,
+        clock: Clock | None = None,
+        listeners: Iterable[Listener] = (),
+        holder: str = "",
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock: Clock = clock or SystemClock()
+        self.catalog = Catalog()
+        self.engine = Engine(
+            store,
+            executor,
+            self.clock,
+            holder=holder or f"{socket.gethostname()}:{os.getpid()}:{time.time_ns():x}",
+            lease_s=settings.lease_s,
+            interval=self._interval,
+            listeners=listeners,
+        )
+        self.submitter = Submitter(self.engine, self.catalog, self.clock)
+        self.parts: list[Part] = self._make_parts()
+        self.engine.chores.extend(self.parts)
+
+    def _make_parts(self) -> list[Part]:
+        """In the order in which they take their turns."""
+        return []
+
+    def handlers(self) -> dict[type, Handler]:
+        """All that the service can be asked."""
+        return {kind: handler for part in self.parts for kind, handler in part.handlers().items()}
+
+    def load(self, manifest: Manifest) -> None:
+        """Take in what a project defines now, before `start` or while running."""
+        self.catalog.put(manifest)
+        self.store.put_manifest(manifest)
+        for part in self.parts:
+            part.loaded(manifest)
+
+    def start(self) -> None:
+        """Take the lease, take up what is open."""
+        self.engine.start()
+
+    def turn(self, timeout_s: float = 5.0) -> bool:
+        """One turn of the engine with its chores."""
+        return self.engine.turn(timeout_s)
+
+    def close(self, *, kill: bool = False) -> None:
+        """Commit what waits and let everything go."""
+        self.engine.close(kill=kill)
+
+    def _interval(self, run: Any) -> tuple[str, str]:
+        manifest = self.catalog.manifests.get(run.project)
+        return submission.interval(manifest, run) if manifest is not None else ("", "")

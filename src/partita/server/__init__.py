@@ -1,0 +1,1 @@
+"""HTTP over store and engine, by noun; who may; the stream; the built UI."""

@@ -1,0 +1,1 @@
+-- Users, tokens, secrets, audit, answered requests.

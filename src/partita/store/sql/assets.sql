@@ -1,0 +1,1 @@
+-- Assets beside runs: reports from elsewhere, automation, freshness, dynamic partitions.

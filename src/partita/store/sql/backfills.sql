@@ -1,0 +1,1 @@
+-- Backfills and their parts.

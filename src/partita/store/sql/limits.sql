@@ -1,0 +1,1 @@
+-- Limits that people have set.

@@ -1,0 +1,1 @@
+-- Sensors, their looks, keys and deliveries.
