@@ -106,7 +106,7 @@ def test_after_a_power_loss_every_acknowledged_commit_is_there(tmp_path: Path) -
 
 
 def test_the_disk_of_these_tests_would_find_a_store_that_does_not_sync(tmp_path: Path) -> None:
-    assert len(broken_images(tmp_path, 30, "OFF")) > 20
+    assert len(broken_images(tmp_path, 30, "OFF")) > 12
 
 
 # --- a failing disk -----------------------------------------------------------------------------------------------

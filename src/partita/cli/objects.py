@@ -14,7 +14,7 @@ import msgspec
 from partita.cli.words import iso
 from partita.core.events import AssetReport, CheckReport, Failure, Meta
 from partita.core.explain import Cause, Explanation
-from partita.core.manifest import AssetSpec, PartitionSpec, PipelineSpec, Problem
+from partita.core.manifest import AssetSpec, PartitionSpec, PipelineSpec, Problem, ScheduleSpec
 from partita.core.plain import unpack
 from partita.core.values import Value
 
@@ -182,6 +182,9 @@ def problem_object(problem: Problem) -> Object:
     }
 
 
+_packed = msgspec.msgpack.Decoder(dict[str, bytes]).decode
+
+
 def pipeline_object(spec: PipelineSpec) -> Object:
     """A pipeline as it is defined."""
     return {
@@ -200,7 +203,7 @@ def pipeline_object(spec: PipelineSpec) -> Object:
             }
             for p in spec.params
         ],
-        "schedules": [msgspec.structs.asdict(s) for s in spec.schedules],
+        "schedules": [_schedule(s) for s in spec.schedules],
         "partitions": partitions_object(spec.partitions),
         "fail_fast": spec.fail_fast,
         "timeout_s": spec.timeout_s,
@@ -210,11 +213,16 @@ def pipeline_object(spec: PipelineSpec) -> Object:
     }
 
 
+def _schedule(spec: ScheduleSpec) -> Object:
+    fields: Object = msgspec.to_builtins(spec)
+    fields["params"] = {name: plain(data) for name, data in _packed(spec.params).items()} if spec.params else {}
+    return fields
+
+
 def asset_object(spec: AssetSpec) -> Object:
     """An asset as it is defined."""
-    fields: Object = msgspec.structs.asdict(spec)
-    for name in ("deps", "tags", "kinds"):
-        fields[name] = list(fields[name])
+    fields: Object = msgspec.to_builtins(spec)
+    del fields["automation"]
     fields["columns"] = [{"name": name, "type": kind} for name, kind in spec.columns]
     fields["partitions"] = partitions_object(spec.partitions)
     return fields

@@ -160,7 +160,7 @@ class ControlServer:
             return _Reply(error="WorldError", message=f"this engine cannot {tag}", hint="is `partita up` running here?")
         kind, handler = known
         try:
-            request = msgspec.msgpack.decode(body, type=kind)
+            request: Any = msgspec.msgpack.decode(body, type=kind)
             answer = self._engine.post(lambda: handler(request)).result(_PATIENCE_S)
             if isinstance(answer, Future):
                 answer = answer.result(_PATIENCE_S)
