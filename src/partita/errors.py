@@ -1,13 +1,15 @@
-"""Every error that Partita raises, in three families that are handled in different places.
+"""Every error that Partita raises, in families that are handled in different places.
 
     PartitaError
     ├── DefinitionError      the user's definition is wrong     (reported by `check`, nothing was run)
     │   ├── GraphError           a graph that cannot be: cycle, unknown need, duplicate name
+    │   ├── ScheduleError        a rule, a time zone or an option of a schedule that cannot be
     │   ├── SelectionError       a selection that cannot be read or matches nothing
     │   └── ParamError           a parameter of a run that does not fit its type
     ├── UserCodeError        the user's code failed             (recorded on the attempt, retried by policy)
     │   ├── ValueCodecError      a value that cannot be stored or read back
     │   └── Cancelled            raised inside user code when its attempt is to stop (a BaseException)
+    ├── NotAllowed           somebody may not do what they asked for
     └── WorldError           our world is broken                (the engine stops or waits, nothing is lost)
         ├── StoreError           the store refused, failed or is damaged
         │   ├── StoreLocked          another process owns the store
@@ -55,6 +57,10 @@ class GraphError(DefinitionError):
     """The graph cannot be: a cycle, an unknown need, a name used twice."""
 
 
+class ScheduleError(DefinitionError):
+    """A schedule cannot be: its rule cannot be read, there is no such time zone, an option makes no sense."""
+
+
 class SelectionError(DefinitionError):
     """A selection cannot be read, or it matches nothing."""
 
@@ -76,6 +82,10 @@ class Cancelled(BaseException):
 
     A `BaseException`, so that `except Exception` in user code does not swallow it and `finally` still runs.
     """
+
+
+class NotAllowed(PartitaError):
+    """Somebody may not do what they asked for; the message says who may."""
 
 
 class WorldError(PartitaError):

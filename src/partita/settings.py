@@ -9,6 +9,10 @@ from pathlib import Path
 from partita.errors import DefinitionError
 
 
+# In a project's own `.partita`: the path of the home that it shares with projects that are served together.
+POINTER = "home"
+
+
 @dataclass(frozen=True)
 class Home:
     """The folder with everything that Partita keeps for a project: `.partita` beside the user's files."""
@@ -53,6 +57,11 @@ class Home:
         return self.root / "secrets.key"
 
     @property
+    def gate_key(self) -> Path:
+        """The key that signs the tokens with which other systems answer gates (0600)."""
+        return self.root / "gates.key"
+
+    @property
     def token(self) -> Path:
         """The token with which programs of this machine's user ask the API (0600)."""
         return self.root / "token"
@@ -86,6 +95,13 @@ class Settings:
     log_tail_bytes: int = 48 << 20
     lease_s: float = 10.0
     namespace: str = "default"
+    # Where the project's code is imported from, if that is a kept version of it and not the folder itself.
+    source: Path | None = None
+
+    @property
+    def code_folder(self) -> Path:
+        """The folder that modules are imported from."""
+        return self.source or self.project
 
     @staticmethod
     def of(project: Path, **changes: object) -> Settings:
@@ -94,13 +110,25 @@ class Settings:
         Raises `DefinitionError` for a variable that is no number.
         """
         project = project.resolve()
-        home = os.environ.get("PARTITA_HOME")
-        values: dict[str, object] = {"home": Home(Path(home).resolve() if home else project / ".partita")}
+        values: dict[str, object] = {"home": home_of(project)}
         if workers := os.environ.get("PARTITA_WORKERS"):
             values["workers"] = int(_number("PARTITA_WORKERS", workers))
         if timeout := os.environ.get("PARTITA_LOAD_TIMEOUT"):
             values["load_timeout_s"] = _number("PARTITA_LOAD_TIMEOUT", timeout)
         return Settings(project=project, **{**values, **changes})  # type: ignore[arg-type]
+
+
+def home_of(project: Path) -> Home:
+    """Where a project's store is: PARTITA_HOME, else where `partita up` keeps it with others', else its own `.partita`."""
+    home = os.environ.get("PARTITA_HOME")
+    if home:
+        return Home(Path(home).resolve())
+    own = project / ".partita"
+    try:
+        shared = Path(os.fsdecode((own / POINTER).read_bytes()).strip())
+    except OSError:
+        return Home(own)
+    return Home(shared if shared.is_absolute() and shared.is_dir() else own)
 
 
 def _number(name: str, text: str) -> float:

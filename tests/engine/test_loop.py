@@ -158,7 +158,7 @@ def test_an_outcome_is_taken_once_whoever_repeats_it():
 def test_runs_of_a_limited_pipeline_start_one_after_the_other():
     clock = FakeClock()
     store, bench = MemoryStore(clock=clock.now), Bench()
-    engine = Engine(store, bench, clock, holder="first", max_runs={"one": 1})
+    engine = Engine(store, bench, clock, holder="first", max_runs={("default", "one"): 1})
     engine.start()
     one = Graph("one", (Step("a"),))
     first = engine.submit(one, run_of(one))

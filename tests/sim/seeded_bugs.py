@@ -399,15 +399,15 @@ _REQUESTS = (
     ),
     _bug(
         "the limit of runs at once is not kept",
-        "engine/loop.py",
-        "            if run.machine.paused or (limit is not None and self._running.get(key, 0) >= limit):",
-        "            if run.machine.paused or (limit is not None and self._running.get(key, 0) > limit):",
+        "core/run_queue.py",
+        "            if capacity is not None and used >= capacity:",
+        "            if capacity is not None and used > capacity:",
     ),
     _bug(
         "a run that has ended still counts as running",
-        "engine/loop.py",
-        "                self._running[key] -= 1",
-        "                self._running[key] -= 0",
+        "core/run_queue.py",
+        "            left = self.used[key] - 1",
+        "            left = self.used[key] - 0",
     ),
 )
 
@@ -526,8 +526,8 @@ _RESTARTS = (
     _bug(
         "a restart drops runs that are queued",
         "engine/loop.py",
-        "            machine.paused = row.paused\n            self._queued.append(active)\n",
-        "            machine.paused = row.paused\n",
+        "            if not row.paused:\n                self.queue.offer(active.waiting)\n",
+        "",
     ),
 )
 

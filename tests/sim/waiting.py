@@ -39,7 +39,7 @@ def check_waiting(engine: Engine, executor: SimExecutor) -> None:
     for run in engine.active.values():
         machine = run.machine
         if machine.state == "queued":
-            if run not in engine._queued:
+            if run.id not in engine.queue and not machine.paused:
                 raise Violation(f"I9: run {run.id} is queued, and in no queue")
             continue
         _check_time(engine, run)

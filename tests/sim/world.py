@@ -242,7 +242,7 @@ class World:
             holder=holder,
             lease_s=LEASE_S,
             limits=POOLS,
-            max_runs=MAX_RUNS,
+            max_runs={(space, name): limit for space in ("default", "other") for name, limit in MAX_RUNS.items()},
             listeners=[self],
         )
         return engine, executor
@@ -494,7 +494,7 @@ class World:
         self.slots.check()
         if self.engine.admission._parked:
             self.marks["a pool was full and a lane was parked"] += 1
-        if self.engine._queued:
+        if len(self.engine.queue):
             self.marks["a run waited for another one of its pipeline"] += 1
 
     def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:

@@ -9,7 +9,7 @@ from partita.cli.labels import Labels
 from partita.core.graph import Graph
 from partita.core.machine import RunMachine
 from partita.core.states import TERMINAL_RUN
-from partita.engine.embedded import graph_of
+from partita.engine.again import graph_of
 from partita.engine.restore import rebuilt
 from partita.store.contract import AttemptRow, Reader, RunRow, StepRow
 

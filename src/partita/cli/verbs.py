@@ -24,6 +24,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         "Start",
         (
             Verb("init", "init:init", "make a small project that runs"),
+            Verb("up", "up:up", "serve projects: schedules, sensors, backfills, the API"),
             Verb("run", "run:run", "run a pipeline, or a selection of assets, and watch it"),
             Verb("check", "check:check", "find everything that is wrong with the definitions"),
         ),
@@ -52,6 +53,9 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
     (
         "Care",
         (
+            Verb("pools", "pools:pools", "pools and other limits, and how full they are"),
+            Verb("pools set", "pools:pools_set", "set a limit while running"),
+            Verb("pools reset", "pools:pools_reset", "back to what is declared"),
             Verb("doctor", "doctor:doctor", "look whether all is well here"),
             Verb("db audit", "db:audit", "check the invariants of the store"),
             Verb("db migrate", "db:migrate", "bring the store up to date"),

@@ -6,6 +6,7 @@ each for one reason; whoever is outside of the core only reads.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
@@ -42,6 +43,10 @@ class Course:
         # Ends that nobody has been told of yet: of instances, and of all instances under a prefix.
         self.ended: deque[Instance] = deque()
         self.completed: deque[tuple[Node, Positions, Group]] = deque()
+        # Gates that wait, and when they next want to be looked at; `wakes_at` is the wake-up that was asked for.
+        self.gates: dict[tuple[str, str], Instance] = {}
+        self.alarms: list[tuple[float, str, str]] = []
+        self.wakes_at = math.inf
         # What is known of instances that are not there yet.
         self.known = known_by_step(known)
 

@@ -1,10 +1,10 @@
 """What happened. The journal is made of these, the machine eats some of them, the rows are their fold.
 
 Inputs of the machine (`RunMachine.apply`): RunStarted, AttemptDispatched, AttemptStarted, AttemptEnded,
-CancelRequested, PauseRequested, ResumeRequested, TimerDue.
-Made by the machine: StepRetried, StepEnded, Materialized, CheckEvaluated, RunEnded.
+CancelRequested, PauseRequested, ResumeRequested, TimerDue; of gates: GateVoted, GateReported, GateHeard.
+Made by the machine: StepRetried, StepEnded, Materialized, CheckEvaluated, RunEnded, GateOpened, GateAnswered.
 Made when the run is created: RunCreated, StepReused.
-All but TimerDue are journaled. `at` is seconds since the epoch (UTC) and is the only clock there is.
+All but TimerDue are journaled (a GateReported only if it comes before its gate has opened). `at` is seconds since the epoch (UTC) and is the only clock there is.
 
 What an AttemptEnded in state "succeeded" says about its step is not said again: the step has succeeded.
 """
@@ -15,6 +15,8 @@ from typing import Literal
 
 import msgspec
 
+from partita.core.run_queue import Asked
+from partita.core.graph import GateKind
 from partita.core.states import AttemptState, RunState, StepState
 from partita.core.values import Value
 
@@ -61,6 +63,8 @@ class AssetReport(msgspec.Struct, frozen=True, array_like=True):
     partition: str = ""
     data_version: str = ""
     metadata: tuple[Meta, ...] = ()
+    # Of an attempt that made several partitions: what this one is, if each has a value of its own.
+    value: Value | None = None
 
 
 class CheckReport(msgspec.Struct, frozen=True, array_like=True):
@@ -117,6 +121,10 @@ class RunCreated(_Event, frozen=True, array_like=True, tag="run_created"):
     limit: int | None = None
     namespace_limit: int | None = None
     tags: tuple[str, ...] = ()
+    # Values of the keys by which runs are limited at once.
+    keys: tuple[Asked, ...] = ()
+    # Of a run over several partitions: all of them; `partition` is then how they are called ("2013-01-01..2013-01-31").
+    partitions: tuple[str, ...] = ()
 
 
 class StepReused(_Event, frozen=True, array_like=True, tag="step_reused"):
@@ -222,6 +230,67 @@ class CheckEvaluated(_Event, frozen=True, array_like=True, tag="check_evaluated"
     metadata: tuple[Meta, ...] = ()
 
 
+class GateOpened(_Event, frozen=True, array_like=True, tag="gate_opened"):
+    """A step waits for people, for another system, for a time or a condition; without a slot, until `due_at` at most."""
+
+    step: str
+    index: str
+    of: GateKind
+    due_at: float | None = None
+
+
+class GateVoted(_Event, frozen=True, array_like=True, tag="gate_voted"):
+    """One person's answer to an approval; a second one of the same person takes the place of the first."""
+
+    step: str
+    index: str
+    by: str
+    choice: str
+    roles: tuple[str, ...] = ()
+    comment: str = ""
+    # Packed plain data.
+    answer: bytes | None = None
+
+
+class GateReported(_Event, frozen=True, array_like=True, tag="gate_reported"):
+    """What a gate waits for has come, or never will: another system's callback, a condition that was looked at."""
+
+    step: str
+    index: str
+    state: Literal["succeeded", "failed"]
+    by: str = ""
+    value: Value | None = None
+    message: str = ""
+    metadata: tuple[Meta, ...] = ()
+
+
+class GateHeard(_Event, frozen=True, array_like=True, tag="gate_heard"):
+    """The other system that a gate waits for says that it is alive."""
+
+    step: str
+    index: str
+    message: str = ""
+
+
+class GateAnswered(_Event, frozen=True, array_like=True, tag="gate_answered"):
+    """A gate waits no longer. `accepted`: its step has succeeded with `value`; else a StepEnded follows.
+
+    `how`: "people", "report", "time", "deadline", or "withdrawn" when its run needs no answer any more.
+    """
+
+    step: str
+    index: str
+    how: Literal["people", "report", "time", "deadline", "withdrawn"]
+    accepted: bool
+    choice: str = ""
+    by: tuple[str, ...] = ()
+    comment: str = ""
+    value: Value | None = None
+    # What branches go by, packed.
+    decision: bytes | None = None
+    metadata: tuple[Meta, ...] = ()
+
+
 class CancelRequested(_Event, frozen=True, array_like=True, tag="cancel_requested"):
     by: str
     reason: str = ""
@@ -256,6 +325,11 @@ Event = (
     | StepEnded
     | Materialized
     | CheckEvaluated
+    | GateOpened
+    | GateVoted
+    | GateReported
+    | GateHeard
+    | GateAnswered
     | CancelRequested
     | PauseRequested
     | ResumeRequested

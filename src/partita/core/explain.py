@@ -6,11 +6,14 @@ the admission or the attempt recorded is what is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
-from partita.core.graph import FirstOf, Output, steps_read
+from partita.core import gates
+from partita.core.gates import GateState
+from partita.core.graph import FirstOf, GateSpec, Output, steps_read
 from partita.core.machine import RunMachine
 from partita.core.plan import Edge, Instance, Node
 from partita.core.states import TERMINAL_STEP
@@ -61,7 +64,7 @@ def explain(machine: RunMachine, step: str, index: str = "", *, refusal: str = "
         return None
     instance = _find(machine, node, index)
     if instance is None:
-        return _explain_unborn(machine, node, index)
+        return _explain_unborn(machine, node, index, refusal)
     reasons, change = _reasons(machine, instance, refusal)
     return Explanation(step, instance.index, instance.state, instance.since, tuple(reasons), change)
 
@@ -161,10 +164,10 @@ def _find(machine: RunMachine, node: Node, index: str) -> Instance | None:
     return instance
 
 
-def _explain_unborn(machine: RunMachine, node: Node, index: str) -> Explanation:
+def _explain_unborn(machine: RunMachine, node: Node, index: str, refusal: str) -> Explanation:
     """The step exists in the graph, the instance does not: the run is queued, or the map has other elements."""
     if machine.state == "queued":
-        reason = Reason("run_queued", "its run is still queued")
+        reason = Reason("run_queued", "its run is still queued" + (f": {refusal}" if refusal else ""))
         return Explanation(node.key, index, "waiting", machine.run.at, (reason,), "the run starts")
     if machine.started_at is None:
         reason = Reason("never_started", f"its run was {machine.state} before it started")
@@ -202,7 +205,8 @@ def _reasons(machine: RunMachine, instance: Instance, refusal: str) -> tuple[lis
         text = f"attempt {instance.attempt} is running"
         return [*_earlier(instance), Reason("running", text, at=instance.since)], "its attempt ends"
     if instance.state == "succeeded":
-        return [*_earlier(instance), Reason("succeeded", f"succeeded in attempt {instance.attempt}")], ""
+        how = f"succeeded in attempt {instance.attempt}" if instance.attempt else "succeeded without an attempt"
+        return [*_earlier(instance), Reason("succeeded", how)], ""
     if instance.state == "upstream_failed":
         return _why_upstream_failed(machine, instance), "its cause is mended and the run is repeated"
     reasons = [Reason(instance.state, instance.reason or instance.state, instance.because)]
@@ -221,6 +225,8 @@ def _why_waiting(machine: RunMachine, instance: Instance) -> tuple[list[Reason],
     node = instance.node
     if len(instance.path) < len(node.step.axes):
         return _why_folded(machine, instance)
+    if instance.gate is not None and instance.gate.opened_at is not None:
+        return _why_gate(machine, instance, instance.gate)
     if node.bundle is not None:
         text = f"it is made together with others by {node.bundle.key}, which has not started"
         return [Reason("bundle", text, (node.bundle.key,))], f"{node.bundle.key} starts"
@@ -230,6 +236,44 @@ def _why_waiting(machine: RunMachine, instance: Instance) -> tuple[list[Reason],
         shown.append(Reason("more_needs", f"and {len(reasons) - _SHOWN} more"))
     names = ", ".join(s for r in shown for s in r.subjects)
     return shown, f"{names} end{'s' if len(reasons) == 1 else ''}" if names else ""
+
+
+def _why_gate(machine: RunMachine, instance: Instance, gate: GateState) -> tuple[list[Reason], str]:
+    """What its gate waits for, since when, who may answer, and when it has waited long enough."""
+    spec = instance.node.step.gate
+    assert spec is not None
+    since = gate.opened_at or 0.0
+    what, change = _GATES[spec.of](spec)
+    reasons = [Reason(spec.of, f"waits for {what} since {gates.instant(since)}", at=since)]
+    if gate.votes:
+        told = ", ".join(f"{v.choice} by {v.by}" for v in gate.votes.values())
+        missing = gates.missing_votes(spec, gate.votes)
+        reasons.append(Reason("votes", f"so far {told}; {missing} more needed", tuple(gate.votes)))
+    if spec.heartbeat_s is not None:
+        heard = f"heard of at {gates.instant(gate.heard_at)}" if gate.heard_at is not None else "not heard of yet"
+        said = f": {gate.message}" if gate.message else ""
+        reasons.append(Reason("heartbeat", heard + said, at=gate.heard_at or since))
+    if gate.due_at is not None and spec.of == "timer":
+        reasons.append(Reason("due", f"it is over at {gates.instant(gate.due_at)}", at=gate.due_at))
+    elif gate.due_at is not None:
+        then = {"fail": "it fails", "skip": "it is skipped"}.get(spec.on_timeout) or f"it is {_default(spec)}"
+        reasons.append(Reason("deadline", f"{then} at {gates.instant(gate.due_at)}", at=gate.due_at))
+    return reasons, change
+
+
+def _default(spec: GateSpec) -> str:
+    return f"answered {spec.default!r}" if spec.default else "given its default value"
+
+
+_GATES: Final[dict[str, Callable[[GateSpec], tuple[str, str]]]] = {
+    "approval": lambda spec: (
+        f"an answer to {spec.text!r} ({' or '.join(spec.choices)}) of {gates.who_may(spec)}",
+        f"{gates.who_may(spec)} answers",
+    ),
+    "external": lambda spec: (f"the callback of {spec.text or 'another system'}", "the other system calls back"),
+    "timer": lambda spec: (spec.text or "its time", "its time comes"),
+    "condition": lambda spec: (spec.text or "a condition", "its condition holds"),
+}
 
 
 def _why_folded(machine: RunMachine, instance: Instance) -> tuple[list[Reason], str]:

@@ -69,10 +69,20 @@ class FirstOf(msgspec.Struct, frozen=True, tag="first_of"):
     path: Path = ()
 
 
-class Stored(msgspec.Struct, frozen=True, tag="stored"):
-    """The latest stored value of an asset (partition) that this run does not make."""
+class Stored(msgspec.Struct, frozen=True, tag="stored", omit_defaults=True):
+    """The latest stored value of an asset (partition) that this run does not make.
+
+    `mapping` (a packed `core.mappings.Mapping`) says of which partitions, if not of that of the run.
+    """
 
     asset: str
+    mapping: bytes = b""
+
+
+class Token(msgspec.Struct, frozen=True, tag="token"):
+    """The token with which another system answers an external gate; reading it is no need."""
+
+    step: str
 
 
 class ListOf(msgspec.Struct, frozen=True, tag="list"):
@@ -87,7 +97,7 @@ class DictOf(msgspec.Struct, frozen=True, tag="dict"):
     items: tuple[tuple[str, Binding], ...]
 
 
-Binding = Const | Param | Output | Element | Carry | FirstOf | Stored | ListOf | DictOf
+Binding = Const | Param | Output | Element | Carry | FirstOf | Stored | Token | ListOf | DictOf
 
 
 # --- when a step may run ------------------------------------------------------------------------------------------
@@ -176,7 +186,41 @@ class CheckOf(msgspec.Struct, frozen=True):
     blocking: bool = False
 
 
-StepKind = Literal["task", "asset", "check", "bundle", "member", "shell", "script"]
+GateKind = Literal["approval", "external", "timer", "condition"]
+
+
+class GateSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a gate waits for, and what becomes of it. Times in seconds; the step's `args` are the material to decide on.
+
+    Of a timer, argument `for` (a duration) or `until` (an instant) says how long; of a condition `condition` names its
+    kind and the arguments are its options.
+    """
+
+    of: GateKind
+    text: str = ""
+    # Who may answer: names, and "role:operator"; empty = everybody who may act at all.
+    by: tuple[str, ...] = ()
+    # So many people must say the same. One who says a choice of `rejecting` is enough.
+    quorum: int = 1
+    # Whoever started the run may not answer.
+    four_eyes: bool = False
+    choices: tuple[str, ...] = ()
+    rejecting: tuple[str, ...] = ()
+    on_reject: Literal["fail", "skip", "continue"] = "fail"
+    # The JSON schema of the typed answer, as text; "" = none is taken.
+    schema: str = ""
+    remind_s: float | None = None
+    timeout_s: float | None = None
+    on_timeout: Literal["fail", "skip", "default"] = "fail"
+    # With on_timeout "default": the choice of an approval, else the packed value.
+    default: str = ""
+    default_value: bytes | None = None
+    heartbeat_s: float | None = None
+    condition: str = ""
+    poke_s: float = 0.0
+
+
+StepKind = Literal["task", "asset", "check", "bundle", "member", "shell", "script", "gate"]
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -217,6 +261,10 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     written_at: str = ""
     # How an instance of a map is called in lists, as a template over its arguments; "" = its index.
     label: str = ""
+    # Of a step that waits instead of running (`kind` "gate").
+    gate: GateSpec | None = None
+    # Of an asset (or its check) that has no partitions: what it makes is of none, whatever partition its run has.
+    partitioned: bool = True
 
 
 class Graph(msgspec.Struct, frozen=True):

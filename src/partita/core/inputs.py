@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from partita.core import plain
+from partita.core.course import Course
 from partita.core.graph import (
     Binding,
     Carry,
@@ -20,10 +21,10 @@ from partita.core.graph import (
     Param,
     Path,
     Stored,
+    Token,
     steps_read,
 )
-from partita.core.machine import RunMachine
-from partita.core.plan import Instance, Node, Positions, shared_depth
+from partita.core.plan import Instance, Node, Positions, index_of, shared_depth
 from partita.core.values import Input, Many, Missing, Named, Part, Value, Whole
 
 _MISSING = Missing()
@@ -32,14 +33,18 @@ _NONE = Value("plain", 1, b"\xc0")
 StoredValue = Callable[[str], Value | None]
 """Gives the latest stored value of an asset that the run does not make."""
 
+TokenOf = Callable[[str, str], str]
+"""Gives the token of an external gate, by step and index."""
+
 
 class Inputs:
     """The inputs of the instances of one run."""
 
-    def __init__(self, machine: RunMachine, stored: StoredValue) -> None:
+    def __init__(self, machine: Course, stored: StoredValue, token: TokenOf | None = None) -> None:
         self._machine = machine
         self._plan = machine.plan
         self._stored = stored
+        self._token = token
         # Inline lists that are mapped over, cut into elements once.
         self._elements: dict[bytes, list[Value]] = {}
         self._constants: dict[bytes, Value] = {}
@@ -63,10 +68,14 @@ class Inputs:
             if self._varies(binding, node)
         }
 
+    def one(self, instance: Instance, binding: Binding) -> Input:
+        """What a binding stands for, seen from an instance."""
+        return self._resolve(binding, instance.node, instance.path)
+
     def _varies(self, binding: Binding, node: Node) -> bool:
         if not node.step.axes:
             return False
-        if isinstance(binding, Element | Carry):
+        if isinstance(binding, Element | Carry | Token):
             return True
         if isinstance(binding, ListOf):
             return any(self._varies(item, node) for item in binding.items)
@@ -97,6 +106,16 @@ class Inputs:
             case Stored(asset=asset):
                 value = self._stored(asset)
                 return Whole(value) if value is not None else _MISSING
+            case Token(step=step):
+                return self._token_of(step, node, path)
+
+    def _token_of(self, step: str, node: Node, path: Positions) -> Input:
+        gate = self._plan.nodes.get(step)
+        if gate is None or self._token is None:
+            return _MISSING
+        depth = shared_depth(gate.step.axes, node.step.axes)
+        data = plain.pack(self._token(step, index_of(path[:depth])))
+        return Whole(Value("plain", len(data), data))
 
     def _constant(self, data: bytes) -> Value:
         value = self._constants.get(data)

@@ -15,6 +15,11 @@ from partita.core.events import (
     CancelRequested,
     CheckEvaluated,
     Event,
+    GateAnswered,
+    GateHeard,
+    GateOpened,
+    GateReported,
+    GateVoted,
     Materialized,
     PauseRequested,
     ResumeRequested,
@@ -49,6 +54,8 @@ class Watch:
         self.ended: dict[Address, str] = {}
         self.attempts: dict[Address, tuple[int, str, int]] = {}
         self.by_step: dict[str, dict[str, str]] = {key: {} for key in self.steps}
+        # How each gate was answered; "" while it is open.
+        self.gates: dict[Address, str] = {}
         self._accepted: set[tuple[str, str, int]] = set()
         self._retried: dict[Address, int] = {}
 
@@ -90,15 +97,40 @@ class Watch:
             case Materialized(step=step, index=index, attempt=attempt):
                 accepted = (step, index, attempt) in self._accepted
                 self._need(accepted, event, "I14: materialized without an accepted success")
+            case GateOpened() | GateVoted() | GateReported() | GateHeard() | GateAnswered():
+                self._feed_gate(event)
             case CheckEvaluated():
                 pass
             case _:
                 raise Violation(f"an event that is not to be journaled: {event}")
 
+    def _feed_gate(self, event: GateOpened | GateVoted | GateReported | GateHeard | GateAnswered) -> None:
+        address = (event.step, event.index)
+        step = self.steps[event.step]
+        self._need(step.gate is not None, event, "a step that is no gate waits as one")
+        self._need(self.state == "running", event, "I9: a gate moves in a run that is not running")
+        self._need(address not in self.ended, event, "I4: a gate of a step that has ended")
+        if isinstance(event, GateOpened):
+            self._need(address not in self.gates, event, "I3: a gate opens twice")
+            self._need(not self.ending or bool(step.teardown_of), event, "I13: a gate opens in a run that is to end")
+            self._need_needs(step, event)
+            self.gates[address] = ""
+        elif isinstance(event, GateReported):
+            self._need(address not in self.gates, event, "a report is kept, and its gate is open")
+        elif isinstance(event, GateAnswered):
+            is_open = self.gates.get(address) == ""
+            self._need(is_open or event.how == "withdrawn", event, "I3: an answer to a gate that is not open")
+            self.gates[address] = event.how
+            if event.accepted:
+                self._end_step(address, "succeeded", event)
+        else:
+            self._need(self.gates.get(address) == "", event, "I3: said to a gate that is not open")
+
     def _start(self, event: AttemptStarted | AttemptDispatched) -> None:
         address = (event.step, event.index)
         step = self.steps[event.step]
         number, state, epoch = self.attempts.get(address, (0, "", 0))
+        self._need(step.gate is None, event, "I10: an attempt of a gate")
         self._need(self.state == "running", event, "I5: an attempt starts in a run that is not running")
         self._need(address not in self.ended, event, "I4: an attempt of a step that has ended")
         if isinstance(event, AttemptStarted) and state == "dispatched" and event.attempt == number:
@@ -122,7 +154,7 @@ class Watch:
             event.epoch,
         )
 
-    def _need_needs(self, step: Step, event: AttemptStarted | AttemptDispatched) -> None:
+    def _need_needs(self, step: Step, event: AttemptStarted | AttemptDispatched | GateOpened) -> None:
         """I6: what the join rule asks for was committed before."""
         if step.bundle is not None or step.when == "always" or (isinstance(step.when, str) and step.when in EAGER):
             return
@@ -176,7 +208,7 @@ class Watch:
         self._move_run(state, event)
         open_ones = [a for a in self.attempts if self._is_open(a)]
         self._need(not open_ones, event, f"I4: the run ends while attempts are open: {open_ones[:3]}")
-        undone = [a for a in self.attempts if a not in self.ended]
+        undone = [a for a in (*self.attempts, *self.gates) if a not in self.ended]
         self._need(not undone, event, f"I9: the run ends while steps have not: {undone[:3]}")
 
     def _move_run(self, state: str, event: Event) -> None:

@@ -5,7 +5,7 @@ Rule: an end costs its neighbours. Nobody looks through the run to find out what
 
 from __future__ import annotations
 
-from partita.core import moves
+from partita.core import moves, waiting
 from partita.core.bundles import end_members, members_of, open_bundle, reopen_bundle
 from partita.core.course import Course
 from partita.core.needs import culprits, is_met, own_needs, tallies, tally, why_not
@@ -44,7 +44,7 @@ def tell(course: Course, users: list[Instance], state: StepState | None, *, is_c
         if user.open_needs == 0:
             decide(course, user)
         elif user.node.eager is not None and state in user.node.eager:
-            moves.make_ready(course, user)
+            _proceed(course, user)
 
 
 def tell_gatherers(
@@ -80,7 +80,7 @@ def decide(course: Course, instance: Instance) -> None:
     if node.members and not open_bundle(course, instance):
         _end_empty_bundle(course, instance)
         return
-    moves.make_ready(course, instance)
+    _proceed(course, instance)
 
 
 def _look(course: Course, instance: Instance) -> None:
@@ -91,7 +91,15 @@ def _look(course: Course, instance: Instance) -> None:
     elif node.eager is not None:
         ends = [tally(edge, instance.path) for edge in node.needs]
         if any(t.has(state) for t in ends for state in node.eager):
-            moves.make_ready(course, instance)
+            _proceed(course, instance)
+
+
+def _proceed(course: Course, instance: Instance) -> None:
+    """Nothing holds it back: a gate opens, all else asks for a slot."""
+    if instance.node.step.gate is None or (course.ending and not instance.node.step.teardown_of):
+        moves.make_ready(course, instance)
+    elif (instance.node.key, instance.index) not in course.gates:
+        waiting.open_gate(course, instance)
 
 
 def _barred_by(course: Course, instance: Instance) -> tuple[str, tuple[str, ...]] | None:

@@ -9,9 +9,22 @@ from collections.abc import Iterable
 
 import msgspec
 
+from partita.core.events import GateReported, GateVoted
+from partita.core.gates import GateState
 from partita.core.plan import Instance, Positions, path_of
 from partita.core.states import TERMINAL_STEP, StepState
 from partita.core.values import Value
+
+
+class KnownGate(msgspec.Struct, frozen=True):
+    """How a gate that has not been answered stood. `opened_at` None: it was reported to before it opened."""
+
+    opened_at: float | None
+    due_at: float | None = None
+    heard_at: float | None = None
+    message: str = ""
+    votes: tuple[GateVoted, ...] = ()
+    report: GateReported | None = None
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -34,6 +47,7 @@ class Known(msgspec.Struct, frozen=True):
     # It was handed to an engine of others and has not asked to start.
     dispatched: bool = False
     past: tuple[tuple[int, str, str], ...] = ()
+    gate: KnownGate | None = None
 
 
 KnownByStep = dict[str, dict[Positions, Known]]
@@ -58,6 +72,8 @@ def take_over(instance: Instance, known: Known) -> None:
     instance.failures = known.failures
     instance.losses = known.losses
     instance.past = list(known.past) or None
+    if known.gate is not None:
+        instance.gate = _gate(known.gate)
     if known.state in TERMINAL_STEP:
         instance.state = known.state
     elif known.epoch is not None:
@@ -70,3 +86,14 @@ def take_over(instance: Instance, known: Known) -> None:
         instance.state = "ready"
         instance.not_before = known.not_before
         instance.granted = instance.node.bundle is not None
+
+
+def _gate(known: KnownGate) -> GateState:
+    gate = GateState()
+    gate.opened_at = known.opened_at
+    gate.due_at = known.due_at
+    gate.heard_at = known.heard_at
+    gate.message = known.message
+    gate.votes = {vote.by: vote for vote in known.votes}
+    gate.report = known.report
+    return gate

@@ -7,7 +7,7 @@ Journaled events pile up in `journal` until the engine takes them with `take_jou
 carries out the commands.
 
 What an event leads to is decided in the files around this one: `outcomes` (the end of an attempt), `settling` (who is told
-of an end), `joining` (who waits for whom), `unfolding` (maps and loops), `bundles`; `moves` makes the moves.
+of an end), `joining` (who waits for whom), `unfolding` (maps and loops), `bundles`, `waiting` (gates); `moves` makes the moves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from partita.core import bundles, moves
+from partita.core import bundles, moves, waiting
 from partita.core.commands import Command, WakeAt
 from partita.core.course import Course
 from partita.core.events import (
@@ -24,6 +24,9 @@ from partita.core.events import (
     AttemptStarted,
     CancelRequested,
     Event,
+    GateHeard,
+    GateReported,
+    GateVoted,
     PauseRequested,
     ResumeRequested,
     RunCreated,
@@ -63,6 +66,9 @@ class RunMachine(Course):
             PauseRequested: self._on_pause_requested,
             ResumeRequested: self._on_resume_requested,
             TimerDue: self._on_timer_due,
+            GateVoted: self._on_gate_voted,
+            GateReported: self._on_gate_reported,
+            GateHeard: self._on_gate_heard,
         }
 
     def apply(self, event: Event) -> list[Command]:
@@ -169,7 +175,21 @@ class RunMachine(Course):
             if instance.state == "ready" and instance.node.bundle is None and not instance.offered:
                 moves.offer(self, instance)
 
+    def _on_gate_voted(self, event: GateVoted) -> None:
+        if not waiting.vote(self, event):
+            self.ignored += 1
+
+    def _on_gate_reported(self, event: GateReported) -> None:
+        if not waiting.report(self, event):
+            self.ignored += 1
+
+    def _on_gate_heard(self, event: GateHeard) -> None:
+        if not waiting.hear(self, event):
+            self.ignored += 1
+
     def _on_timer_due(self, event: TimerDue) -> None:
+        if self.alarms:
+            waiting.ring(self)
         timeout = self.run.timeout_s
         if timeout is None or self.started_at is None or self.ending or self.is_finished:
             return

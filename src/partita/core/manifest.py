@@ -5,11 +5,16 @@ Rule: no user object in here; a manifest can be stored, sent and compared.
 
 from __future__ import annotations
 
-from typing import Literal
+import datetime as dt
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from partita.core.graph import Graph
+
+if TYPE_CHECKING:
+    from partita.core.timetable import Timetable
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -36,40 +41,47 @@ class ParamSpec(msgspec.Struct, frozen=True):
 class PartitionSpec(msgspec.Struct, frozen=True):
     """A partition definition. Keys of time partitions are local dates or times: "2013-06-13", "2013-06-13T05:00".
 
-    A product has `dimensions`; its keys are those of its dimensions joined by "|".
+    A product has `dimensions`; its keys are those of its dimensions joined by "|". Keys of "dynamic" ones are added while
+    the service runs, under `name`; `core.partitions.resolved` makes static ones of them.
     """
 
-    kind: Literal["hourly", "daily", "weekly", "monthly", "static", "product"]
+    kind: Literal["hourly", "daily", "weekly", "monthly", "static", "product", "dynamic"]
     start: str = ""
     end: str = ""
     tz: str = "UTC"
     keys: tuple[str, ...] = ()
     dimensions: tuple[tuple[str, PartitionSpec], ...] = ()
+    name: str = ""
 
 
 class Freshness(msgspec.Struct, frozen=True):
-    """How old an asset may be: at most `fail_s` (warned about from `warn_s` on); with `cron`, since its last tick in `tz`,
-    by when it is to be there. Seconds."""
+    """How old an asset may be: at most `fail_s` (warned about from `warn_s` on).
+
+    With `cron`: at each tick in `tz` it is to have been made since the tick before, or within `within_s` before the tick;
+    warned about from `warn_s` before the tick on. Seconds.
+    """
 
     fail_s: float | None = None
     warn_s: float | None = None
     cron: str = ""
     tz: str = "UTC"
+    within_s: float | None = None
 
 
 class DepSpec(msgspec.Struct, frozen=True):
     """How the partitions of an upstream asset map to those of the asset that reads it (`core.mappings`).
 
-    `kind`: "same", "window" (with offsets in partitions of the upstream), "last", "all", "rollup", "static", "own".
+    `kind`: "auto" (by the two definitions), "same", "window" (with offsets in partitions of the upstream), "last", "all",
+    "rollup", "static", "own" (both of the latter by `table`).
     """
 
     asset: str
-    kind: str = "same"
+    kind: Literal["auto", "same", "window", "last", "all", "rollup", "static", "own"] = "auto"
     start: int = 0
     end: int = 0
     table: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    # The function that maps, under which the worker finds it ("own").
-    call: str = ""
+    # Whether what reads it gets a dict by partition key ("static", "own").
+    many: bool = False
 
 
 class AssetSpec(msgspec.Struct, frozen=True):
@@ -98,30 +110,55 @@ class AssetSpec(msgspec.Struct, frozen=True):
 
 
 class ScheduleSpec(msgspec.Struct, frozen=True):
-    """When a pipeline is to start, as declared; `rule` is the timetable's own text ("cron 0 3 * * *").
+    """When a pipeline is to start, as declared; `rule` is the timetable's own text ("cron 0 3 * * *", `core.timetable`).
 
-    Times in seconds. `start` and `end` are ISO instants ("" = none).
+    Times in seconds. `start` and `end` are dates or times, in `tz` if they have no zone of their own ("" = none).
     """
 
     name: str
     rule: str
     tz: str = "UTC"
+    # "none", "latest", "all", "last 3"; "" = as the pipeline says.
     catchup: str = "none"
-    overlap: Literal["queue", "skip", "cancel_running"] = "queue"
+    overlap: Literal["queue", "skip", "cancel_running", "allow"] = "queue"
     jitter_s: float = 0.0
     start: str = ""
     end: str = ""
     paused: bool = False
     # Failed runs in a row after which it pauses itself; 0 = never.
     pause_after: int = 0
-    # Parameters of its runs, as the user wrote them, packed plain data.
+    # Parameters of its runs: a packed dict of packed plain data by name ("" = none; `given`).
     params: bytes = b""
     # "land by": the run is to be finished at the tick, so it starts earlier by its usual duration plus this.
     land: bool = False
     land_margin_s: float = 0.0
-    # Which partition the tick's run has: "" = none, "previous" = the one that ended at the tick, "current".
+    # Which partition the tick's run has: "" = the one that ended at the tick if the pipeline has partitions in time,
+    # "previous" = that one, "current" = the one that the tick lies in, else a key. Of a product, by "|".
     partition: str = ""
     description: str = ""
+
+    def given(self) -> dict[str, bytes]:
+        """The parameters of its runs, packed plain data by name."""
+        return msgspec.msgpack.decode(self.params, type=dict[str, bytes]) if self.params else {}
+
+    def after(self, instant: dt.datetime) -> Iterator[dt.datetime]:
+        """The next instants after `instant`, in order, in UTC. Raises `ScheduleError`."""
+        return self.timetable().after(instant)
+
+    def before(self, instant: dt.datetime) -> Iterator[dt.datetime]:
+        """The instants before `instant`, newest first, in UTC. Raises `ScheduleError`."""
+        return self.timetable().before(instant)
+
+    def words(self) -> str:
+        """When that is, in words. Raises `ScheduleError`."""
+        return self.timetable().words()
+
+    def timetable(self) -> Timetable:
+        """Its instants. Raises `ScheduleError`."""
+        # Here, because a manifest is read by processes that never ask when.
+        from partita.core.timetable import timetable
+
+        return timetable(self.rule, self.tz, start=self.start, end=self.end)
 
 
 class SensorSpec(msgspec.Struct, frozen=True):
@@ -252,9 +289,14 @@ class Manifest(msgspec.Struct, frozen=True):
     rates: tuple[RateSpec, ...] = ()
     # Limits by tag: tag, open attempts at once; shares of namespaces: name, weight.
     tag_limits: tuple[tuple[str, int], ...] = ()
+    shares: tuple[tuple[str, float], ...] = ()
+    # Open attempts at once in the namespace.
+    namespace_limit: int | None = None
     namespace: str = "default"
     # Threads that were running after the import: such a process must not fork workers.
     threads: int = 1
+    # Secrets that are kept elsewhere: name, source ("file:/run/secrets/db").
+    secret_sources: tuple[tuple[str, str], ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from partita.core.commands import Finished, Kill, Offer, Withdraw
 from partita.core.course import Course
-from partita.core.events import AttemptDispatched, AttemptStarted, RunEnded, StepEnded, StepRetried
+from partita.core.events import AttemptDispatched, AttemptStarted, GateAnswered, RunEnded, StepEnded, StepRetried
 from partita.core.plan import Instance
 from partita.core.states import STEP_MOVES, TERMINAL_STEP, RunState, StepState
 from partita.errors import InvalidTransition
@@ -59,6 +59,12 @@ def start(course: Course, instance: Instance, event: AttemptStarted | AttemptDis
     course.journal.append(event)
 
 
+def close_gate(course: Course, instance: Instance) -> None:
+    """It waits no longer."""
+    course.gates.pop((instance.node.key, instance.index), None)
+    instance.gate = None
+
+
 def try_again(course: Course, instance: Instance, delay_s: float, reason: str) -> None:
     """Back to ready for one more attempt; the caller offers it if it is to be offered."""
     move(course, instance, "ready")
@@ -80,6 +86,10 @@ def end(course: Course, instance: Instance, state: StepState, reason: str, becau
     """End a step instance other than by success, and say so in the journal."""
     if instance.offered:
         withdraw(course, instance)
+    if instance.gate is not None:
+        close_gate(course, instance)
+        address = (instance.node.key, instance.index)
+        course.journal.append(GateAnswered(course.at, *address, "withdrawn", accepted=False, comment=reason))
     instance.reason = reason
     instance.because = because
     course.journal.append(StepEnded(course.at, instance.node.key, instance.index, state, reason, because))

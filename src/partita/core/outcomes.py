@@ -11,6 +11,7 @@ from partita.core import moves, retry
 from partita.core.bundles import close_bundle, fail_member, failed_before
 from partita.core.course import Course
 from partita.core.events import AssetReport, AttemptEnded, CheckEvaluated, Detail, Failure, Materialized
+from partita.core.graph import Step
 from partita.core.plan import Instance
 from partita.core.states import ATTEMPT_MOVES, INFRA_FAILURE, StepState
 
@@ -21,7 +22,7 @@ def end_attempt(course: Course, instance: Instance, event: AttemptEnded) -> None
     event = _judged(instance, event)
     course.journal.append(event)
     if event.detail is not None:
-        _record_checks(course, event, event.detail)
+        _record_checks(course, instance.node.step, event, event.detail)
     if event.state == "succeeded":
         _succeed(course, instance, event)
     else:
@@ -54,23 +55,34 @@ def _judged(instance: Instance, event: AttemptEnded) -> AttemptEnded:
     return msgspec.structs.replace(event, state="failed", value=None, detail=detail)
 
 
-def _record_checks(course: Course, event: AttemptEnded, detail: Detail) -> None:
+def _record_checks(course: Course, step: Step, event: AttemptEnded, detail: Detail) -> None:
     for check in detail.checks:
-        course.journal.append(
-            CheckEvaluated(
-                at=event.at,
-                step=event.step,
-                index=event.index,
-                attempt=event.attempt,
-                asset=check.asset,
-                check=check.check,
-                partition=check.partition or course.run.partition,
-                passed=check.passed,
-                severity=check.severity,
-                message=check.message,
-                metadata=check.metadata,
+        for partition in _partitions_of(course, step, check.partition):
+            course.journal.append(
+                CheckEvaluated(
+                    at=event.at,
+                    step=event.step,
+                    index=event.index,
+                    attempt=event.attempt,
+                    asset=check.asset,
+                    check=check.check,
+                    partition=partition,
+                    passed=check.passed,
+                    severity=check.severity,
+                    message=check.message,
+                    metadata=check.metadata,
+                )
             )
-        )
+
+
+def _partitions_of(course: Course, step: Step | None, said: str) -> tuple[str, ...]:
+    """Which partitions a report is about: those of its run, if it names no other, or none if its asset has none."""
+    run = course.run
+    if step is not None and not step.partitioned and said in ("", run.partition):
+        return ("",)
+    if run.partitions and said in ("", run.partition):
+        return run.partitions
+    return (said or run.partition,)
 
 
 def _succeed(course: Course, instance: Instance, event: AttemptEnded) -> None:
@@ -88,22 +100,23 @@ def _record_assets(course: Course, instance: Instance, event: AttemptEnded) -> N
     if step.asset is not None and not any(r.asset == step.asset for r in reports):
         reports = (AssetReport(step.asset), *reports)
     for report in reports:
-        course.journal.append(
-            Materialized(
-                at=event.at,
-                step=event.step,
-                index=event.index,
-                attempt=event.attempt,
-                asset=report.asset,
-                partition=report.partition or course.run.partition,
-                data_version=report.data_version,
-                code_version=step.code_version,
-                metadata=report.metadata,
-                value=event.value,
-                began_at=event.began_at,
-                ended_at=event.ended_at,
+        for partition in _partitions_of(course, step if report.asset == step.asset else None, report.partition):
+            course.journal.append(
+                Materialized(
+                    at=event.at,
+                    step=event.step,
+                    index=event.index,
+                    attempt=event.attempt,
+                    asset=report.asset,
+                    partition=partition,
+                    data_version=report.data_version,
+                    code_version=step.code_version,
+                    metadata=report.metadata,
+                    value=report.value or event.value,
+                    began_at=event.began_at,
+                    ended_at=event.ended_at,
+                )
             )
-        )
 
 
 def _fail(course: Course, instance: Instance, event: AttemptEnded) -> None:

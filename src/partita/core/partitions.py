@@ -12,10 +12,13 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import itertools
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from partita.core.manifest import PartitionSpec
 from partita.errors import ParamError
@@ -39,8 +42,51 @@ def contains(spec: PartitionSpec, key: str) -> bool:
         return False
 
 
+def resolved(spec: PartitionSpec, keys_of: Callable[[str], Sequence[str]]) -> PartitionSpec:
+    """The definition with dynamic ones made static: `keys_of` knows the keys that they have now."""
+    if spec.kind == "dynamic":
+        return PartitionSpec("static", keys=tuple(keys_of(spec.name)))
+    if spec.kind == "product" and any(inner.kind == "dynamic" for _, inner in spec.dimensions):
+        return msgspec.structs.replace(
+            spec, dimensions=tuple((name, resolved(inner, keys_of)) for name, inner in spec.dimensions)
+        )
+    return spec
+
+
+def is_timed(spec: PartitionSpec) -> bool:
+    """Does each of its keys cover a time?"""
+    return spec.kind in _HOURS
+
+
+def key_at(spec: PartitionSpec, instant: dt.datetime) -> str | None:
+    """The key of the partition of time that an instant lies in; None before the first and after the last."""
+    first = _first(spec)
+    local = instant.astimezone(first.tzinfo)
+    if spec.kind == "hourly":
+        moment = (_instant(local) - dt.timedelta(minutes=local.minute, seconds=local.second)).astimezone(first.tzinfo)
+        moment = (_instant(moment) - dt.timedelta(microseconds=local.microsecond)).astimezone(first.tzinfo)
+    else:
+        clock = _clock(local).replace(hour=0, minute=0, second=0, microsecond=0)
+        if spec.kind == "weekly":
+            clock -= dt.timedelta(days=(clock - _clock(first)).days % 7)
+        elif spec.kind == "monthly":
+            clock = clock.replace(day=1)
+        moment = clock.replace(tzinfo=first.tzinfo)
+    last = _last(spec)
+    if _instant(moment) < _instant(first) or (last is not None and _instant(moment) > last):
+        return None
+    return _key(spec, moment)
+
+
 def canonical(spec: PartitionSpec, key: str) -> str:
-    """The key as it is written everywhere ("2013-06" of months is "2013-06-01"). Raises `ParamError`."""
+    """The key as it is written everywhere ("2013-06" of months is "2013-06-01"). Raises `ParamError`.
+
+    Of a dynamic definition only the form is checked: which keys it has, the store knows.
+    """
+    if spec.kind == "dynamic":
+        if problem := key_problem(key):
+            raise ParamError(problem)
+        return key
     if spec.kind == "static":
         if key not in spec.keys:
             raise ParamError(f"there is no partition {key!r}", hint=_near(key, spec.keys))
@@ -64,9 +110,9 @@ def window(spec: PartitionSpec, key: str) -> tuple[dt.datetime, dt.datetime]:
     if spec.kind == "product":
         parts = canonical(spec, key).split("|")
         for (_, inner), part in zip(spec.dimensions, parts, strict=True):
-            if inner.kind != "static":
+            if is_timed(inner):
                 return window(inner, part)
-    if spec.kind in ("static", "product"):
+    if not is_timed(spec):
         raise ParamError(f"partition {key!r} covers no time")
     moment = _moment(spec, key)
     return _instant(moment), _instant(_after(spec, moment))
@@ -151,6 +197,8 @@ def example(spec: PartitionSpec) -> str:
     """A key that this definition has, for hints."""
     if spec.kind == "static":
         return spec.keys[0] if spec.keys else "none"
+    if spec.kind == "dynamic":
+        return "KEY"
     if spec.kind == "product":
         return "|".join(example(inner) for _, inner in spec.dimensions)
     return _key(spec, _first(spec))
@@ -159,12 +207,14 @@ def example(spec: PartitionSpec) -> str:
 def problem_of(spec: PartitionSpec) -> str | None:
     """What is wrong with a definition, or None."""
     if spec.kind == "product":
-        timed = [name for name, inner in spec.dimensions if inner.kind not in ("static", "product")]
+        timed = [name for name, inner in spec.dimensions if is_timed(inner)]
         if any(inner.kind == "product" for _, inner in spec.dimensions) or len(spec.dimensions) < 2:
             return "a product has two or more dimensions, none of which is a product itself"
         return "a product has at most one dimension of time" if len(timed) > 1 else None
     if spec.kind == "static":
         return _static_problem(spec.keys)
+    if spec.kind == "dynamic":
+        return None if spec.name else "dynamic partitions need a name"
     try:
         first, last = _first(spec), _last(spec)
     except ParamError as error:
@@ -176,17 +226,24 @@ def problem_of(spec: PartitionSpec) -> str | None:
     return None
 
 
+def key_problem(key: str) -> str | None:
+    """Why a text cannot be the key of a static or dynamic partition, or None."""
+    if (
+        not key
+        or any(mark in key for mark in ("|", ",", "..", "*", "/", "\0"))
+        or not key.isprintable()
+        or key != key.strip()
+    ):
+        return f"{key!r} cannot be a key: `|`, `,`, `..`, `*` and `/` have a meaning of their own"
+    return None
+
+
 def _static_problem(given: tuple[str, ...]) -> str | None:
     if not given:
         return "static partitions need at least one key"
     for key in given:
-        if (
-            not key
-            or any(mark in key for mark in ("|", ",", "..", "*", "/", "\0"))
-            or not key.isprintable()
-            or key != key.strip()
-        ):
-            return f"{key!r} cannot be a key: `|`, `,`, `..`, `*` and `/` have a meaning of their own"
+        if problem := key_problem(key):
+            return problem
     twice = next((key for i, key in enumerate(given) if key in given[:i]), None)
     return None if twice is None else f"the key {twice!r} is there twice"
 

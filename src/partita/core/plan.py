@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from partita.core.gates import GateState
 from partita.core.graph import Axis, FirstOf, Graph, Output, Step, axes_read, steps_read
 from partita.core.rules import EAGER, Tally
 from partita.core.states import StepState
@@ -31,6 +32,7 @@ class Instance:
         "dispatched",
         "epoch",
         "failures",
+        "gate",
         "granted",
         "losses",
         "node",
@@ -78,6 +80,8 @@ class Instance:
         self.because: tuple[str, ...] = ()
         # Ended attempts: (number, state, reason); None until there is one that did not succeed.
         self.past: list[tuple[int, str, str]] | None = None
+        # Of a gate: how it stands, from when it opens (or is reported to, if that comes first).
+        self.gate: GateState | None = None
 
     @property
     def index(self) -> str:

@@ -56,3 +56,5 @@ class Policies(msgspec.Struct, frozen=True):
     lost_limit: int = 3
     cache: Cache | None = None
     asynchronous: bool = False
+    # Named rates: how many starts of each an attempt counts as.
+    rates: tuple[tuple[str, int], ...] = ()

@@ -195,12 +195,12 @@ def _step(tracer: Tracer, draft: Draft, needs: list[str], when: When, calls: Cal
     call = draft.call
     settings = draft.settings
     runtime = (settings.cache_key, settings.retry_if, draft.until)
-    if runtime != (call.cache_key, call.retry_if, call.until):
+    if call is not None and runtime != (call.cache_key, call.retry_if, call.until):
         call = replace(call, cache_key=runtime[0], retry_if=runtime[1], until=runtime[2])
     return Step(
         key=draft.key,
         kind=draft.kind,
-        call=calls.add(call, user=f"{tracer.name}.{draft.key}"),
+        call=calls.add(call, user=f"{tracer.name}.{draft.key}") if call is not None else "",
         axes=draft.axes,
         args=draft.args,
         needs=tuple(needs),
@@ -218,6 +218,7 @@ def _step(tracer: Tracer, draft: Draft, needs: list[str], when: When, calls: Cal
         code_version=_code_version(draft),
         written_at=draft.written_at,
         label=settings.label,
+        gate=draft.gate,
     )
 
 

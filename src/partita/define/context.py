@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from partita.core.events import AssetReport, CheckReport, Failure, Meta
 from partita.define.metadata import meta
+from partita.define.secret import resolve, secret
 from partita.errors import PartitaError
 
 
@@ -124,6 +125,7 @@ class Context:
 
     `execution_uid` is unique to this attempt, `idempotency_key` the same over all attempts of the instance;
     `fencing_token` grows whenever another engine takes over. `data_interval` are the bounds of the partition (UTC).
+    `partitions` are all that this run makes: one, none, or (a run over a range) several; `partition` is then their range.
     """
 
     run_id: str = "local"
@@ -141,9 +143,14 @@ class Context:
     nominal_time: dt.datetime | None = None
     asset: str = ""
     backend: ContextBackend = field(default_factory=MemoryBackend, repr=False, compare=False)
+    partitions: tuple[str, ...] = ()
     _metadata: list[Meta] = field(default_factory=list, repr=False, compare=False)
     _assets: dict[str, list[Meta]] = field(default_factory=dict, repr=False, compare=False)
     _versions: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.partition and not self.partitions:
+            object.__setattr__(self, "partitions", (self.partition,))
 
     # --- facts ---
 
@@ -192,6 +199,16 @@ class Context:
     def load(self, name: str = "state", default: Any = None) -> Any:
         """The checkpoint that this or an earlier attempt saved last."""
         return self.backend.load(name, default)
+
+    def secret(self, name: str) -> str:
+        """The value of a secret: `ctx.secret("WAREHOUSE_PASSWORD")`. It is masked in logs and reports from now on."""
+        return resolve(secret(name).name)
+
+    def resource(self, name: str) -> Any:
+        """A resource by its name: `ctx.resource("warehouse")`."""
+        from partita.define.injecting import resource_named
+
+        return resource_named(name)
 
     # --- metadata ---
 
@@ -314,6 +331,11 @@ def context() -> Context:
         current = current()
         _current.set(current)
     return current
+
+
+def is_in_step() -> bool:
+    """Whether code of a step is running here."""
+    return _current.get() is not None
 
 
 def enter(current: Context | Callable[[], Context]) -> Token[Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from partita.core.graph import Binding, Carry, Element, FirstOf, Is, Output, Param, Path
+from partita.core.graph import Binding, Carry, Element, FirstOf, Is, Output, Param, Path, Token
 from partita.define.conditions import Condition, State
 from partita.define.where import caller, short, wrong
 from partita.errors import DefinitionError
@@ -263,5 +263,7 @@ def _described(binding: Binding) -> str:
             return f"the state of the loop `{axis}`{tail}"
         case FirstOf(steps=steps):
             return f"the result of the branch over {', '.join(f'`{s}`' for s in steps)}{tail}"
+        case Token(step=step):
+            return f"the token of `{step}`"
         case _:
             return "a value"

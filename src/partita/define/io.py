@@ -6,12 +6,13 @@ Rule: an IO object is given the asset, the partition and the run, and nothing el
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from partita.define.where import wrong
+from partita.errors import UserCodeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class _Where(Protocol):
     @property
     def partition(self) -> str: ...
     @property
+    def partitions(self) -> tuple[str, ...]: ...
+    @property
     def run_id(self) -> str: ...
     @property
     def namespace(self) -> str: ...
@@ -56,15 +59,27 @@ class BoundIO:
     asset: str
 
     def dump(self, ctx: _Where, value: Any) -> None:
-        """Write the asset's value for the context's partition."""
-        self.io.dump(self._of(ctx), value)
+        """Write the asset's value for the context's partition; of several, each its own, out of a dict by partition."""
+        if len(ctx.partitions) < 2:
+            self.io.dump(self._of(ctx, ctx.partition), value)
+            return
+        if not isinstance(value, Mapping) or set(value) != set(ctx.partitions):
+            raise UserCodeError(
+                f"asset `{self.asset}` is made for {len(ctx.partitions)} partitions in one run, "
+                f"and its function returned a {type(value).__qualname__}",
+                hint="return a dict with a value for each of ctx.partitions, or backfill it with --batch 1",
+            )
+        for partition in ctx.partitions:
+            self.io.dump(self._of(ctx, partition), value[partition])
 
     def load(self, ctx: _Where) -> Any:
-        """Read the asset's value for the context's partition."""
-        return self.io.load(self._of(ctx))
+        """Read the asset's value for the context's partition; of several, a dict by partition."""
+        if len(ctx.partitions) < 2:
+            return self.io.load(self._of(ctx, ctx.partition))
+        return {partition: self.io.load(self._of(ctx, partition)) for partition in ctx.partitions}
 
-    def _of(self, ctx: _Where) -> IOContext:
-        return IOContext(self.asset, ctx.partition, ctx.run_id, ctx.namespace)
+    def _of(self, ctx: _Where, partition: str) -> IOContext:
+        return IOContext(self.asset, partition, ctx.run_id, ctx.namespace)
 
 
 Format = Literal["pickle", "json", "csv", "parquet", "text", "bytes"]

@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     timeout: Duration
     grace: Duration
     pool: str | tuple[str, int] | Sequence[str | tuple[str, int]] | Mapping[str, int]
+    rate: str | tuple[str, int] | Sequence[str | tuple[str, int]] | Mapping[str, int]
     priority: int
     limit: int
     limit_per_run: int
@@ -177,6 +178,7 @@ _ASYNC = Settings(policies=Policies(asynchronous=True))
 _POLICY_FIELDS = {
     "grace": "grace_s",
     "pool": "pools",
+    "rate": "rates",
     "priority": "priority",
     "limit": "limit",
     "limit_per_run": "limit_per_run",
@@ -395,6 +397,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "timeout": _long,
     "grace": seconds,
     "pool": _pools,
+    "rate": _pools,
     "priority": _integer,
     "limit": _positive,
     "limit_per_run": _positive,

@@ -10,7 +10,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack, overload
 
-from partita.core.manifest import ParamSpec, PartitionSpec, ScheduleSpec
+from partita.core.manifest import ConcurrencySpec, ParamSpec, PartitionSpec, ScheduleSpec
+from partita.define.concurrency import read_concurrency
 from partita.define.group import GroupDef
 from partita.define.guess import did_you_mean
 from partita.define.names import name_problem
@@ -38,6 +39,8 @@ class PipelineOptions(TypedDict, total=False):
     timeout: Any
     max_runs: int
     max_steps: int
+    priority: int
+    concurrency: ConcurrencySpec | str | Sequence[ConcurrencySpec | str]
     defaults: Mapping[str, Any]
 
 
@@ -94,6 +97,11 @@ class PipelineDef(Declared):
             self.schedules = schedules(options.get("schedule"), self.name, self.catchup)
             self.owner = text(options.get("owner", ""))
             self.tags = words(options.get("tags", ()))
+            self.priority = options.get("priority", 0)
+            if not isinstance(self.priority, int) or isinstance(self.priority, bool):
+                raise ValueError(f"the priority {self.priority!r} is no whole number")
+            names = set(inspect.signature(self.function).parameters) if self.function is not None else set()
+            self.concurrency = read_concurrency(options.get("concurrency"), names)
             given = options.get("timeout")
             self.timeout_s = None if given is None else seconds(given)
             for limit in (self.max_runs, self.max_steps):

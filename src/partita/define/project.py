@@ -18,14 +18,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partita.core.manifest import Manifest, ParamSpec, PipelineSpec, Problem
+from partita.core.manifest import Manifest, ParamSpec, PipelineSpec, Problem, RateSpec, ResourceSpec
 from partita.define.calls import Call, Calls
 from partita.define.compile import Problems, raised, trace_pipeline, traceback_of
+from partita.define.durations import seconds
+from partita.define.injecting import provide
 from partita.define.names import clean, name_problem
 from partita.define.pipeline import PipelineDef
 from partita.define.recording import Declared, Follows, recording
+from partita.define.schedule import bound_schedules
+from partita.define.secret import collect_mentions, mentions, problem_of_name, problem_of_source
 from partita.define.where import Place, project_root, short
 from partita.errors import DefinitionError, LoadError
+
+
+_UNITS = {
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,7 @@ def load(folder: Path) -> Project:
     config = read_config(folder)
     token = project_root.set(str(folder))
     try:
+        collect_mentions()
         with recording() as found:
             problems = _import_all(folder, config)
         problems.extend(p for error in found.problems for p in problems_of(error))
@@ -60,7 +79,14 @@ class Config:
     name: str
     modules: tuple[str, ...]
     pools: tuple[tuple[str, int], ...] = ()
+    tag_limits: tuple[tuple[str, int], ...] = ()
+    rates: tuple[RateSpec, ...] = ()
+    shares: tuple[tuple[str, float], ...] = ()
+    namespace_limit: int | None = None
+    namespace: str = "default"
     secrets: tuple[str, ...] = ()
+    secret_sources: tuple[tuple[str, str], ...] = ()
+    resources: tuple[tuple[str, dict[str, Any]], ...] = ()
 
 
 def read_config(folder: Path) -> Config:
@@ -84,8 +110,15 @@ def read_config(folder: Path) -> Config:
         return Config(
             name=_checked_name(table.get("name", _slug(name))),
             modules=tuple(_texts(modules, "modules")),
-            pools=_pools(table.get("pools", {})),
-            secrets=tuple(_texts(table.get("secrets", []), "secrets")),
+            pools=_slots(table.get("pools", {}), "pools"),
+            tag_limits=_slots(table.get("tags", {}), "tags"),
+            rates=_rates(table.get("rates", {})),
+            shares=_shares(table.get("shares", {})),
+            namespace_limit=_limit(table.get("limit")),
+            namespace=_checked_name(table.get("namespace", "default")),
+            secrets=tuple(_secrets(table.get("secrets", []))),
+            secret_sources=_sources(table.get("secrets", [])),
+            resources=_tables(table.get("resources", {}), "resources"),
         )
     except ValueError as error:
         raise LoadError(f"[tool.partita] of {folder / 'pyproject.toml'}: {error}") from None
@@ -111,12 +144,71 @@ def _texts(value: object, key: str) -> list[str]:
     return value
 
 
-def _pools(value: object) -> tuple[tuple[str, int], ...]:
+def _slots(value: object, key: str) -> tuple[tuple[str, int], ...]:
     if not isinstance(value, dict):
-        raise ValueError(f"`pools` must be a table of names and slots, not {value!r}")
+        raise ValueError(f"`{key}` must be a table of names and slots, not {value!r}")
     for name, slots in value.items():
         if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
-            raise ValueError(f"pool `{name}` must have 1 slot or more, not {slots!r}")
+            raise ValueError(f"{key.rstrip('s')} `{name}` must have 1 slot or more, not {slots!r}")
+    return tuple(value.items())
+
+
+def _rates(value: object) -> tuple[RateSpec, ...]:
+    """`{ api = "10/min" }`: so many starts within so long."""
+    if not isinstance(value, dict):
+        raise ValueError(f"`rates` must be a table of names and rates, not {value!r}")
+    return tuple(_rate(name, text) for name, text in value.items())
+
+
+def _rate(name: str, text: object) -> RateSpec:
+    count, _, unit = str(text).partition("/")
+    per_s = _UNITS.get(unit.strip())
+    if per_s is None and unit.strip():
+        try:
+            per_s = seconds(unit.strip())
+        except ValueError:
+            per_s = None
+    if not count.strip().isdigit() or int(count) < 1 or not per_s:
+        raise ValueError(f'rate `{name}` is {text!r}: write "10/min", "100/h" or "5/10s"')
+    return RateSpec(name, int(count), per_s)
+
+
+def _shares(value: object) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, dict):
+        raise ValueError(f"`shares` must be a table of namespaces and weights, not {value!r}")
+    for name, share in value.items():
+        if not isinstance(share, int | float) or isinstance(share, bool) or not share > 0:
+            raise ValueError(f"the share of namespace `{name}` must be a number above 0, not {share!r}")
+    return tuple((name, float(share)) for name, share in value.items())
+
+
+def _limit(value: object) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError(f"`limit` (steps at once) must be 1 or more, not {value!r}")
+    return value
+
+
+def _secrets(value: object) -> list[str]:
+    """`secrets = ["NAME"]`, or a table of names and where each is kept."""
+    names = list(value) if isinstance(value, dict) else _texts(value, "secrets")
+    for name in names:
+        if problem := problem_of_name(name):
+            raise ValueError(problem)
+    return names
+
+
+def _sources(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        return ()
+    for name, source in value.items():
+        if problem := problem_of_source(source):
+            raise ValueError(f"secret {name}: {problem}")
+    return tuple(value.items())
+
+
+def _tables(value: object, key: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+    if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
+        raise ValueError(f"`{key}` must be a table of tables, not {value!r}")
     return tuple(value.items())
 
 
@@ -225,9 +317,16 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
                 graph, found = trace_pipeline(defn, calls)
             problems.extend(p for error in found for p in problems_of(error))
             if not found:
-                specs.append(pipeline_spec(defn, graph, defn.params))
+                specs.append(pipeline_spec(defn, graph, defn.params, calls))
         except DefinitionError as error:
             problems.extend(problems_of(error))
+    resources: list[ResourceSpec] = []
+    try:
+        resources = provide(declared, dict(config.resources), calls)
+    except DefinitionError as error:
+        problems.extend(problems_of(error))
+    sensors, found_wrong = sensor_specs(declared, calls, {*pipelines, *(a.name for a in universe.specs)})
+    problems.extend(p for error in found_wrong for p in problems_of(error))
     manifest = Manifest(
         project=config.name,
         pipelines=tuple(specs),
@@ -238,19 +337,28 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
         python=".".join(map(str, sys.version_info[:3])),
         load_s=round(time.perf_counter() - began, 6),
         pools=config.pools,
-        secrets=config.secrets,
+        tag_limits=config.tag_limits,
+        rates=config.rates,
+        shares=config.shares,
+        namespace_limit=config.namespace_limit,
+        namespace=config.namespace,
+        secrets=_mentioned(config, resources),
+        secret_sources=config.secret_sources,
+        resources=tuple(resources),
         threads=threading.active_count(),
     )
     return Project(manifest, calls.by_name, pipelines)
 
 
-def pipeline_spec(defn: PipelineDef, graph: Any, params: tuple[ParamSpec, ...]) -> PipelineSpec:
+def pipeline_spec(
+    defn: PipelineDef, graph: Any, params: tuple[ParamSpec, ...], calls: Calls | None = None
+) -> PipelineSpec:
     """A pipeline as plain data."""
     return PipelineSpec(
         name=defn.name,
         graph=graph,
         params=params,
-        schedules=defn.schedules,
+        schedules=bound_schedules(defn, calls),
         partitions=defn.partitions,
         description=defn.description,
         owner=defn.owner,
@@ -258,9 +366,17 @@ def pipeline_spec(defn: PipelineDef, graph: Any, params: tuple[ParamSpec, ...]) 
         fail_fast=defn.fail_fast,
         timeout_s=defn.timeout_s,
         max_runs=defn.max_runs,
+        concurrency=defn.concurrency,
+        priority=defn.priority,
         max_steps=defn.max_steps,
         written_at=str(defn.place),
     )
+
+
+def _mentioned(config: Config, resources: list[ResourceSpec]) -> tuple[str, ...]:
+    """The names of all secrets that the project declares or its modules name."""
+    of_resources = [name for spec in resources for name in spec.secrets]
+    return tuple(dict.fromkeys([*config.secrets, *of_resources, *mentions()]))
 
 
 def _twice(kind: str, name: str, first: Place, second: Place) -> Problem:

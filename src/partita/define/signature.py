@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from partita.define.guess import did_you_mean
@@ -31,8 +31,14 @@ class Signature:
 
     __slots__ = ("_whole", "context_param", "parameters", "returns", "spread")
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, without: Iterable[str] = ()) -> None:
         self._whole = inspect.signature(function)
+        if without:
+            kept = [p for n, p in self._whole.parameters.items() if n not in without]
+            # Without validation: as below.
+            self._whole = inspect.Signature(
+                kept, return_annotation=self._whole.return_annotation, __validate_parameters__=False
+            )
         self.returns = self._whole.return_annotation
         self.context_param = next((p.name for p in self._whole.parameters.values() if _is_context(p)), None)
         self.parameters = {n: p for n, p in self._whole.parameters.items() if n != self.context_param}

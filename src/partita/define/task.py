@@ -15,6 +15,7 @@ from partita.define.binding import Constant, bind
 from partita.define.calls import Call, call_base
 from partita.define.code import code_version
 from partita.define.handles import Handle
+from partita.define.injecting import resource_params, with_resources
 from partita.define.mapping import map_arguments, plain_map, spread
 from partita.define.names import clean, name_problem
 from partita.define.options import Options, Settings, settings_of
@@ -55,14 +56,19 @@ class TaskDef:
     @functools.cached_property
     def signature(self) -> Signature:
         """The function's parameters without the context."""
-        return Signature(self.function)
+        return Signature(self.function, without=self.resources)
+
+    @functools.cached_property
+    def resources(self) -> dict[str, type]:
+        """The parameters that are resources, which nobody passes."""
+        return resource_params(self.function)
 
     @functools.cached_property
     def call(self) -> Call:
         """The runtime side."""
         return Call(
             name=call_base(self.function),
-            function=by_keyword(self.function, self.signature.parameters),
+            function=by_keyword(with_resources(self.function, self.resources), self.signature.parameters),
             context_param=self.signature.context_param,
             asynchronous=self.asynchronous,
             cache_key=self.settings.cache_key,

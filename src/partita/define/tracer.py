@@ -17,9 +17,11 @@ from partita.core.graph import (
     Binding,
     Const,
     FirstOf,
+    GateSpec,
     Guard,
     Output,
     StepKind,
+    Token,
     axes_read,
     steps_read,
 )
@@ -46,7 +48,8 @@ class Draft:
     """A step before the whole graph is known."""
 
     key: str
-    call: Call
+    # None: a step that waits instead of running a function.
+    call: Call | None
     settings: Settings
     axes: tuple[str, ...]
     args: tuple[tuple[str, Binding], ...]
@@ -63,6 +66,7 @@ class Draft:
     reports_again: bool = False
     teardown_of: tuple[str, ...] = ()
     counts: bool = True
+    gate: GateSpec | None = None
 
     def reads(self) -> dict[str, None]:
         """Every step that must come before this one, as far as known now."""
@@ -176,6 +180,11 @@ class Tracer:
             raise wrong(
                 f"{of}: {handle!r} belongs to another pipeline (`{handle._tracer.name}`)",
                 hint="pass values between pipelines as run parameters or as assets",
+            )
+        if isinstance(handle._binding, Token) and self.scope[: len(handle._axes)] != handle._axes:
+            raise wrong(
+                f"{of}: the token of `{handle._binding.step}` is used outside of its map",
+                hint="each element has a token of its own: hand it out inside of the same @pt.group",
             )
         for axis in axes_read(handle._binding):
             if axis not in self.scope:

@@ -14,7 +14,9 @@ from partita.core.graph import Graph
 from partita.core.inputs import Inputs
 from partita.core.machine import Known, RunMachine
 from partita.core.plan import Instance, Node
+from partita.core.run_queue import Waiting
 from partita.core.values import Value
+from partita.engine.submission import ASSETS
 from partita.executors.contract import Demand
 from partita.worker.wire import Brief, Past, Ticket
 
@@ -31,14 +33,27 @@ class ActiveRun:
         known: list[Known],
         seq: int,
         stored: Callable[[RunCreated, str], Value | None],
+        token: Callable[[str, str, str], str] | None = None,
         interval: tuple[str, str],
     ) -> None:
         self.no = no
         self.id = run.run
         self.run = run
+        self.waiting = Waiting(
+            run.run,
+            namespace=run.namespace,
+            pipeline=run.pipeline,
+            at=run.at,
+            priority=run.priority,
+            # Of assets, each one guards its own partitions (`_make_lane`).
+            partition=run.partition if run.pipeline != ASSETS else "",
+            partitions=run.partitions if run.pipeline != ASSETS else (),
+            asked=run.keys,
+        )
         self._graph = graph
         self._known = known
         self._stored = stored
+        self._token = token
         # Of the last journal row.
         self.seq = seq
         self.lanes: dict[str, Lane] = {}
@@ -54,7 +69,12 @@ class ActiveRun:
     @cached_property
     def inputs(self) -> Inputs:
         """What its steps are handed."""
-        return Inputs(self.machine, lambda asset: self._stored(self.run, asset))
+        token = self._token
+        return Inputs(
+            self.machine,
+            lambda asset: self._stored(self.run, asset),
+            (lambda step, index: token(self.id, step, index)) if token is not None else None,
+        )
 
     def lane(self, step: str) -> Lane:
         """The lane in which the ready instances of a step queue."""
@@ -68,8 +88,13 @@ class ActiveRun:
         demand = self.demands.get(step)
         if demand is None:
             spec = self.machine.plan.nodes[step].step
-            demand = self.demands[step] = Demand(self.run.project, spec.call, spec.policies, spec.kind)
+            demand = self.demands[step] = Demand(self.run.project, spec.call, spec.policies, spec.kind, self.run.code)
         return demand
+
+    def made(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """The assets that it is to make: step, asset, partitions."""
+        keys = self.run.partitions or (self.run.partition,)
+        return [(s.key, s.asset, keys if s.partitioned else ("",)) for s in self._graph.steps if s.asset is not None]
 
     def limits(self) -> dict[Key, int]:
         """The capacities that this run brings with it."""
@@ -124,11 +149,17 @@ class ActiveRun:
         if policies.limit_per_run is not None:
             asks.append((("step", run.run, step.key), 1))
         asks.extend((("pool", run.namespace, name), slots) for name, slots in policies.pools)
+        asks.extend((("rate", run.namespace, name), starts) for name, starts in policies.rates)
+        asks.extend((("tag", run.namespace, tag), 1) for tag in dict.fromkeys((*step.tags, *run.tags)))
+        made = [step.asset, *(member.step.asset for member in node.members)]
+        partitions = run.partitions or (run.partition,)
+        asks.extend((("asset", run.namespace, asset, key), 1) for asset in made if asset for key in partitions)
         return Lane(
             run=run.run,
             step=step.key,
             namespace=run.namespace,
-            kind="async" if policies.asynchronous else "sync",
+            # Each version of a project has workers of its own: where one has no room, another may.
+            kind=f"{'async' if policies.asynchronous else 'sync'} {run.project} {run.code}",
             priority=run.priority + policies.priority,
             asks=tuple(asks),
         )
@@ -160,4 +191,5 @@ class ActiveRun:
             asynchronous=policies.asynchronous,
             interval=self._interval,
             run_created_at=run.at,
+            partitions=run.partitions,
         )

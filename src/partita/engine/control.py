@@ -186,13 +186,26 @@ def ask(path: Path, request: msgspec.Struct, returns: type[A] = Answer) -> A | N
 
     Raises what the engine answered with (`DefinitionError`, `StoreFull` ...), `WorldError` when it does not answer.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_PATIENCE_S)
-        try:
-            _connect(connection, path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
+    connection = connect(path)
+    if connection is None:
+        return None
+    with connection:
         return asked(connection, request, returns)
+
+
+def connect(path: Path) -> socket.socket | None:
+    """A connection to the engine that listens at `path`, for several questions; None when there is none."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(_PATIENCE_S)
+    try:
+        _connect(connection, path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def asked(connection: socket.socket, request: msgspec.Struct, returns: type[A]) -> A:

@@ -9,33 +9,30 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
-import msgspec
-
-from partita.core.admission import Key
-from partita.core.events import StepReused
-from partita.core.graph import Graph
-from partita.core.graph import decode as decode_graph
-from partita.core.graph import version as graph_version
 from partita.core.manifest import Manifest
 from partita.core.plain import NotPlain
-from partita.core.selection import cut
 from partita.engine import submission
 from partita.engine.active import ActiveRun
+from partita.engine.again import current_graph, graph_of, rerun_of
+from partita.engine.catalog import Catalog
 from partita.engine.clock import Clock, SystemClock
 from partita.engine.control import ControlServer
-from partita.engine.ids import new_run_id
+from partita.engine.gates import Gates
+from partita.engine.limits import Limits
 from partita.engine.loop import Engine, Listener
-from partita.engine.rerun import reused_steps, steps_named
-from partita.engine.restore import rebuilt, run_created_of
 from partita.engine.submission import RunRequest
-from partita.errors import DefinitionError, ParamError, PartitaError, SelectionError, StoreFull
+from partita.engine.tokens import GateTokens
+from partita.errors import DefinitionError, ParamError, StoreFull
+from partita.executors.kept import is_kept, kept_folder
 from partita.executors.loading import HostConnection, start_host
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Settings
-from partita.store.contract import Reader, RunRow
+from partita.store.contract import RunRow
 from partita.store.sqlite import SqliteStore, open_store
 
 
@@ -94,21 +91,30 @@ class Embedded:
         """Start the engine; answers with the runs of earlier engines that it has taken up."""
         manifest = self.manifest
         self.store.put_manifest(manifest)
-        namespace = self.settings.namespace
-        limits: dict[Key, int] = {("pool", namespace, name): slots for name, slots in manifest.pools}
+        executor = ProcessExecutor({manifest.project: self.connection}, source=self._host_of)
+        executor.crews[manifest.project].code = manifest.code
         self._engine = Engine(
             self.store,
-            ProcessExecutor({manifest.project: self.connection}),
+            executor,
             self.clock,
             holder=f"{socket.gethostname()}:{os.getpid()}:{time.time_ns():x}",
             lease_s=self.settings.lease_s,
-            limits=limits,
-            max_runs={p.name: p.max_runs for p in manifest.pipelines if p.max_runs is not None},
             interval=lambda run: submission.interval(manifest, run),
             listeners=self._listeners,
         )
+        gates = Gates(
+            self._engine,
+            self.store,
+            self.clock,
+            tokens=GateTokens.of_file(self.settings.home.gate_key),
+            evaluator=executor.evaluator,
+        )
+        catalog = Catalog()
+        catalog.put(manifest)
+        limits = Limits(self._engine, self.store, catalog, self.clock)
+        self._engine.chores += [limits, gates]
         resumed = self._engine.start()
-        self._control = ControlServer(self.settings.home.socket, self._engine)
+        self._control = ControlServer(self.settings.home.socket, self._engine, {**limits.handlers(), **gates.handlers()})
         return resumed
 
     def bind(self, target: str, raw: Mapping[str, object]) -> dict[str, bytes]:
@@ -130,47 +136,31 @@ class Embedded:
     def submit(self, request: RunRequest) -> ActiveRun:
         """Create a run. Raises `DefinitionError` with what is wrong, `OriginTaken`."""
         graph, run = submission.plan_run(
-            self.manifest, request, self.store, now=self.clock.now(), namespace=self.settings.namespace
+            self.manifest, request, self.store, now=self.clock.now(), namespace=self.manifest.namespace
         )
         return self.engine.submit(graph, run)
 
-    def rerun(self, row: RunRow, *, by: str, again: Iterable[str] | None = None) -> ActiveRun:
+    def rerun(
+        self,
+        row: RunRow,
+        *,
+        by: str,
+        again: Iterable[str] | None = None,
+        version: Literal["latest", "same"] = "latest",
+    ) -> ActiveRun:
         """Run a finished run again from what failed, or from the named steps or groups on.
 
-        The project's current code runs. Raises `DefinitionError`.
+        The project's current code runs, or the version that the run had. Raises `DefinitionError`.
         """
-        if row.state not in ("succeeded", "failed", "cancelled"):
-            raise DefinitionError(
-                f"run {row.no} is still {row.state}", hint=f"wait for it, or: partita cancel {row.no}"
-            )
         old = graph_of(self.store, row)
-        machine = rebuilt(old, row, self.store.steps(row.id), self.store.attempts(row.id))
-        graph = self._current_graph(row, old)
-        chosen: list[str] | None = None
-        if again is not None:
-            chosen = []
-            for name in again:
-                named = steps_named(graph, name)
-                if not named:
-                    raise SelectionError(f"run {row.no} has no step or group {name!r}", hint=f"partita show {row.no}")
-                chosen.extend(named)
+        manifest = self.manifest
+        if version == "same" and row.code != manifest.code:
+            self._require_kept(row)
+            graph, code = old, row.code
+        else:
+            graph, code = current_graph(manifest, row, old), manifest.code
         now = self.clock.now()
-        reused: list[StepReused] = reused_steps(machine, graph, at=now, again=chosen)
-        if machine.started_at is not None and len(reused) == sum(1 for _ in machine.instances()):
-            raise DefinitionError(
-                f"run {row.no} succeeded, there is nothing to repeat", hint="name a step: --from STEP"
-            )
-        count = 1 + sum(r.rerun_of == row.id for r in self.store.runs(pipeline=row.pipeline, limit=1000))
-        run = msgspec.structs.replace(
-            run_created_of(row),
-            at=now,
-            run=new_run_id(now),
-            graph=graph_version(graph),
-            code=self.manifest.code,
-            origin=f"rerun:{row.id}:{count}",
-            by=by,
-            rerun_of=row.id,
-        )
+        graph, run, reused = rerun_of(self.store, row, graph, code=code, by=by, now=now, again=again)
         return self.engine.submit(graph, run, reused)
 
     def wait(
@@ -193,19 +183,20 @@ class Embedded:
         self.connection.close(kill=kill)
         self.store.close()
 
-    def _current_graph(self, row: RunRow, old: Graph) -> Graph:
-        """The graph that the project's current code gives for what the run executed."""
-        pipeline = next((p for p in self.manifest.pipelines if p.name == row.pipeline), None)
-        whole = pipeline.graph if pipeline is not None else self.manifest.assets_graph
-        if whole is None:
-            return old
-        if not row.selection:
-            return whole
-        wanted = set(row.selection)
-        present = {s.key for s in whole.steps}
-        if missing := sorted(wanted - present):
-            raise SelectionError(f"steps of run {row.no} are gone from the project: {', '.join(missing[:5])}")
-        return cut(whole, [s.key for s in whole.steps if s.key in wanted])
+    def _require_kept(self, row: RunRow) -> None:
+        """The files of a run's version must be there to run it once more."""
+        if not is_kept(self.settings.home, row.project, row.code, self.settings.project):
+            raise DefinitionError(
+                f"version {row.code} of run {row.no} is not kept: it ran without `partita up`",
+                hint=f"run the current code: partita retry {row.no} --latest",
+            )
+
+    def _host_of(self, project: str, code: str) -> HostConnection | None:
+        """A host over the kept files of another version, for runs that began with it."""
+        folder = self.settings.project
+        if project != self.manifest.project or not is_kept(self.settings.home, project, code, folder):
+            raise LookupError(f"version {code} of project {project!r} is not kept")
+        return start_host(replace(self.settings, source=kept_folder(self.settings.home, project, code, folder)))
 
 
 def _make(folder: Path) -> None:
@@ -214,11 +205,3 @@ def _make(folder: Path) -> None:
     except OSError as error:
         hint = "make room, or set PARTITA_HOME to a folder that can be written"
         raise StoreFull(f"{folder} cannot be made: {error.strerror}", hint=hint) from error
-
-
-def graph_of(reader: Reader, row: RunRow) -> Graph:
-    """The graph of a run."""
-    data = reader.graph(row.graph)
-    if data is None:
-        raise PartitaError(f"the graph of run {row.no} is missing in the store", hint="partita db audit")
-    return decode_graph(data)

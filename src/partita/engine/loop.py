@@ -22,6 +22,9 @@ from partita.core.events import (
     AttemptStarted,
     CancelRequested,
     Event,
+    GateHeard,
+    GateReported,
+    GateVoted,
     PauseRequested,
     ResumeRequested,
     RunCreated,
@@ -36,6 +39,7 @@ from partita.core.graph import decode as decode_graph
 from partita.core.graph import encode as encode_graph
 from partita.core.machine import Known
 from partita.core.plan import Instance
+from partita.core.run_queue import RunQueue
 from partita.core.values import Value
 from partita.engine.active import ActiveRun
 from partita.engine.clock import Clock
@@ -50,6 +54,10 @@ RESOURCE = "engine"
 # How long a chore rests after it has failed.
 _REST_S = 30.0
 _log = logging.getLogger("partita.engine")
+
+
+RunInput = CancelRequested | PauseRequested | ResumeRequested | GateVoted | GateReported | GateHeard
+"""What people, other systems and chores may say to a run."""
 
 
 class Listener(Protocol):
@@ -116,7 +124,7 @@ class Engine:
         holder: str,
         lease_s: float = 10.0,
         limits: dict[Key, int] | None = None,
-        max_runs: dict[str, int] | None = None,
+        max_runs: dict[tuple[str, str], int] | None = None,
         interval: Callable[[RunCreated], tuple[str, str]] = lambda run: ("", ""),
         listeners: Iterable[Listener] = (),
         max_active: int = 2_000,
@@ -125,9 +133,13 @@ class Engine:
         self.executor = executor
         self.clock = clock
         self.admission = Admission()
+        # Of runs; `max_active` of them have a machine in memory at once.
+        self.queue = RunQueue(max_running=max_active)
         self.active: dict[str, ActiveRun] = {}
         # Why nothing is being committed; "" while all is well.
         self.blocked = ""
+        # Nothing new is started: this engine is about to end.
+        self.draining = False
         self.listeners = list(listeners)
         self.chores: list[Chore] = []
         # What chores could not do, by their names, since when; they are tried again later.
@@ -138,13 +150,9 @@ class Engine:
         self._renew_at = 0.0
         # By this engine's clock: that of the store may be another one.
         self._held_until = 0.0
+        # The token with which another system answers a gate, by run, step and index.
+        self.token_of: Callable[[str, str, str], str] | None = None
         self._interval = interval
-        self._max_runs = max_runs or {}
-        # Runs that may be running at once, whatever else allows: each has its machine in memory.
-        self._max_active = max_active
-        self._running: dict[str, int] = {}
-        self._running_count = 0
-        self._queued: deque[ActiveRun] = deque()
         self._mailbox: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._open: dict[int, _Open] = {}
         self._tickets: dict[tuple[str, str, str], int] = {}
@@ -168,6 +176,8 @@ class Engine:
         self._counter = itertools.count(1)
         for key, capacity in (limits or {}).items():
             self.admission.limit(key, capacity)
+        for (namespace, pipeline), capacity in (max_runs or {}).items():
+            self.queue.limit(("pipeline", namespace, pipeline), capacity)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -185,15 +195,16 @@ class Engine:
         self._finish_turn()
         return resumed
 
-    def turn(self, timeout_s: float) -> bool:
-        """One turn; waits up to `timeout_s` for something to happen. Did anything?"""
+    def turn(self, timeout_s: float, *, chores: bool = True) -> bool:
+        """One turn; waits up to `timeout_s` for something to happen. Did anything? Without `chores` only runs go on."""
         reports = self.executor.poll(self._patience(timeout_s))
         for report in reports:
             self._take(report)
         posted = self._read_mailbox()
         due = self._ring_timers()
         self._renew_lease()
-        self._turn_chores()
+        if chores:
+            self._turn_chores()
         done = self._finish_turn()
         self._answer()
         return done or bool(reports) or posted or due
@@ -240,7 +251,7 @@ class Engine:
         ]
         active = self._activate(row.no, run, graph, known, seq=1)
         self._tell(active, (run, *reused))
-        self._queued.append(active)
+        self._join_queue(active)
         self._start_queued()
         self._finish_turn()
         return active
@@ -261,7 +272,7 @@ class Engine:
         """Stage facts for the commit of this turn."""
         self._facts.extend(facts)
 
-    def request(self, run: str, event: CancelRequested | PauseRequested | ResumeRequested) -> bool:
+    def request(self, run: str, event: RunInput) -> bool:
         """Stage a request to a run for the commit of this turn. False if the run is not active."""
         active = self.active.get(run)
         if active is None:
@@ -287,7 +298,10 @@ class Engine:
         if active is None:
             return None
         refusal = ""
-        if step in active.lanes:
+        full = self.queue.refusal(run)
+        if full is not None:
+            refusal = str(full)
+        elif step in active.lanes:
             refused = self.admission.refusal(active.lanes[step])
             refusal = str(refused) if refused is not None else ""
         return explain(active.machine, step, index, refusal=refusal)
@@ -306,8 +320,10 @@ class Engine:
     def _request(self, active: ActiveRun, event: Event) -> None:
         was_queued = active.machine.state == "queued"
         self._apply(active, event)
-        if was_queued and active.machine.is_finished:
-            self._queued.remove(active)
+        if was_queued and not active.machine.is_finished and not active.machine.paused:
+            self.queue.offer(active.waiting)
+        elif was_queued:
+            self.queue.withdraw(active.id)
         self._start_queued()
 
     # --- taking in --------------------------------------------------------------------------------------------------
@@ -444,29 +460,28 @@ class Engine:
     def _set_timer(self, at: float, run: ActiveRun, instance: Instance | None) -> None:
         heapq.heappush(self._timers, (at, next(self._counter), run, instance))
 
+    def _join_queue(self, run: ActiveRun) -> None:
+        """A run that was just made waits for its start; or is refused, or has others cancelled, by its keys."""
+        arrival = self.queue.arrive(run.waiting)
+        if arrival.refused:
+            self._apply(run, CancelRequested(self.clock.now(), "its concurrency key", arrival.refused))
+            return
+        for other in arrival.cancel:
+            if other in self.active:
+                self._request(self.active[other], CancelRequested(self.clock.now(), f"run {run.no}", "it came later"))
+        self.queue.offer(run.waiting)
+
     def _start_queued(self) -> None:
-        """Let queued runs start, oldest first, as far as the limits of their pipelines allow."""
-        waiting: deque[ActiveRun] = deque()
+        """Let queued runs start, as far as limits allow."""
         now = self.clock.now()
-        for run in self._queued:
-            key = f"{run.run.namespace}/{run.run.pipeline}"
-            limit = self._max_runs.get(run.run.pipeline)
-            if limit is not None and self._running.get(key, 0) >= limit:
-                waiting.append(run)
-                continue
-            if self._running_count >= self._max_active or run.machine.paused:
-                waiting.append(run)
-                continue
-            self._running[key] = self._running.get(key, 0) + 1
-            self._running_count += 1
-            self._apply(run, RunStarted(now))
-        self._queued = waiting
+        for waiting in self.queue.pick():
+            self._apply(self.active[waiting.run], RunStarted(now))
 
     def _admit(self) -> None:
         place = self.executor.place
         now = self.clock.now()
         for lane, instance, placement in self.admission.pick(
-            lambda lane, instance: place(self.active[lane.run].demand(lane.step))
+            lambda lane, instance: place(self.active[lane.run].demand(lane.step)), now
         ):
             run = self.active[lane.run]
             number = next(self._counter)
@@ -491,7 +506,7 @@ class Engine:
         return any_done
 
     def _commit_once(self) -> bool:
-        if not self.blocked:
+        if not self.blocked and not self.draining:
             self._admit()
         if not (self._dirty or self._uncommitted or self._facts):
             self._act()
@@ -532,7 +547,7 @@ class Engine:
         created, self._created = self._created, {}
         self._origins.clear()
         for graph, run in created.values():
-            self._queued.append(self._activate(numbers[run.run], run, graph, [], seq=1))
+            self._join_queue(self._activate(numbers[run.run], run, graph, [], seq=1))
         self._is_due_again = True
 
     def _act(self) -> None:
@@ -565,11 +580,8 @@ class Engine:
         for run in finished:
             del self.active[run.id]
             self.admission.forget(iter([("run", run.id), *(k for k in run.limits() if k[0] == "step")]))
-            if run.machine.started_at is not None:
-                key = f"{run.run.namespace}/{run.run.pipeline}"
-                self._running[key] -= 1
-                self._running_count -= 1
-        self._is_due_again = bool(self._queued)
+            self.queue.release(run.id)
+        self._is_due_again = len(self.queue) > 0
 
     # --- runs of earlier engines --------------------------------------------------------------------------------------
 
@@ -579,18 +591,20 @@ class Engine:
         graph = decode_graph(data)
         run = run_created_of(row)
         steps, attempts = self.store.steps(row.id), self.store.attempts(row.id)
-        active = self._activate(row.no, run, graph, known_of(steps, attempts), seq=row.seq)
+        has_gates = any(step.gate is not None for step in graph.steps)
+        gates = self.store.gates(row.id, open_only=True) if has_gates else ()
+        votes = self.store.votes(row.id) if gates else ()
+        active = self._activate(row.no, run, graph, known_of(steps, attempts, gates, votes), seq=row.seq)
         machine = active.machine
         if row.state == "queued":
             machine.paused = row.paused
-            self._queued.append(active)
+            if not row.paused:
+                self.queue.offer(active.waiting)
             return active
         # The start was journaled by an earlier engine; what follows from it is decided again from what is known.
         commands = machine.apply(RunStarted(row.started_at if row.started_at is not None else row.created_at))
         machine.journal = [e for e in machine.journal if not isinstance(e, RunStarted)]
-        key = f"{run.namespace}/{run.pipeline}"
-        self._running[key] = self._running.get(key, 0) + 1
-        self._running_count += 1
+        self.queue.take(active.waiting)
         # First the tickets of what still runs: the commands may be to end it.
         left += self._left_open(active)
         self._note(active, commands)
@@ -603,6 +617,7 @@ class Engine:
         # Out of time already: known at once, or what comes back until the timer rings would be tried again. What was
         # committed has been, also if the clock was set back since.
         seen = max((step.finished_at or 0.0 for step in steps), default=0.0)
+        seen = max([seen, *(gate.opened_at or 0.0 for gate in gates)])
         self._apply(active, TimerDue(max(self.clock.now(), seen)))
         if machine.journal:
             self._dirty[active.id] = active
@@ -638,7 +653,8 @@ class Engine:
 
     def _activate(self, no: int, run: RunCreated, graph: Graph, known: list[Known], *, seq: int) -> ActiveRun:
         active = ActiveRun(
-            no=no, run=run, graph=graph, known=known, seq=seq, stored=self._stored, interval=self._interval(run)
+            no=no, run=run, graph=graph, known=known, seq=seq, stored=self._stored, interval=self._interval(run),
+            token=self.token_of,
         )
         self.active[run.run] = active
         for key, capacity in active.limits().items():
@@ -660,7 +676,7 @@ class Engine:
         if self._mailbox:
             return 0.0
         now = self.clock.now()
-        until = [timeout_s, 1.0 if self.blocked else 5.0, self._renew_at - now]
+        until = [timeout_s, 1.0 if self.blocked else 5.0, self._renew_at - now, self.admission.due_at() - now]
         if self._timers:
             until.append(self._timers[0][0] - now)
         for chore in self.chores:

@@ -5,13 +5,14 @@ Rule: rows are the truth. Nothing is replayed; what follows from the rows, the m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from partita.core.events import RunCreated, RunStarted
+from partita.core.events import GateVoted, RunCreated, RunStarted
 from partita.core.graph import Graph
+from partita.core.known import KnownGate
 from partita.core.machine import Known, RunMachine
 from partita.core.states import INFRA_FAILURE, OPEN_ATTEMPT, USER_FAILURE
-from partita.store.contract import AttemptRow, RunRow, StepRow
+from partita.store.contract import AttemptRow, GateRow, RunRow, StepRow, VoteRow
 
 
 def run_created_of(row: RunRow) -> RunCreated:
@@ -36,22 +37,37 @@ def run_created_of(row: RunRow) -> RunCreated:
         limit=row.limit,
         namespace_limit=row.namespace_limit,
         tags=row.tags,
+        keys=row.keys,
+        partitions=row.partitions,
     )
 
 
-def known_of(steps: Iterable[StepRow], attempts: Iterable[AttemptRow]) -> list[Known]:
+def known_of(
+    steps: Iterable[StepRow],
+    attempts: Iterable[AttemptRow],
+    gates: Iterable[GateRow] = (),
+    votes: Iterable[VoteRow] = (),
+) -> list[Known]:
     """What is known of each step instance that has done something."""
     tries: dict[tuple[str, str], list[AttemptRow]] = {}
     for attempt in attempts:
         tries.setdefault((attempt.step, attempt.index), []).append(attempt)
     known = [_known(row, tries.pop((row.step, row.index), [])) for row in steps]
     known.extend(_known_by_attempts(key, rows) for key, rows in tries.items())
+    known.extend(_known_gates(gates, votes))
     return known
 
 
-def rebuilt(graph: Graph, row: RunRow, steps: Iterable[StepRow], attempts: Iterable[AttemptRow]) -> RunMachine:
+def rebuilt(
+    graph: Graph,
+    row: RunRow,
+    steps: Iterable[StepRow],
+    attempts: Iterable[AttemptRow],
+    gates: Iterable[GateRow] = (),
+    votes: Iterable[VoteRow] = (),
+) -> RunMachine:
     """The machine of a run as the rows leave it, to ask questions of; it is not to be driven on."""
-    machine = RunMachine(graph, run_created_of(row), known_of(steps, attempts))
+    machine = RunMachine(graph, run_created_of(row), known_of(steps, attempts, gates, votes))
     if row.started_at is not None:
         machine.apply(RunStarted(row.started_at))
     machine.state = row.state
@@ -97,6 +113,19 @@ def _known_by_attempts(key: tuple[str, str], attempts: list[AttemptRow]) -> Know
         dispatched=last.state == "dispatched",
         past=_past(attempts),
     )
+
+
+def _known_gates(gates: Iterable[GateRow], votes: Iterable[VoteRow]) -> Iterator[Known]:
+    """Steps whose gate has not been answered."""
+    said: dict[tuple[str, str], list[GateVoted]] = {}
+    for v in sorted(votes, key=lambda v: v.at):
+        vote = GateVoted(v.at, v.step, v.index, v.by, v.choice, v.roles, v.comment, v.answer)
+        said.setdefault((v.step, v.index), []).append(vote)
+    for g in gates:
+        if g.answered_at is None:
+            heard = tuple(said.get((g.step, g.index), ()))
+            gate = KnownGate(g.opened_at, g.due_at, g.heard_at, g.message, heard, g.report)
+            yield Known(g.step, g.index, "waiting", gate=gate)
 
 
 def _failures(attempts: list[AttemptRow]) -> int:

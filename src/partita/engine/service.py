@@ -8,16 +8,22 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 from partita.core.manifest import Manifest
 from partita.engine import submission
+from partita.engine.backfills import Backfills
+from partita.engine.asking import Asking
 from partita.engine.catalog import Catalog
 from partita.engine.clock import Clock, SystemClock
 from partita.engine.control import Handler
+from partita.engine.limits import Limits
+from partita.engine.gates import Gates
 from partita.engine.loop import Chore, Engine, Listener
+from partita.engine.projects import Hosts, Projects
 from partita.engine.submitter import Submitter
+from partita.engine.tokens import GateTokens
 from partita.executors.contract import Executor
 from partita.settings import Settings
 from partita.store.writing import SqlStore
@@ -47,6 +53,8 @@ class Service:
         clock: Clock | None = None,
         listeners: Iterable[Listener] = (),
         holder: str = "",
+        projects: Sequence[Settings] = (),
+        tell: Callable[[dict[str, Any]], None] = lambda event: None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -62,12 +70,35 @@ class Service:
             listeners=listeners,
         )
         self.submitter = Submitter(self.engine, self.catalog, self.clock)
-        self.parts: list[Part] = self._make_parts()
+        # Served from their folders; without any, whoever made the service loads manifests (`load`).
+        self.projects = (
+            Projects(self.engine, cast(Hosts, executor), self.catalog, self.load, projects, tell=tell)
+            if projects
+            else None
+        )
+        self.parts: list[Part] = [*self._make_parts(), *self._make_serving()]
         self.engine.chores.extend(self.parts)
 
     def _make_parts(self) -> list[Part]:
         """In the order in which they take their turns."""
-        return []
+        return [
+            Gates(
+                self.engine,
+                self.store,
+                self.clock,
+                tokens=GateTokens.of_file(self.settings.home.gate_key),
+                evaluator=getattr(self.engine.executor, "evaluator", None),
+            ),
+            Limits(self.engine, self.store, self.catalog, self.clock),
+            Backfills(self.engine, self.submitter, self.clock, self.store),
+        ]
+
+    def _make_serving(self) -> list[Part]:
+        """Who loads projects, and who makes the runs that are asked for: last, for the others are to know of a load first."""
+        served = self.projects
+        bind = cast(Hosts, self.engine.executor).bind if served is not None else None
+        asking = Asking(self.engine, self.catalog, self.submitter, bind=bind, loading=served)
+        return [asking] if served is None else [served, asking]
 
     def handlers(self) -> dict[type, Handler]:
         """All that the service can be asked."""
@@ -90,8 +121,11 @@ class Service:
 
     def close(self, *, kill: bool = False) -> None:
         """Commit what waits and let everything go."""
+        if self.projects is not None:
+            self.projects.close()
         self.engine.close(kill=kill)
 
     def _interval(self, run: Any) -> tuple[str, str]:
-        manifest = self.catalog.manifests.get(run.project)
+        # Of a run that is taken up before its project was loaded: as it was defined then.
+        manifest = self.catalog.manifests.get(run.project) or self.store.manifest(run.project)
         return submission.interval(manifest, run) if manifest is not None else ("", "")

@@ -10,7 +10,10 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from partita.core import partitions
+import msgspec
+
+from partita.core import concurrency, partitions
+from partita.core.backfill import label
 from partita.core.events import RunCreated
 from partita.core.graph import Binding, DictOf, Graph, ListOf, Step, Stored
 from partita.core.graph import version as graph_version
@@ -40,6 +43,8 @@ class RunRequest:
     priority: int = 0
     fail_fast: bool | None = None
     tags: tuple[str, ...] = ()
+    # Of one run over several partitions: all of them, instead of `partition`.
+    partitions: tuple[str, ...] = ()
 
 
 def plan_run(
@@ -50,17 +55,17 @@ def plan_run(
     now: float,
     namespace: str,
     version_of: Callable[[Graph], str] = graph_version,
+    graph_of: Callable[[Manifest, str, str], Graph] | None = None,
 ) -> tuple[Graph, RunCreated]:
     """The graph and the first event of the run. Raises `DefinitionError` (or one of its kind) with what is wrong."""
     pipeline = next((p for p in manifest.pipelines if p.name == request.target), None)
-    graph = pipeline.graph if pipeline is not None else _graph_of_assets(manifest, request.target)
-    if request.select:
-        graph = _cut(graph, request.select, manifest.assets)
+    graph = (graph_of or graph_of_request)(manifest, request.target, request.select)
     spec = partitions_of(pipeline, graph, manifest)
-    check_partition(spec, request.partition, request.target)
+    partition = _checked_partition(spec, request)
     _check_params(pipeline, request.params)
     _check_pools(graph, manifest)
-    _check_stored(graph, request.partition, reader)
+    _check_rates(graph, manifest)
+    _check_stored(graph, (request.partitions or (request.partition,))[0], reader)
     run = RunCreated(
         at=now,
         run=new_run_id(now),
@@ -72,14 +77,19 @@ def plan_run(
         origin=request.origin,
         by=request.by,
         params=dict(request.params),
-        partition=request.partition,
+        partition=partition,
         priority=request.priority + (pipeline.priority if pipeline is not None else 0),
         selection=tuple(s.key for s in graph.steps) if request.select or pipeline is None else (),
         fail_fast=_or(request.fail_fast, pipeline.fail_fast if pipeline is not None else False),
         timeout_s=pipeline.timeout_s if pipeline is not None else None,
         limit=pipeline.max_steps if pipeline is not None else None,
+        keys=concurrency.asked(pipeline.concurrency, pipeline.params, request.params, request.partition)
+        if pipeline is not None and pipeline.concurrency
+        else (),
         tags=(*(pipeline.tags if pipeline is not None else ()), *request.tags),
     )
+    if len(request.partitions) > 1:
+        run = msgspec.structs.replace(run, partitions=request.partitions)
     return graph, run
 
 
@@ -90,7 +100,12 @@ def interval(manifest: Manifest, run: RunCreated) -> tuple[str, str]:
     specs = [pipeline.partitions] if pipeline is not None and pipeline.partitions is not None else []
     # Only of what the run makes: another definition of the project may have the same keys in another zone.
     specs += [a.partitions for a in manifest.assets if a.step in steps and a.partitions is not None]
-    return next((bounds for spec in specs if (bounds := bounds_of(spec, run.partition)) is not None), ("", ""))
+    first, last = (run.partitions[0], run.partitions[-1]) if run.partitions else (run.partition, run.partition)
+    for spec in specs:
+        begin, end = bounds_of(spec, first), bounds_of(spec, last)
+        if begin is not None and end is not None:
+            return min(begin[0], end[0]), max(begin[1], end[1])
+    return "", ""
 
 
 def bounds_of(spec: PartitionSpec, partition: str) -> tuple[str, str] | None:
@@ -118,6 +133,12 @@ def graph_of_target(manifest: Manifest, target: str) -> Graph:
     """The graph that a pipeline's name or a selection of assets means. Raises `DefinitionError`, `SelectionError`."""
     pipeline = next((p for p in manifest.pipelines if p.name == target), None)
     return pipeline.graph if pipeline is not None else _graph_of_assets(manifest, target)
+
+
+def graph_of_request(manifest: Manifest, target: str, selected: str) -> Graph:
+    """The graph of a run: of its target, or of some of its steps. Raises as `graph_of_target`."""
+    graph = graph_of_target(manifest, target)
+    return _cut(graph, selected, manifest.assets) if selected else graph
 
 
 def _or(value: bool | None, otherwise: bool) -> bool:
@@ -170,6 +191,14 @@ def check_partition(spec: PartitionSpec | None, partition: str, target: str) -> 
     partitions.check(spec, partition)
 
 
+def _checked_partition(spec: PartitionSpec | None, request: RunRequest) -> str:
+    """What the partition of the run is called, if it may have it."""
+    keys = request.partitions or (request.partition,)
+    for key in keys:
+        check_partition(spec, key, request.target)
+    return label(spec, keys)
+
+
 def _check_params(pipeline: PipelineSpec | None, given: Mapping[str, bytes]) -> None:
     known = {p.name for p in pipeline.params} if pipeline is not None else set()
     for name in given:
@@ -195,11 +224,26 @@ def _check_pools(graph: Graph, manifest: Manifest) -> None:
                 )
 
 
+def _check_rates(graph: Graph, manifest: Manifest) -> None:
+    counts = {rate.name: rate.count for rate in manifest.rates}
+    for step in graph.steps:
+        for rate, starts in step.policies.rates:
+            if rate not in counts:
+                raise GraphError(
+                    f"step {step.key} asks for rate {rate!r}, which is not declared",
+                    hint=f'declare it: [tool.partita] rates = {{ {rate} = "10/min" }}',
+                )
+            if starts > counts[rate]:
+                raise GraphError(
+                    f"step {step.key} counts as {starts} starts of rate {rate!r}, which has {counts[rate]}"
+                )
+
+
 def _check_stored(graph: Graph, partition: str, reader: Reader) -> None:
     """Assets that the run reads but does not make must have been made before."""
     missing: dict[str, str] = {}
     for step in graph.steps:
-        for asset in _stored_in(step):
+        for asset in stored_in(step):
             row = reader.materialization(asset, partition) or reader.materialization(asset)
             if row is None:
                 missing.setdefault(asset, step.key)
@@ -209,7 +253,8 @@ def _check_stored(graph: Graph, partition: str, reader: Reader) -> None:
         raise SelectionError(f"never made yet: {told}", hint=f"make it in the same run: partita run +{first}")
 
 
-def _stored_in(step: Step) -> list[str]:
+def stored_in(step: Step) -> list[str]:
+    """The assets that a step reads from where they are stored."""
     found: list[str] = []
     todo: list[Binding] = [binding for _, binding in step.args]
     while todo:

@@ -16,7 +16,11 @@ from partita.engine.active import ActiveRun
 from partita.engine.catalog import Catalog
 from partita.engine.clock import Clock
 from partita.engine.loop import Engine
-from partita.engine.submission import RunRequest, plan_run
+from partita.engine.submission import RunRequest, graph_of_request, plan_run
+
+
+# Graphs that are kept: pipelines, and selections of assets. Some hundred kilobytes each, if they are large.
+_GRAPHS = 1_000
 
 
 class Submitter:
@@ -26,7 +30,8 @@ class Submitter:
         self._engine = engine
         self._catalog = catalog
         self._clock = clock
-        # Graphs of whole pipelines are the same object run after run: their versions are computed once.
+        # Graphs that are asked for run after run are the same object, and their versions are computed once.
+        self._graphs: dict[tuple[str, str, str], Graph] = {}
         self._versions: dict[int, tuple[Graph, str]] = {}
         self._generation = -1
         # Told of each run before it is made; may replace it (limits, tags).
@@ -43,6 +48,7 @@ class Submitter:
             now=self._clock.now(),
             namespace=manifest.namespace,
             version_of=self._version_of,
+            graph_of=self._graph_of,
         )
         for shape in self.shaping:
             run = shape(manifest, run)
@@ -58,15 +64,22 @@ class Submitter:
         """Make a run that is durable when this returns. Raises `DefinitionError`, `OriginTaken`, `StoreFull`."""
         return self._engine.submit(*self.plan(request))
 
-    def _version_of(self, graph: Graph) -> str:
-        if self._generation != self._catalog.generation:
+    def _graph_of(self, manifest: Manifest, target: str, selected: str) -> Graph:
+        if self._generation != self._catalog.generation or len(self._graphs) >= _GRAPHS:
+            self._graphs.clear()
             self._versions.clear()
             self._generation = self._catalog.generation
+        key = manifest.project, target, selected
+        found = self._graphs.get(key)
+        if found is None:
+            found = self._graphs[key] = graph_of_request(manifest, target, selected)
+        return found
+
+    def _version_of(self, graph: Graph) -> str:
         known = self._versions.get(id(graph))
         if known is None:
-            known = graph, graph_version(graph)
-            if len(self._versions) < 10_000:
-                self._versions[id(graph)] = known
+            # The graph is kept with it, so nothing else can get its id.
+            known = self._versions[id(graph)] = graph, graph_version(graph)
         return known[1]
 
 

@@ -16,6 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,6 +25,9 @@ from partita.executors.control import Start
 from partita.executors.identity import name_of
 from partita.executors.interpreter import spawn
 from partita.executors.pump import Pump
+from partita.settings import Home
+from partita.worker.masking import Masker
+from partita.worker.secrets import SecretBook, Where, take_key_variable
 from partita.worker.setup import Setup
 
 if TYPE_CHECKING:
@@ -58,16 +62,18 @@ def may_fork(threads: int) -> bool:
 
 
 def start_child(
-    start: Start, fds: tuple[int, int], project: Project, settings: Settings, leave: Callable[[], None]
+    start: Start, fds: tuple[int, ...], project: Project, settings: Settings, leave: Callable[[], None]
 ) -> Child:
     """Start a worker on its descriptors, which are closed here. `leave` closes what is the host's. Raises `OSError`."""
     setup = Setup(
-        project=str(settings.project),
+        project=str(settings.code_folder),
         home=str(settings.home.root),
         inline_bytes=settings.inline_bytes,
         secrets=_secret_values(project),
         nonce=os.urandom(8).hex(),
         asynchronous=start.kind == "async",
+        evaluating=start.kind == "evaluator",
+        where=_where(project, settings),
     )
     out, into = os.pipe()
     try:
@@ -84,10 +90,10 @@ def start_child(
         for fd in fds:
             os.close(fd)
     os.set_blocking(out, False)
-    return Child(start, pid, Pump(out, setup, settings))
+    return Child(start, pid, Pump(out, setup, settings, _pump_mask(setup)))
 
 
-def _fork(fds: tuple[int, int], output: int, setup: Setup, project: Project, leave: Callable[[], None]) -> int:
+def _fork(fds: tuple[int, ...], output: int, setup: Setup, project: Project, leave: Callable[[], None]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -120,21 +126,31 @@ def _as_a_process_of_its_own(leave: Callable[[], None]) -> None:
         numpy_random.seed()
 
 
-def _serve(fds: tuple[int, int], setup: Setup, project: Project) -> int:
+def _serve(fds: tuple[int, ...], setup: Setup, project: Project) -> int:
+    if setup.evaluating:
+        from partita.worker.evaluating import evaluate
+
+        evaluate(fds[0], project, setup)
+        return 0
     from partita.worker.main import serve
 
-    serve(*fds, project.calls, setup)
+    sock, claims = fds
+    serve(sock, claims, project.calls, setup)
     return 0
 
 
-def _start_interpreter(fds: tuple[int, int], output: int, setup: Setup) -> int:
-    sock, claims = fds
+def _start_interpreter(fds: tuple[int, ...], output: int, setup: Setup) -> int:
     told, tell = os.pipe()
     try:
         os.write(tell, msgspec.msgpack.encode(setup))
         os.close(tell)
+        if setup.evaluating:
+            arguments = ["--sock", "3", "--setup", "4"]
+            return spawn(
+                sys.executable, "partita.worker.evaluating", *arguments, output=output, keep={3: fds[0], 4: told}
+            )
         arguments = ["--sock", "3", "--claims", "4", "--setup", "5"]
-        keep = {3: sock, 4: claims, 5: told}
+        keep = {3: fds[0], 4: fds[1], 5: told}
         return spawn(sys.executable, "partita.worker.main", *arguments, output=output, keep=keep)
     finally:
         os.close(told)
@@ -143,6 +159,22 @@ def _start_interpreter(fds: tuple[int, int], output: int, setup: Setup) -> int:
 def _secret_values(project: Project) -> tuple[bytes, ...]:
     values = (os.environb.get(name.encode(), b"") for name in project.manifest.secrets)
     return tuple(value for value in values if value)
+
+
+def _where(project: Project, settings: Settings) -> Where:
+    return Where(
+        project.manifest.namespace, str(settings.project), project.manifest.secret_sources, take_key_variable()
+    )
+
+
+def _pump_mask(setup: Setup) -> Masker:
+    """What masks the output of this host's workers: one may print what another has fetched."""
+    _mask.add(*setup.secrets, *SecretBook(Home(Path(setup.home)), setup.where).known())
+    return _mask
+
+
+# One host serves one project; it learns of secrets as long as it lives.
+_mask = Masker()
 
 
 def _widen(fd: int) -> None:

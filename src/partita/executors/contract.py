@@ -22,12 +22,16 @@ from partita.worker.wire import Brief, MemberBegan, MemberEnded, Outcome, Progre
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """What a step asks of a worker. Steps with equal `lane` are taken as equally long (same task)."""
+    """What a step asks of a worker. Steps with equal `lane` are taken as equally long (same task).
+
+    `code` is the version of the project's code that the run began with; "" = any.
+    """
 
     project: str
     lane: str
     policies: Policies
     kind: str = "task"
+    code: str = ""
 
 
 class Placement(msgspec.Struct, frozen=True):

@@ -17,10 +17,11 @@ import msgspec
 from partita.core.manifest import Problem
 from partita.settings import Home, Settings
 
-WorkerKind = Literal["warm", "fresh", "async"]
-"""warm: forked, many steps; fresh: an interpreter of its own for one step; async: a loop with many coroutines."""
+WorkerKind = Literal["warm", "fresh", "async", "evaluator"]
+"""warm: forked, many steps; fresh: an interpreter of its own for one step; async: a loop with many coroutines.
+evaluator: no worker, but a process for small functions (`executors.evaluator`)."""
 
-FDS_PER_START: Final = 2
+FDS_PER_START: Final = {"warm": 2, "fresh": 2, "async": 2, "evaluator": 1}
 
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin"):
@@ -35,6 +36,8 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin"):
     log_tail_bytes: int
     load_timeout_s: float
     namespace: str
+    # "" = the project's folder.
+    source: str = ""
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True, tag="start"):
@@ -66,6 +69,12 @@ class Bind(msgspec.Struct, frozen=True, array_like=True, tag="bind"):
     raw: bytes
 
 
+class Source(msgspec.Struct, frozen=True, array_like=True, tag="source"):
+    """The project's folder has other files than those that were imported: interpreters started from now on import these."""
+
+    folder: str
+
+
 class AskFigures(msgspec.Struct, frozen=True, array_like=True, tag="ask_figures"):
     """How much memory and processor time each worker has used."""
 
@@ -76,7 +85,7 @@ class Flush(msgspec.Struct, frozen=True, array_like=True, tag="flush"):
     id: int
 
 
-ToHost = Begin | Start | Kill | Watch | Bind | AskFigures | Flush
+ToHost = Begin | Start | Kill | Watch | Bind | Source | AskFigures | Flush
 
 
 class Importing(msgspec.Struct, frozen=True, array_like=True, tag="importing"):
@@ -175,6 +184,7 @@ def begin(settings: Settings) -> Begin:
         log_tail_bytes=settings.log_tail_bytes,
         load_timeout_s=settings.load_timeout_s,
         namespace=settings.namespace,
+        source=str(settings.source or ""),
     )
 
 
@@ -192,4 +202,5 @@ def settings_of(begin: Begin) -> Settings:
         log_tail_bytes=begin.log_tail_bytes,
         load_timeout_s=begin.load_timeout_s,
         namespace=begin.namespace,
+        source=Path(begin.source) if begin.source else None,
     )

@@ -12,6 +12,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from partita.core.policies import Policies
@@ -133,6 +135,9 @@ class Crew:
         # The host has died and its workers were settled.
         self.hostless = False
         self.settings = connection.settings
+        # The version of the project's code that its workers have; "" = whatever is asked for. Its kept files, if it has any.
+        self.code = ""
+        self.kept: Path | None = None
         self.lanes = Lanes()
         self.warm: list[Worker] = []
         self.fresh: list[Worker] = []
@@ -228,6 +233,9 @@ class Crew:
         """Start another host, unless that was tried too often just now."""
         if self._is_hopeless():
             return False
+        if self.kept is not None:
+            # What lies in the project's folder now may be another version.
+            self.settings = replace(self.settings, source=self.kept)
         self.connection = start_host(self.settings)
         self.hostless = False
         return True

@@ -17,6 +17,8 @@ import socket
 import sys
 import time
 import traceback
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partita.core.manifest import Problem
@@ -29,6 +31,7 @@ from partita.executors.deaths import note_death
 from partita.executors.identity import is_alive
 from partita.executors.killing import kill_session, members, signal_group
 from partita.executors.pump import Pump
+from partita.worker.secrets import take_key_variable
 
 if TYPE_CHECKING:
     from partita.define.project import Project
@@ -57,6 +60,8 @@ def main() -> None:
     first, *early = messages
     assert isinstance(first, control.Begin)
     settings = control.settings_of(first)
+    # Before any module of the project is imported.
+    take_key_variable()
     os.chdir(settings.project)
     for stream in (sys.stdout, sys.stderr):
         # What a module prints before its import hangs or ends the process is to be seen.
@@ -120,6 +125,8 @@ class Host:
                 self._watch(worker, memory_bytes)
             case control.Bind():
                 self._say(self._bind(message))
+            case control.Source(folder):
+                self._settings = replace(self._settings, source=Path(folder))
             case control.AskFigures():
                 figures = [control.Figure(c.number, *memory.figures_of(c.pid)) for c in self._children.values()]
                 self._say(control.Figures(tuple(figures)))
@@ -135,7 +142,7 @@ class Host:
         self._channel.flush_all()
 
     def _start(self, start: Start) -> None:
-        fds = (self._channel.fds.popleft(), self._channel.fds.popleft())
+        fds = tuple(self._channel.fds.popleft() for _ in range(control.FDS_PER_START[start.kind]))
         try:
             child = start_child(start, fds, self._project, self._settings, self._leave)
         except OSError as error:

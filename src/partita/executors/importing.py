@@ -41,7 +41,7 @@ def load(settings: Settings, channel: Channel[ToHost]) -> Project | None:
     try:
         from partita.define.project import load as load_project
 
-        project = load_project(settings.project)
+        project = load_project(settings.code_folder)
         answer: control.FromHost = control.Loaded(manifests.encode(project.manifest))
     except Exception as error:
         project = None
@@ -70,7 +70,7 @@ class _Notice:
     def __init__(self, settings: Settings, channel: Channel[ToHost]) -> None:
         self._channel = channel
         try:
-            names = os.listdir(settings.project)
+            names = os.listdir(settings.code_folder)
         except OSError:
             names = []
         self._ours = frozenset(name.removesuffix(".py") for name in names)

@@ -96,6 +96,12 @@ class HostConnection:
         self.channel.send(control.frame(control.Start(link.number, kind)), theirs)
         return link
 
+    def start_evaluator(self, sock: int) -> int:
+        """Ask for an evaluator on its end of a socket, which is closed here; its number, by which its death is told."""
+        number = self._next_number()
+        self.channel.send(control.frame(control.Start(number, "evaluator")), (sock,))
+        return number
+
     def send(self, message: control.ToHost) -> None:
         self.channel.send(control.frame(message))
 
@@ -123,11 +129,16 @@ class HostConnection:
 
         Raises `NotPlain` for values that are no plain data.
         """
-        number = self._next_number()
-        self.send(Bind(number, pipeline, pack(dict(raw))))
+        number = self.ask_bind(pipeline, raw)
         answer = self._answer(lambda m: isinstance(m, Bound) and m.id == number)
         assert isinstance(answer, Bound)
         return answer
+
+    def ask_bind(self, pipeline: str, raw: Mapping[str, object]) -> int:
+        """Ask what `bind` asks and do not wait: a `Bound` with this number will come."""
+        number = self._next_number()
+        self.send(Bind(number, pipeline, pack(dict(raw))))
+        return number
 
     def flush_logs(self) -> None:
         """Return when everything that workers have written until now is in the log files."""

@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import itertools
 import os
 import selectors
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
 
 from partita.errors import ExecutorError
 from partita.executors import control, verdicts
 from partita.executors.adoption import Adoption
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
+from partita.executors.control import Bound
 from partita.executors.crew import Crew, Held, Stop, Worker, rest
+from partita.executors.crews import Crews, Source
+from partita.executors.evaluator import ProcessEvaluator
 from partita.executors.killing import kill_and_wait
 from partita.executors.loading import HostConnection
 from partita.executors.verdicts import Death
+from partita.settings import Home
 from partita.worker import wire
 from partita.worker.wire import CancelTicket, Exit, Hello, Outcome, Outcomes, Ticket, Tickets
 
@@ -37,11 +42,28 @@ _NEVER = float("inf")
 
 
 class ProcessExecutor:
-    """Runs tickets in the workers of one host per project. `connections` are by project name (`Manifest.project`)."""
+    """Runs tickets in the workers of one host per project and version.
 
-    def __init__(self, connections: Mapping[str, HostConnection]) -> None:
-        numbers = itertools.count(1)
-        self.crews = {name: Crew(name, connection, numbers) for name, connection in connections.items()}
+    `connections` are by project name (`Manifest.project`). With a `source`, projects may come later (`serve`), and versions
+    that have no host get one from it. If `patient`, a project whose workers cannot be started waits instead of raising:
+    `troubles` says why, by project.
+    """
+
+    def __init__(
+        self,
+        connections: Mapping[str, HostConnection],
+        *,
+        home: Home | None = None,
+        source: Source | None = None,
+        patient: bool = False,
+    ) -> None:
+        self.crews = Crews(connections, source)
+        self.troubles: dict[str, str] = {}
+        self._home = home
+        self._is_patient = patient
+        self._asked: dict[tuple[HostConnection, int], Future[Bound]] = {}
+        # Hosts that were let go and have not ended yet.
+        self._leaving: list[HostConnection] = []
         self._selector = selectors.DefaultSelector()
         self._reports: list[Report] = []
         self._deadlines: list[tuple[float, int, Worker]] = []
@@ -50,6 +72,8 @@ class ProcessExecutor:
         self._look_at = 0.0
         self._figures_at = time.monotonic() + _FIGURES_S
         self._closed = False
+        # Small functions of the projects; its answers come while `poll` is called.
+        self.evaluator = ProcessEvaluator(self._selector, self._living_host)
         self._woken, self._waker = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(self._waker, False)
@@ -62,12 +86,18 @@ class ProcessExecutor:
 
     def place(self, demand: Demand) -> Placement | None:
         """Room for one more ticket now, or None; `poll` returns early when a worker was started that may have room."""
-        crew = self.crews.get(demand.project)
-        if crew is None:
-            raise ExecutorError(f"no host for project {demand.project!r}", hint="was it loaded by this engine?")
-        if crew.hostless and crew.revive():
-            self._listen_to_host(crew)
-        worker = crew.room_for(demand)
+        try:
+            crew, is_new = self.crews.of(demand.project, demand.code)
+            if crew is None:
+                return None
+            if is_new or (crew.hostless and crew.revive()):
+                self._listen_to_host(crew)
+            worker = crew.room_for(demand)
+        except ExecutorError as error:
+            if not self._is_patient:
+                raise
+            self.troubles[demand.project] = str(error)
+            return None
         if crew.new:
             self._listen_to_new(crew)
         if worker is None:
@@ -133,7 +163,7 @@ class ProcessExecutor:
     def adopt(self, attempts: Sequence[OpenAttempt]) -> None:
         """Take over what an earlier engine left open."""
         if self._adoption is None:
-            home = next(iter(self.crews.values())).settings.home
+            home = self._home or self.crews.values()[0].settings.home
             self._adoption = Adoption(home, self._selector, self._look_soon)
         self._adoption.take_over(attempts)
         self._look_soon()
@@ -142,6 +172,7 @@ class ProcessExecutor:
         """One line per worker."""
         now = time.time()
         lines = [worker.describe(now) for crew in self.crews.values() for worker in crew.workers()]
+        lines += [f"project {project} waits: {trouble}" for project, trouble in self.troubles.items()]
         return lines + (self._adoption.describe(now) if self._adoption else [])
 
     def close(self, *, kill: bool = False) -> None:
@@ -149,6 +180,7 @@ class ProcessExecutor:
         if self._closed:
             return
         self._closed = True
+        self.evaluator.close()
         for crew in self.crews.values():
             pids = [worker.pid for worker in crew.workers() if worker.pid]
             for worker in crew.workers():
@@ -157,6 +189,7 @@ class ProcessExecutor:
                     worker.link.send(wire.frame(Exit()))
                 worker.link.close()
             crew.connection.close(kill=kill)
+            self._refuse_asked(crew.connection)
             if kill:
                 for pid in pids:
                     kill_and_wait(pid)
@@ -171,6 +204,65 @@ class ProcessExecutor:
         for crew in self.crews.values():
             if not crew.connection.gone:
                 crew.connection.flush_logs()
+
+    # --- versions -------------------------------------------------------------------------------------------------
+
+    def serve(self, project: str, code: str, connection: HostConnection, kept: Path | None = None) -> None:
+        """A newly loaded version of a project takes the place of the one before it; that stays until `let_go`."""
+        crew = self.crews.put(project, code, connection, kept)
+        self.troubles.pop(project, None)
+        self._listen_to_host(crew)
+        self._listen_to_new(crew)
+        self._look_soon()
+
+    def pin(self, project: str) -> None:
+        """The project's folder has other files than those that are served: nobody is to import these."""
+        self.crews.pin(project)
+
+    def let_go(self, project: str, wanted: set[str]) -> None:
+        """Only these older versions of the project are wanted; the others go when their last tickets have ended."""
+        self.crews.let_go(project, wanted)
+        self._look_soon()
+
+    def remove(self, project: str) -> None:
+        """A project is served no more."""
+        self.crews.remove(project)
+        self._look_soon()
+
+    def bind(self, project: str, pipeline: str, raw: Mapping[str, object]) -> Future[Bound]:
+        """Have the project's host check parameters of a run (`HostConnection.bind`); the answer comes by `poll`.
+
+        Raises `NotPlain` for values that are no plain data, `ExecutorError` if there is no host.
+        """
+        crew, _ = self.crews.of(project, "")
+        if crew is not None and crew.hostless and crew.revive():
+            self._listen_to_host(crew)
+        if crew is None or crew.hostless:
+            raise ExecutorError(f"project {project!r} is not loaded", hint="partita doctor")
+        answer: Future[Bound] = Future()
+        self._asked[crew.connection, crew.connection.ask_bind(pipeline, raw)] = answer
+        return answer
+
+    def _refuse_asked(self, connection: HostConnection) -> None:
+        for key in [key for key in self._asked if key[0] is connection]:
+            self._asked.pop(key).set_exception(ExecutorError("the host of the project is gone", hint="ask again"))
+
+    def _dismiss_unwanted(self) -> None:
+        for crew in self.crews.idle_unwanted():
+            for worker in crew.workers():
+                if worker.ready:
+                    worker.link.send(wire.frame(Exit()))
+                with contextlib.suppress(KeyError, ValueError):
+                    self._selector.unregister(worker.link)
+                self._writers.discard(worker)
+                worker.link.close()
+            if not crew.hostless:
+                with contextlib.suppress(KeyError, ValueError):
+                    self._selector.unregister(crew.connection.channel)
+                self._refuse_asked(crew.connection)
+                crew.connection.close()
+                self._leaving.append(crew.connection)
+        self._leaving = [connection for connection in self._leaving if connection.reap() is None]
 
     # --- tickets out ----------------------------------------------------------------------------------------------
 
@@ -309,6 +401,13 @@ class ProcessExecutor:
 
     # --- hosts ----------------------------------------------------------------------------------------------------
 
+    def _living_host(self, project: str) -> HostConnection | None:
+        """The host of a project's newest version, started anew if it has died; None if it has none."""
+        crew, is_new = self.crews.of(project, "")
+        if crew is not None and (is_new or (crew.hostless and crew.revive())):
+            self._listen_to_host(crew)
+        return None if crew is None or crew.hostless else crew.connection
+
     def _listen_to_host(self, crew: Crew) -> None:
         connection = crew.connection
         self._selector.register(connection.channel, selectors.EVENT_READ, lambda: self._hear_host(crew))
@@ -329,8 +428,14 @@ class ProcessExecutor:
                 case control.Died():
                     if worker := self._by_number(crew, message.worker):
                         self._bury(worker, verdicts.death_of(message, worker.memory_limit))
+                    else:
+                        self.evaluator.died(crew.connection, message)
                 case control.Figures():
                     self._weigh(crew, message)
+                case control.Bound():
+                    answer = self._asked.pop((crew.connection, message.id), None)
+                    if answer is not None:
+                        answer.set_result(message)
                 case _:
                     # Loaded: the answer of a host that was started anew.
                     continue
@@ -392,19 +497,23 @@ class ProcessExecutor:
             if worker.pid:
                 kill_and_wait(worker.pid)
             self._bury(worker, Death(note="the host of the project is gone"))
+        self._refuse_asked(crew.connection)
+        connection = crew.connection
         crew.host_died()
+        self.evaluator.lost_host(connection)
 
     # --- now and then ---------------------------------------------------------------------------------------------
 
     def _next_look(self, now: float) -> float:
         """When something is to be looked at without being told."""
-        due = min(self._look_at, self._figures_at)
+        due = min(self._look_at, self._figures_at, self.evaluator.due_at())
         return min(due, self._deadlines[0][0]) if self._deadlines else due
 
     def _look_soon(self) -> None:
         self._look_at = 0.0
 
     def _look(self, now: float) -> None:
+        self.evaluator.look(now)
         while self._deadlines and self._deadlines[0][0] <= now:
             _, no, worker = heapq.heappop(self._deadlines)
             if no in worker.held and no not in worker.stops:
@@ -416,6 +525,7 @@ class ProcessExecutor:
         if self._adoption:
             self._reports += self._adoption.look(now)
             again_at = min(again_at, self._adoption.next_look(now))
+        self._dismiss_unwanted()
         self._look_at = min(again_at, now + _STUCK_S) if again_at < _NEVER else now + _FIGURES_S
         if now >= self._figures_at:
             self._figures_at = now + _FIGURES_S

@@ -26,13 +26,13 @@ _AT_ONCE = 4 << 20
 class Pump:
     """The output of one worker."""
 
-    def __init__(self, fd: int, setup: Setup, settings: Settings) -> None:
+    def __init__(self, fd: int, setup: Setup, settings: Settings, mask: Masker | None = None) -> None:
         self.fd = fd
         self.ended = False
         self._log = PipeLog(
             settings.home.logs,
             setup.nonce,
-            Masker(setup.secrets),
+            mask or Masker(setup.secrets),
             head_bytes=settings.log_head_bytes,
             tail_bytes=settings.log_tail_bytes,
         )

@@ -1,1 +1,1 @@
-"""HTTP over store and engine, by noun; who may; the stream; the built UI."""
+"""HTTP over store and engine, by noun. Nothing is imported here: the command line reads `server.objects` alone."""

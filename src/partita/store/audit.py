@@ -5,7 +5,8 @@ I3 one accepted outcome          I8  no acknowledged commit is missing          
 I4 terminal is final             I9  nothing waits without a reason                I17 what is decided from is kept
 I5 user code after its start     I10 limits hold, ended runs hold nothing
 I6 needs ended before the start  I12 the journal folds to the rows
-I2, I11, I15 and I16 come with schedules, the outbox, sensors and backfills.
+I2 no due tick is without a decision (with I1 of ticks, in store/schedules.py)
+I11, I15 and I16 come with the outbox, sensors and backfills.
 
 Rule: one small function per invariant over the picture of one run; a run is read in one snapshot, and only one run is
 held at a time.
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +30,9 @@ from partita.core.events import (
     AttemptStarted,
     CancelRequested,
     Event,
+    GateAnswered,
+    GateOpened,
+    GateVoted,
     Materialized,
     RunEnded,
     RunStarted,
@@ -43,14 +47,16 @@ from partita.store.contract import (
     AttemptRow,
     CheckRow,
     Finding,
+    GateRow,
     JournalRow,
     MaterializationRow,
     Reader,
     RunRow,
     StepRow,
+    VoteRow,
 )
 from partita.store.fold import ENDS_OF_STARTED, folded
-from partita.store.order import by_instance
+from partita.store.order import by_instance, by_voter
 
 _PAGE = 500
 
@@ -66,6 +72,8 @@ class Picture:
     materializations: list[MaterializationRow]
     checks: list[CheckRow]
     graph: Graph | None
+    gates: list[GateRow] = field(default_factory=list)
+    votes: list[VoteRow] = field(default_factory=list)
 
     @cached_property
     def events(self) -> list[Event]:
@@ -132,6 +140,8 @@ def _picture(reader: Reader, run: str) -> Picture | None:
         materializations=reader.materialized_in(run),
         checks=reader.checks(run=run, limit=2**31),
         graph=None if data is None else graphs.decode(data),
+        gates=reader.gates(run),
+        votes=reader.votes(run),
     )
 
 
@@ -172,11 +182,12 @@ def _terminal_is_final(p: Picture) -> Iterator[str]:
                 yield f"{type(e).__name__} of step {e.step} {e.index} after it had ended {known}"
             if not isinstance(e, StepRetried) and e.state in TERMINAL_STEP:
                 ended[(e.step, e.index)] = e.state
-        elif type(e) is AttemptEnded and e.state == "succeeded":
+        elif (type(e) is AttemptEnded and e.state == "succeeded") or (type(e) is GateAnswered and e.accepted):
             ended.setdefault((e.step, e.index), "succeeded")
 
 
-_DECIDES = (RunStarted, RunEnded, StepRetried, StepEnded, AttemptDispatched, AttemptStarted, Materialized)
+_DECIDES = (RunStarted, RunEnded, StepRetried, StepEnded, AttemptDispatched, AttemptStarted, Materialized, GateOpened,
+            GateVoted, GateAnswered)  # fmt: skip
 
 
 def _no_gap(p: Picture) -> Iterator[str]:
@@ -204,6 +215,8 @@ def _folds(p: Picture) -> Iterator[str]:
     yield from _unequal("attempt", sorted(fold.attempts.values(), key=by_instance), p.attempts)
     yield from _unequal("materialization", fold.materializations, p.materializations)
     yield from _unequal("check", fold.checks, p.checks[::-1])
+    yield from _unequal("gate", sorted(fold.gates.values(), key=by_instance), p.gates)
+    yield from _unequal("vote", sorted(fold.votes.values(), key=by_voter), p.votes)
 
 
 def _unequal(what: str, folded_rows: list[Any], rows: list[Any]) -> Iterator[str]:
@@ -265,6 +278,21 @@ def _nothing_stuck(p: Picture) -> Iterator[str]:
     waiting = [s for s in p.by_key if s not in ended and _is_part(p, s)]
     if not waiting:
         yield "every step has ended, and the run has not"
+
+
+def _gates_can_end(p: Picture) -> Iterator[str]:
+    """I9: an open gate is a reason to wait as long as its run goes on and its step has not ended, and a timer has a time."""
+    ended = {(s.step, s.index) for s in p.steps if s.state in TERMINAL_STEP}
+    for gate in p.gates:
+        if gate.answered_at is not None:
+            continue
+        who = f"gate {gate.step} {gate.index}".rstrip()
+        if p.run.state in TERMINAL_RUN:
+            yield f"{who} is open in a run that is {p.run.state}"
+        elif (gate.step, gate.index) in ended:
+            yield f"{who} is open, and its step has ended"
+        elif gate.of == "timer" and gate.due_at is None:
+            yield f"{who} waits for a time, and has none"
 
 
 def _limits(p: Picture) -> Iterator[str]:
@@ -356,11 +384,11 @@ def _moments(p: Picture) -> tuple[dict[str, dict[str, tuple[int, str]]], dict[st
     ends: defaultdict[str, dict[str, tuple[int, str]]] = defaultdict(dict)
     starts: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for at, e in enumerate(p.events):
-        if type(e) is AttemptStarted:
+        if type(e) is AttemptStarted or type(e) is GateOpened:
             starts[e.step].setdefault(e.index, at)
         elif isinstance(e, StepEnded | StepReused):
             ends[e.step].setdefault(e.index, (at, e.state))
-        elif type(e) is AttemptEnded and e.state == "succeeded":
+        elif (type(e) is AttemptEnded and e.state == "succeeded") or (type(e) is GateAnswered and e.accepted):
             ends[e.step].setdefault(e.index, (at, "succeeded"))
     return ends, starts
 
@@ -436,6 +464,7 @@ INVARIANTS: tuple[tuple[str, Callable[[Picture], Iterator[str]]], ...] = (
     ("I7", _one_open),
     ("I8", _no_gap),
     ("I9", _nothing_stuck),
+    ("I9", _gates_can_end),
     ("I10", _limits),
     ("I12", _folds),
     ("I13", _nothing_after_cancel),

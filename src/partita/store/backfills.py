@@ -6,7 +6,251 @@ Rule: functions over a reader (`reader.fetch(name, params)`) that answer with fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
 
-WRITES: Final[dict[type, Callable[..., Any]]] = {}
+import msgspec
+
+from partita.core import manifest as manifests_of_core
+from partita.core.backfill import BackfillSpec, Work, decode_spec, decode_work
+from partita.core.backfill_course import BackfillState, Part, PartState
+from partita.core.facts.backfills import (
+    BackfillAsked,
+    BackfillCreated,
+    BackfillEnded,
+    BackfillRetried,
+    PartEnded,
+    PartStarted,
+)
+from partita.core.manifest import Manifest
+from partita.store.database import Params, Row
+
+_LAST = 2**62
+_PAGE = 1000
+
+
+class Fetching(Protocol):
+    """A reader of any store over SQL."""
+
+    def fetch(self, name: str, params: Params = ()) -> list[Row]:
+        """The rows of a named statement."""
+        ...
+
+
+class BackfillRow(msgspec.Struct, frozen=True):
+    """A backfill. `total` counts its parts: runs that it makes, if all goes well."""
+
+    no: int
+    id: str
+    namespace: str
+    project: str
+    target: str
+    spec: BackfillSpec
+    total: int
+    partitions: int
+    priority: int
+    state: BackfillState
+    paused: bool
+    cancel_requested: bool
+    created_at: float
+    by: str
+    finished_at: float | None
+    reason: str
+
+
+class PartRow(msgspec.Struct, frozen=True):
+    """A part that has done something. `tries` counts its runs, of which `run` is the last."""
+
+    stage: int
+    part: int
+    partition: str
+    state: PartState
+    tries: int
+    run: str
+    reason: str
+    finished_at: float | None
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def backfill(reader: Fetching, name: str) -> BackfillRow | None:
+    """A backfill by id, by number ("12"), or by an unambiguous beginning of its id."""
+    found = reader.fetch("backfill_by_id", (name,))
+    if not found and name.isdecimal() and len(name) < 19:
+        found = reader.fetch("backfill_by_no", (int(name),))
+    if not found and name:
+        found = reader.fetch("backfills_by_beginning", (name, name + chr(sys.maxunicode)))
+    return _backfill(found[0]) if len(found) == 1 else None
+
+
+def backfills(
+    reader: Fetching,
+    *,
+    namespace: str | None = None,
+    state: str | None = None,
+    before_no: int | None = None,
+    limit: int = 50,
+) -> list[BackfillRow]:
+    """Backfills, newest first; `before_no` is the cursor. By namespace or by state."""
+    last = _LAST if before_no is None else before_no
+    if state is not None:
+        rows = reader.fetch("backfills_in_state", (state, last, limit))
+        return [row for row in map(_backfill, rows) if namespace in (None, row.namespace)]
+    if namespace is not None:
+        return [_backfill(row) for row in reader.fetch("backfills_of_namespace", (namespace, last, limit))]
+    return [_backfill(row) for row in reader.fetch("backfills", (last, limit))]
+
+
+def open_backfills(reader: Fetching) -> list[BackfillRow]:
+    """Every backfill that has not ended, oldest first."""
+    return [_backfill(row) for row in reader.fetch("open_backfills")]
+
+
+def work(reader: Fetching, id: str) -> Work:
+    """What was planned for a backfill."""
+    return decode_work(reader.fetch("work_of_backfill", (id,))[0][0])
+
+
+def counts(reader: Fetching, row: BackfillRow) -> dict[PartState, int]:
+    """How many parts of a backfill are in each state."""
+    found: dict[PartState, int] = dict(reader.fetch("count_parts", (row.no,)))  # type: ignore[arg-type]
+    seen = sum(found.values()) - found.get("waiting", 0)
+    left: PartState = "waiting" if row.state == "running" else "cancelled"
+    found.pop("waiting", None)
+    if row.total > seen:
+        found[left] = found.get(left, 0) + row.total - seen
+    return found
+
+
+def parts(
+    reader: Fetching, row: BackfillRow, *, state: str | None = None, after: Part | None = None, limit: int = 100
+) -> list[PartRow]:
+    """Parts of a backfill that have done something, in order; `after` is the cursor."""
+    stage, part = after if after is not None else (-1, -1)
+    if state is None:
+        rows = reader.fetch("parts", (row.no, stage, part, limit))
+    else:
+        rows = reader.fetch("parts_in_state", (row.no, state, stage, part, limit))
+    return [PartRow(*found) for found in rows]
+
+
+def all_parts(reader: Fetching, row: BackfillRow) -> Iterator[PartRow]:
+    """All parts that have done something."""
+    after: Part | None = None
+    while page := parts(reader, row, after=after, limit=_PAGE):
+        yield from page
+        after = Part(page[-1].stage, page[-1].part)
+
+
+def part_of_run(reader: Fetching, run: str) -> tuple[str, Part] | None:
+    """The backfill and part that a run was made for."""
+    rows = reader.fetch("part_of_run", (run,))
+    return (rows[0][0], Part(rows[0][1], rows[0][2])) if rows else None
+
+
+def manifests(reader: Fetching) -> list[Manifest]:
+    """What all projects define, as they were loaded last."""
+    return [manifests_of_core.decode(row[0]) for row in reader.fetch("manifests")]
+
+
+# --- what planning asks -------------------------------------------------------------------------------------------
+
+
+def materialized(reader: Fetching, asset: str) -> frozenset[str]:
+    """The partitions of an asset that are there."""
+    return frozenset(row[0] for row in reader.fetch("materialized_partitions", (asset,)))
+
+
+def succeeded(reader: Fetching, pipeline: str) -> frozenset[str]:
+    """The partitions in which a pipeline has succeeded as a whole."""
+    return frozenset(row[0] for row in reader.fetch("succeeded_partitions", (pipeline,)))
+
+
+def newest_state(reader: Fetching, pipeline: str, partition: str) -> str | None:
+    """How the newest run of a pipeline's partition ended, or is."""
+    rows = reader.fetch("newest_of_partition", (partition, pipeline))
+    return rows[0][1] if rows else None
+
+
+def step_states(reader: Fetching, partition: str) -> dict[str, str]:
+    """How each step ended in the newest run of a partition that had it."""
+    return {step: state for step, state in reversed(reader.fetch("steps_of_partition", (partition,)))}
+
+
+def durations(reader: Fetching, asset: str, *, limit: int = 20) -> list[float]:
+    """How long the newest materializations of an asset took, in seconds."""
+    return [row[0] for row in reader.fetch("durations_of_asset", (asset, limit))]
+
+
+def dynamic_keys(reader: Fetching, namespace: str, name: str) -> list[str]:
+    """The keys of a dynamic partition definition, in the order in which they came."""
+    return [row[0] for row in reader.fetch("dynamic_keys", (namespace, name))]
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+Execute = Callable[[str, Params], list[Row]]
+
+
+def _created(execute: Execute, f: BackfillCreated) -> None:
+    what = (f.id, f.namespace, f.project, f.target, f.spec, f.work, f.total, f.partitions, f.priority)
+    execute("insert_backfill", (*what, f.at, f.by))
+
+
+def _asked(execute: Execute, f: BackfillAsked) -> None:
+    if f.what == "cancel":
+        execute("cancel_backfill", (f.reason, f.id))
+    else:
+        execute("pause_backfill", (int(f.what == "pause"), f.reason, f.id))
+
+
+def _retried(execute: Execute, f: BackfillRetried) -> None:
+    execute("reopen_backfill", (f.id,))
+    execute("reopen_parts", (f.id,))
+
+
+def _part_started(execute: Execute, f: PartStarted) -> None:
+    execute("start_part", (f.stage, f.part, f.partition, f.run, f.id))
+
+
+def _part_ended(execute: Execute, f: PartEnded) -> None:
+    execute("end_part", (f.stage, f.part, f.partition, f.state, f.run, f.reason, f.at, f.id))
+
+
+def _ended(execute: Execute, f: BackfillEnded) -> None:
+    execute("end_backfill", (f.state, f.at, f.reason, f.id))
+
+
+WRITES: Final[dict[type, Callable[..., Any]]] = {
+    BackfillCreated: _created,
+    BackfillAsked: _asked,
+    BackfillRetried: _retried,
+    PartStarted: _part_started,
+    PartEnded: _part_ended,
+    BackfillEnded: _ended,
+}
+
+
+def _backfill(row: Row) -> BackfillRow:
+    (no, id, namespace, project, target, spec, total, partitions, priority, state, paused, cancel_requested,
+     created_at, by, finished_at, reason) = row  # fmt: skip
+    return BackfillRow(
+        no=no,
+        id=id,
+        namespace=namespace,
+        project=project,
+        target=target,
+        spec=decode_spec(spec),
+        total=total,
+        partitions=partitions,
+        priority=priority,
+        state=state,
+        paused=bool(paused),
+        cancel_requested=bool(cancel_requested),
+        created_at=created_at,
+        by=by,
+        finished_at=finished_at,
+        reason=reason,
+    )

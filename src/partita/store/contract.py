@@ -16,9 +16,10 @@ from typing import Protocol
 
 import msgspec
 
-from partita.core.events import CheckReport, Event, Failure, Meta, Usage
+from partita.core.events import CheckReport, Event, Failure, GateReported, Meta, Usage
 from partita.core.facts import Fact
 from partita.core.manifest import Manifest
+from partita.core.run_queue import Asked
 from partita.core.states import AttemptState, RunState, StepState
 from partita.core.values import Value
 from partita.errors import StoreError
@@ -81,6 +82,9 @@ class RunRow(msgspec.Struct, frozen=True):
     reason: str
     # Of the last journal row.
     seq: int
+    keys: tuple[Asked, ...] = ()
+    # Of a run over several partitions: all of them.
+    partitions: tuple[str, ...] = ()
 
 
 class StepRow(msgspec.Struct, frozen=True):
@@ -154,6 +158,40 @@ class CheckRow(msgspec.Struct, frozen=True):
     report: CheckReport
 
 
+class GateRow(msgspec.Struct, frozen=True):
+    """A step that waits, or has waited, without a slot. `opened_at` None: it was reported to before it opened."""
+
+    step: str
+    index: str
+    of: str
+    opened_at: float | None
+    due_at: float | None = None
+    heard_at: float | None = None
+    message: str = ""
+    # What was reported before it opened.
+    report: GateReported | None = None
+    answered_at: float | None = None
+    how: str = ""
+    accepted: bool | None = None
+    choice: str = ""
+    by: tuple[str, ...] = ()
+    comment: str = ""
+    metadata: tuple[Meta, ...] = ()
+
+
+class VoteRow(msgspec.Struct, frozen=True):
+    """What one person has answered to a gate."""
+
+    step: str
+    index: str
+    by: str
+    at: float
+    choice: str
+    roles: tuple[str, ...] = ()
+    comment: str = ""
+    answer: bytes | None = None
+
+
 class JournalRow(msgspec.Struct, frozen=True):
     """One row of the journal."""
 
@@ -216,6 +254,14 @@ class Reader(Protocol):
         self, run: str, *, step: str | None = None, index: str | None = None, open_only: bool = False
     ) -> list[AttemptRow]:
         """Attempts, in the order step, index, attempt."""
+        ...
+
+    def gates(self, run: str, *, open_only: bool = False) -> list[GateRow]:
+        """Steps that wait or have waited without a slot, in the order step, index."""
+        ...
+
+    def votes(self, run: str) -> list[VoteRow]:
+        """What people have answered to gates, in the order step, index, by."""
         ...
 
     def journal(self, run: str, *, after_seq: int = 0, limit: int = 1000) -> list[JournalRow]:

@@ -22,6 +22,11 @@ from partita.core.events import (
     CheckEvaluated,
     CheckReport,
     Event,
+    GateAnswered,
+    GateHeard,
+    GateOpened,
+    GateReported,
+    GateVoted,
     Materialized,
     PauseRequested,
     ResumeRequested,
@@ -34,7 +39,16 @@ from partita.core.events import (
 )
 from partita.core.states import OPEN_ATTEMPT, TERMINAL_RUN, TERMINAL_STEP
 from partita.errors import StoreError
-from partita.store.contract import AttemptRow, CheckRow, JournalRow, MaterializationRow, RunRow, StepRow
+from partita.store.contract import (
+    AttemptRow,
+    CheckRow,
+    GateRow,
+    JournalRow,
+    MaterializationRow,
+    RunRow,
+    StepRow,
+    VoteRow,
+)
 
 # Only an attempt that started can have come to these ends (the others may end a dispatched one too).
 ENDS_OF_STARTED = frozenset({"succeeded", "failed", "timed_out"})
@@ -45,7 +59,7 @@ Instance = tuple[str, str]
 class RunFold:
     """The rows of one run, as far as its events were applied."""
 
-    __slots__ = ("attempts", "checks", "latest_attempt", "materializations", "materialized", "open", "run", "steps")
+    __slots__ = ("attempts", "checks", "gates", "latest_attempt", "materializations", "materialized", "open", "run", "steps", "votes")
 
     def __init__(self, run: RunRow) -> None:
         self.run = run
@@ -56,6 +70,8 @@ class RunFold:
         self.materializations: list[MaterializationRow] = []
         self.materialized: set[tuple[str, str, int, str, str]] = set()
         self.checks: list[CheckRow] = []
+        self.gates: dict[Instance, GateRow] = {}
+        self.votes: dict[tuple[str, str, str], VoteRow] = {}
 
 
 def created(no: int, event: RunCreated) -> RunFold:
@@ -89,6 +105,8 @@ def created(no: int, event: RunCreated) -> RunFold:
             cancel_requested=False,
             reason="",
             seq=0,
+            keys=event.keys,
+            partitions=event.partitions,
         )
     )
 
@@ -308,6 +326,83 @@ def _write_step(fold: RunFold, row: StepRow) -> None:
         fold.steps[(row.step, row.index)] = row
 
 
+# --- gates --------------------------------------------------------------------------------------------------------
+
+
+def _gate_opened(fold: RunFold, event: GateOpened) -> None:
+    instance = (event.step, event.index)
+    known = fold.gates.get(instance)
+    if known is None:
+        known = GateRow(event.step, event.index, "", None)
+    if known.opened_at is None and known.answered_at is None:
+        fold.gates[instance] = replace(known, of=event.of, opened_at=event.at, due_at=event.due_at)
+
+
+def _gate_reported(fold: RunFold, event: GateReported) -> None:
+    instance = (event.step, event.index)
+    if instance not in fold.gates:
+        fold.gates[instance] = GateRow(event.step, event.index, "", None, report=event)
+
+
+def _gate_voted(fold: RunFold, event: GateVoted) -> None:
+    if _open_gate(fold, event) is not None:
+        fold.votes[(event.step, event.index, event.by)] = VoteRow(
+            step=event.step,
+            index=event.index,
+            by=event.by,
+            at=event.at,
+            choice=event.choice,
+            roles=event.roles,
+            comment=event.comment,
+            answer=event.answer,
+        )
+
+
+def _gate_heard(fold: RunFold, event: GateHeard) -> None:
+    known = _open_gate(fold, event)
+    if known is not None:
+        fold.gates[(event.step, event.index)] = replace(known, heard_at=event.at, message=event.message)
+
+
+def _gate_answered(fold: RunFold, event: GateAnswered) -> None:
+    known = fold.gates.get((event.step, event.index))
+    if known is None or known.answered_at is not None:
+        return
+    fold.gates[(event.step, event.index)] = replace(
+        known,
+        answered_at=event.at,
+        how=event.how,
+        accepted=event.accepted,
+        choice=event.choice,
+        by=event.by,
+        comment=event.comment,
+        metadata=event.metadata,
+    )
+    if event.accepted:
+        _write_step(
+            fold,
+            StepRow(
+                step=event.step,
+                index=event.index,
+                state="succeeded",
+                attempt=0,
+                not_before=0.0,
+                finished_at=event.at,
+                reason="",
+                because=(),
+                value=event.value,
+                choice=event.decision,
+                again=None,
+                reused_from="",
+            ),
+        )
+
+
+def _open_gate(fold: RunFold, event: GateVoted | GateHeard) -> GateRow | None:
+    known = fold.gates.get((event.step, event.index))
+    return known if known is not None and known.opened_at is not None and known.answered_at is None else None
+
+
 # --- assets and checks --------------------------------------------------------------------------------------------
 
 
@@ -373,6 +468,11 @@ _RULES: dict[type, Callable[[RunFold, Any], None]] = {
     StepRetried: _step_retried,
     StepEnded: _step_ended,
     StepReused: _step_reused,
+    GateOpened: _gate_opened,
+    GateReported: _gate_reported,
+    GateVoted: _gate_voted,
+    GateHeard: _gate_heard,
+    GateAnswered: _gate_answered,
     Materialized: _materialized,
     CheckEvaluated: _check_evaluated,
 }

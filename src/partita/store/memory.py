@@ -22,6 +22,7 @@ from partita.store.contract import (
     AttemptRow,
     CheckRow,
     Finding,
+    GateRow,
     JournalRow,
     Lease,
     MaterializationRow,
@@ -30,9 +31,10 @@ from partita.store.contract import (
     RunRow,
     StepRow,
     StreamRow,
+    VoteRow,
 )
 from partita.store.leases import ENGINE, acquired, check_epoch, released
-from partita.store.order import as_number, by_instance, quantile
+from partita.store.order import as_number, by_instance, by_voter, quantile
 from partita.store.rows import UNSTORABLE, encode, unstorable
 
 
@@ -157,6 +159,15 @@ class MemoryStore:
             ),
             key=by_instance,
         )
+
+    def gates(self, run: str, *, open_only: bool = False) -> list[GateRow]:
+        found = self._folds.get(run)
+        rows = found.gates.values() if found else ()
+        return sorted((row for row in rows if not open_only or row.answered_at is None), key=by_instance)
+
+    def votes(self, run: str) -> list[VoteRow]:
+        found = self._folds.get(run)
+        return sorted(found.votes.values() if found else (), key=by_voter)
 
     def journal(self, run: str, *, after_seq: int = 0, limit: int = 1000) -> list[JournalRow]:
         # Row n has seq n: commit refuses anything else.

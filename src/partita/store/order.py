@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from partita.store.contract import AttemptRow, StepRow
+from partita.store.contract import AttemptRow, GateRow, StepRow, VoteRow
 
 
 def position(index: str) -> tuple[int, ...]:
@@ -22,9 +22,14 @@ def position(index: str) -> tuple[int, ...]:
     return tuple(map(int, index.split(".")))
 
 
-def by_instance(row: StepRow | AttemptRow) -> tuple[str, tuple[int, ...], int]:
+def by_instance(row: StepRow | AttemptRow | GateRow) -> tuple[str, tuple[int, ...], int]:
     """Step key, index by number, attempt."""
-    return (row.step, position(row.index), row.attempt)
+    return (row.step, position(row.index), 0 if isinstance(row, GateRow) else row.attempt)
+
+
+def by_voter(row: VoteRow) -> tuple[str, tuple[int, ...], str]:
+    """Step key, index by number, who voted."""
+    return (row.step, position(row.index), row.by)
 
 
 def as_number(name: str) -> int | None:

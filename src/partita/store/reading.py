@@ -15,23 +15,26 @@ from partita.core import facts
 from partita.core import manifest as manifests
 from partita.core.events import CheckReport, Event, Meta
 from partita.core.manifest import Manifest
+from partita.core.run_queue import Asked
 from partita.core.states import RUN_MOVES, STEP_MOVES
 from partita.core.values import Value
-from partita.store import queries
+from partita.store import gates, queries
 from partita.store.audit import audit
 from partita.store.contract import (
     AttemptRow,
     CheckRow,
     Finding,
+    GateRow,
     JournalRow,
     Lease,
     MaterializationRow,
     RunRow,
     StepRow,
     StreamRow,
+    VoteRow,
 )
 from partita.store.database import Database, Params, Row
-from partita.store.order import as_number, by_instance
+from partita.store.order import as_number, by_instance, by_voter
 from partita.store.rows import AttemptDetail
 
 _events = msgspec.msgpack.Decoder(tuple[Event, ...]).decode
@@ -39,6 +42,7 @@ _value = msgspec.msgpack.Decoder(Value).decode
 _detail = msgspec.msgpack.Decoder(AttemptDetail).decode
 _names = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _metadata = msgspec.msgpack.Decoder(tuple[Meta, ...]).decode
+_keys = msgspec.msgpack.Decoder(tuple[Asked, ...]).decode
 _packed = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
 _ALL_RUNS = tuple(RUN_MOVES)
@@ -117,6 +121,13 @@ class SqlReader:
             rows = self._fetch("attempts_of_index", (run, step, index))
         return sorted((_attempt_row(row) for row in rows), key=by_instance)
 
+    def gates(self, run: str, *, open_only: bool = False) -> list[GateRow]:
+        rows = (gates.gate_row(row) for row in self._fetch("gates_of_run", (run,)))
+        return sorted((g for g in rows if not open_only or g.answered_at is None), key=by_instance)
+
+    def votes(self, run: str) -> list[VoteRow]:
+        return sorted((gates.vote_row(row) for row in self._fetch("votes_of_run", (run,))), key=by_voter)
+
     def journal(self, run: str, *, after_seq: int = 0, limit: int = 1000) -> list[JournalRow]:
         rows = self._fetch("journal", (run, after_seq, limit))
         return [JournalRow(run=run, seq=seq, at=at, events=_events(events)) for seq, at, events in rows]
@@ -138,6 +149,10 @@ class SqlReader:
     def manifest(self, project: str) -> Manifest | None:
         rows = self._fetch("manifest", (project,))
         return manifests.decode(rows[0][0]) if rows else None
+
+    def manifests(self) -> list[Manifest]:
+        """The last manifest of every project that was put."""
+        return [manifests.decode(row[0]) for row in self._fetch("manifests")]
 
     def materialization(self, asset: str, partition: str = "") -> MaterializationRow | None:
         rows = self._fetch("latest_materialization", (asset, partition))
@@ -190,7 +205,7 @@ class SqlReader:
         return damage + [
             Finding("I1", f"{count} runs of namespace {namespace} have the origin {origin!r}")
             for namespace, origin, count in self._fetch("doubled_origins")
-        ]
+        ] + list(schedules.findings(self))
 
     def _lease_row(self, resource: str) -> Lease | None:
         rows = self._fetch("lease", (resource,))
@@ -213,7 +228,7 @@ def _arm(pipeline: str | None, partition: str | None) -> tuple[str, list[str]]:
 def _run_row(row: Row) -> RunRow:
     (no, id, namespace, project, pipeline, graph, code, origin, state, created_at, started_at, finished_at, by,
      params, partition, priority, rerun_of, selection, fail_fast, timeout_s, step_limit, namespace_limit, tags,
-     paused, cancel_requested, reason, seq) = row  # fmt: skip
+     paused, cancel_requested, reason, seq, keys, partitions) = row  # fmt: skip
     return RunRow(
         no=no,
         id=id,
@@ -242,6 +257,8 @@ def _run_row(row: Row) -> RunRow:
         cancel_requested=bool(cancel_requested),
         reason=reason,
         seq=seq,
+        keys=_keys(keys) if keys else (),
+        partitions=_names(partitions) if partitions else (),
     )
 
 

@@ -23,6 +23,11 @@ from partita.core.events import (
     Detail,
     Event,
     Failure,
+    GateAnswered,
+    GateHeard,
+    GateOpened,
+    GateReported,
+    GateVoted,
     Materialized,
     Meta,
     PauseRequested,
@@ -44,6 +49,12 @@ from partita.store.fold import ENDS_OF_STARTED
 STATEMENTS: Final = (
     "insert_journal",
     "start_run",
+    "open_gate",
+    "report_to_gate",
+    "hear_of_gate",
+    "vote",
+    "gate_succeeded",
+    "answer_gate",
     "end_started_attempt",
     "end_open_attempt",
     "step_succeeded",
@@ -53,6 +64,7 @@ STATEMENTS: Final = (
     "insert_materialization",
     "point_latest",
     "insert_check",
+    "put_verdict",
     "dispatch_attempt",
     "start_attempt",
     "request_cancel",
@@ -65,8 +77,13 @@ _END_STARTED, _END_OPEN = _RANK["end_started_attempt"], _RANK["end_open_attempt"
 _SUCCEEDED, _RETRIED, _ENDED, _REUSED = (
     _RANK[name] for name in ("step_succeeded", "step_retried", "step_ended", "step_reused")
 )
-_MATERIALIZE, _POINT, _CHECK = (_RANK[name] for name in ("insert_materialization", "point_latest", "insert_check"))
+_MATERIALIZE, _POINT, _CHECK, _VERDICT = (
+    _RANK[name] for name in ("insert_materialization", "point_latest", "insert_check", "put_verdict")
+)
 _DISPATCH, _START = _RANK["dispatch_attempt"], _RANK["start_attempt"]
+_OPEN_GATE, _REPORT, _HEAR, _VOTE, _GATE_SUCCEEDED, _ANSWER = (
+    _RANK[name] for name in ("open_gate", "report_to_gate", "hear_of_gate", "vote", "gate_succeeded", "answer_gate")
+)
 _CANCEL, _PAUSE, _END_RUN = _RANK["request_cancel"], _RANK["set_paused"], _RANK["end_run"]
 
 Params = tuple[Any, ...]
@@ -143,6 +160,8 @@ def new_run(event: RunCreated) -> Params:
         event.limit,
         event.namespace_limit,
         packed(event.tags),
+        packed(event.keys),
+        packed(event.partitions),
     )
 
 
@@ -241,6 +260,35 @@ def _value(value: Value | None) -> bytes | None:
     return None if value is None else encode(value)
 
 
+# --- gates --------------------------------------------------------------------------------------------------------
+
+
+def _gate_opened(batch: Batch, run: int, e: GateOpened) -> None:
+    batch.put(_OPEN_GATE, (run, e.step, e.index), (run, e.step, e.index, e.of, e.at, e.due_at))
+
+
+def _gate_reported(batch: Batch, run: int, e: GateReported) -> None:
+    batch.put(_REPORT, (run, e.step, e.index), (run, e.step, e.index, encode(e)))
+
+
+def _gate_heard(batch: Batch, run: int, e: GateHeard) -> None:
+    batch.put(_HEAR, (run, e.step, e.index), (e.at, e.message, run, e.step, e.index))
+
+
+def _gate_voted(batch: Batch, run: int, e: GateVoted) -> None:
+    said = (e.by, e.at, e.choice, packed(e.roles), e.comment, e.answer)
+    batch.put(_VOTE, (run, e.step, e.index), (*said, run, e.step, e.index))
+
+
+def _gate_answered(batch: Batch, run: int, e: GateAnswered) -> None:
+    instance = (run, e.step, e.index)
+    if e.accepted:
+        # Reads the gate, so it comes before the gate is answered.
+        batch.put(_GATE_SUCCEEDED, instance, (e.at, _value(e.value), e.decision, *instance))
+    said = (e.at, e.how, int(e.accepted), e.choice, packed(e.by), e.comment, packed(e.metadata))
+    batch.put(_ANSWER, instance, (*said, *instance))
+
+
 # --- assets and checks --------------------------------------------------------------------------------------------
 
 
@@ -255,6 +303,8 @@ def _materialized(batch: Batch, run: int, e: Materialized) -> None:
 def _check_evaluated(batch: Batch, run: int, e: CheckEvaluated) -> None:
     tested = (e.asset, e.check, e.partition, int(e.passed), e.severity, e.message, packed(e.metadata))
     batch.put(_CHECK, (run, e.step, e.index), (run, e.step, e.index, e.attempt, e.at, *tested))
+    verdict = (e.asset, e.check, e.partition, int(e.passed), e.severity, e.message, e.at)
+    batch.put(_VERDICT, (e.asset, e.partition, e.check), verdict)
 
 
 # A TimerDue is not journaled; a RunCreated is written at once, for its number is needed by all others.
@@ -270,6 +320,11 @@ _RULES: dict[type, Callable[[Batch, int, Any], None]] = {
     StepRetried: _step_retried,
     StepEnded: _step_ended,
     StepReused: _step_reused,
+    GateOpened: _gate_opened,
+    GateReported: _gate_reported,
+    GateHeard: _gate_heard,
+    GateVoted: _gate_voted,
+    GateAnswered: _gate_answered,
     Materialized: _materialized,
     CheckEvaluated: _check_evaluated,
 }

@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any
 
-from partita.worker.markers import mark
+from partita.worker.markers import mark, secret_marks
 
 # The log that output of this context goes to; used where coroutines share the streams.
 log_of_context: contextvars.ContextVar[str] = contextvars.ContextVar("partita_log", default="")
@@ -56,6 +56,12 @@ class Capture:
         self._write(mark(self._nonce, "E", name))
         if name == self._open:
             self._open = ""
+
+    def secret(self, value: bytes) -> None:
+        """Have this masked in all that is written from now on, before anybody can write it."""
+        if self._fd >= 0:
+            for piece in secret_marks(self._nonce, value):
+                self._write(piece)
 
     def _write(self, data: bytes) -> None:
         try:

@@ -15,7 +15,7 @@ import msgspec
 
 from partita.core.events import AssetReport, CheckReport, Detail, Failure
 from partita.core.values import Value
-from partita.define.context import Context, PastAttempt
+from partita.define.context import Context, PastAttempt, context, is_in_step
 from partita.errors import PartitaError, ValueCodecError
 from partita.values import storing
 from partita.values.blobs import write_then_rename
@@ -50,11 +50,20 @@ def context_of(attempt: Attempt) -> Context:
         previous=tuple(PastAttempt(past.attempt, past.state, past.reason) for past in ticket.past),
         fencing_token=ticket.epoch * _ATTEMPTS_PER_EPOCH + ticket.attempt,
         partition=brief.partition,
+        partitions=brief.partitions,
         data_interval=(start, end) if start is not None and end is not None else None,
         nominal_time=end,
         asset=brief.asset,
         backend=Backend(attempt),
     )
+
+
+def say_used(name: str) -> None:
+    """The step whose code is running uses a secret; elsewhere (sensors, tests) there is nobody to say it of."""
+    if is_in_step():
+        backend = context().backend
+        if isinstance(backend, Backend):
+            backend.secret_used(name)
 
 
 class Backend:
@@ -66,6 +75,7 @@ class Backend:
         # The log that output goes to when no member's line is being written.
         self._log = attempt.log
         self.members_ended: set[str] = set()
+        self._secrets_used: set[str] = set()
 
     def progress(self, done: float, total: float, text: str) -> None:
         now = time.monotonic()
@@ -81,6 +91,12 @@ class Backend:
 
     def is_cancelled(self) -> bool:
         return self._attempt.cancelled
+
+    def secret_used(self, name: str) -> None:
+        """For the audit, once for each attempt."""
+        if name not in self._secrets_used:
+            self._secrets_used.add(name)
+            self._send(Progress(self._attempt.ticket.no, secret=name))
 
     # --- checkpoints ---
 

@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 
 from partita.settings import Home
 from partita.values.blobs import sync_file
-from partita.worker.markers import Splitter, Text, log_name
+from partita.worker.markers import Known, Splitter, Text, log_name
 from partita.worker.masking import Masker
 
 LogState = Literal["complete", "truncated", "lost"]
@@ -82,6 +82,8 @@ class PipeLog:
         for piece in self._splitter.feed(data):
             if isinstance(piece, Text):
                 self._write(piece, now)
+            elif isinstance(piece, Known):
+                self._mask.add(piece.secret)
             else:
                 self._close(piece.name, now, "complete")
 

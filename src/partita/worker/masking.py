@@ -31,15 +31,29 @@ _SHORTEST_PIECE = 6
 
 
 class Masker:
-    """Masks a fixed set of secrets in bytes, text, and the structs that leave a worker."""
+    """Masks secrets in bytes, text, and the structs that leave a worker. More may become known as time goes by."""
 
     def __init__(self, secrets: Iterable[bytes] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        self._secrets: set[bytes] = set()
+        self._forms: list[bytes] = []
+        self._pattern: re.Pattern[bytes] | None = None
+        self._firsts: re.Pattern[bytes] | None = None
+        self._longest = 0
+        self.add(*secrets)
+
+    def add(self, *secrets: bytes) -> None:
+        """Mask these, too, from now on."""
+        if self._secrets.issuperset(secrets):
+            return
+        self._secrets.update(secrets)
+        forms = {form for secret in self._secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        if not forms:
+            return
         # The longest first: where two begin at one place, the longer one is the whole secret.
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
-        self._pattern = re.compile(b"|".join(map(re.escape, self._forms))) if forms else None
-        self._longest = len(self._forms[0]) if forms else 0
-        self._firsts = re.compile(b"[" + b"".join(re.escape(f[:1]) for f in sorted(forms)) + b"]") if forms else None
+        self._longest = len(self._forms[0])
+        self._firsts = re.compile(b"[" + b"".join(re.escape(f[:1]) for f in sorted(forms)) + b"]")
+        self._pattern = re.compile(b"|".join(map(re.escape, self._forms)))
 
     @property
     def active(self) -> bool:

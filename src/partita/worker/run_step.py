@@ -291,7 +291,7 @@ class StepRunner:
         checks = check_reports(brief, call, value, context)
         detail = Detail(
             metadata=context.reported_metadata() if context is not None else (),
-            assets=self._asset_reports(attempt, stored),
+            assets=self._asset_reports(attempt, stored, value),
             checks=checks,
         )
         detail = self._decisions(attempt, value, detail)
@@ -340,12 +340,26 @@ class StepRunner:
         finally:
             self.in_user_code = was
 
-    def _asset_reports(self, attempt: Attempt, stored: Value | None) -> tuple[AssetReport, ...]:
+    def _asset_reports(self, attempt: Attempt, stored: Value | None, value: Any) -> tuple[AssetReport, ...]:
         brief, context = attempt.plan.brief, attempt.context
         reports = context.reported_assets() if context is not None else ()
         if brief.asset and brief.kind != "check" and not any(report.asset == brief.asset for report in reports):
             reports = (AssetReport(brief.asset, brief.partition), *reports)
-        return self.versioned(attempt, brief.asset, stored, reports)
+        reports = self.versioned(attempt, brief.asset, stored, reports)
+        if brief.partitions and attempt.plan.call.io is None:
+            return tuple(r for report in reports for r in self._by_partition(attempt, report, value))
+        return reports
+
+    def _by_partition(self, attempt: Attempt, report: AssetReport, value: Any) -> tuple[AssetReport, ...]:
+        """Of a run over several partitions whose function returned a dict by partition: a report for each."""
+        brief = attempt.plan.brief
+        if report.asset != brief.asset or not isinstance(value, Mapping) or set(value) != set(brief.partitions):
+            return (report,)
+        stored = {key: _store(value[key], self.blobs, inline_bytes=self.inline_bytes) for key in brief.partitions}
+        return tuple(
+            replace(report, partition=key, value=kept, data_version=data_version(attempt, kept))
+            for key, kept in stored.items()
+        )
 
     def versioned(
         self, attempt: Attempt, asset: str, stored: Value | None, reports: tuple[AssetReport, ...]

@@ -8,12 +8,14 @@ from pathlib import Path
 import msgspec
 
 from partita.define.calls import Call
+from partita.define.secret import resolve_with
 from partita.settings import Home
 from partita.values.blobs import FileBlobs
 from partita.worker.capture import Capture
-from partita.worker.context_backend import Send
+from partita.worker.context_backend import Send, say_used
 from partita.worker.masking import Masker
 from partita.worker.run_step import StepRunner
+from partita.worker.secrets import SecretBook, Where
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -27,6 +29,10 @@ class Setup(msgspec.Struct, frozen=True):
     # 16 hexadecimal digits that mark this worker's log stream; "" = the streams are left alone.
     nonce: str = ""
     asynchronous: bool = False
+    # It is no worker but the project's evaluator.
+    evaluating: bool = False
+    # Where further secrets are found when a step asks for them.
+    where: Where = Where()
 
 
 def runner_of(setup: Setup, calls: Mapping[str, Call], send: Send, capture: Capture) -> StepRunner:
@@ -38,6 +44,21 @@ def runner_of(setup: Setup, calls: Mapping[str, Call], send: Send, capture: Capt
         home,
         send,
         inline_bytes=setup.inline_bytes,
-        mask=Masker(setup.secrets),
+        mask=find_secrets(setup, capture),
         capture=capture,
     )
+
+
+def find_secrets(setup: Setup, capture: Capture) -> Masker:
+    """Have secrets found in this process from now on; what masks them."""
+    mask = Masker(setup.secrets)
+
+    def told(name: str, value: bytes) -> None:
+        mask.add(value)
+        capture.secret(value)
+        say_used(name)
+
+    book = SecretBook(Home(Path(setup.home)), setup.where, told)
+    mask.add(*book.known())
+    resolve_with(book.value)
+    return mask

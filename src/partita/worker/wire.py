@@ -54,6 +54,8 @@ class Brief(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     # "YYYY-mm-ddTHH:MM:SSZ" bounds of the partition or schedule interval; "" = none.
     interval: tuple[str, str] = ("", "")
     run_created_at: float = 0.0
+    # Of a run over several partitions: all of them; `partition` is then how they are called.
+    partitions: tuple[str, ...] = ()
 
 
 class Past(msgspec.Struct, frozen=True, array_like=True):
@@ -109,12 +111,16 @@ class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag="o"):
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True, tag="p"):
-    """User code says how far it is (`ctx.progress(3, 10, "loading")`) or only that it lives (`ctx.heartbeat()`)."""
+    """User code says how far it is (`ctx.progress(3, 10, "loading")`) or only that it lives (`ctx.heartbeat()`).
+
+    `secret`: it is about to use the secret of this name.
+    """
 
     no: int
     done: float = 0.0
     total: float = 0.0
     text: str = ""
+    secret: str = ""
 
 
 class MemberBegan(msgspec.Struct, frozen=True, array_like=True, tag="mb"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from partita.core.facts.fact import FactBase
 
 
@@ -19,7 +21,11 @@ class UserChanged(FactBase, frozen=True, array_like=True, tag="user_changed"):
 
 
 class TokenIssued(FactBase, frozen=True, array_like=True, tag="token_issued"):
-    """A token or (`session`) a browser's session. Only the SHA-256 of its 256 random bits is kept."""
+    """A token, a browser's session, or a link with which to sign in once. Only the SHA-256 of its random bits is kept.
+
+    `owner` is a user's name, or "" for the user of the machine. It holds no more than its owner's roles allow; a session
+    ends when its owner's `generation` has moved on.
+    """
 
     id: str
     digest: bytes
@@ -27,8 +33,9 @@ class TokenIssued(FactBase, frozen=True, array_like=True, tag="token_issued"):
     name: str
     scopes: tuple[tuple[str, str], ...]
     expires_at: float | None = None
-    session: bool = False
+    of: Literal["token", "session", "link"] = "token"
     generation: int = 0
+    by: str = ""
 
 
 class TokenRevoked(FactBase, frozen=True, array_like=True, tag="token_revoked"):
@@ -36,6 +43,12 @@ class TokenRevoked(FactBase, frozen=True, array_like=True, tag="token_revoked"):
 
     id: str
     by: str
+
+
+class AccessSwept(FactBase, frozen=True, array_like=True, tag="access_swept"):
+    """What has expired or was revoked before `before`, and answers kept since before then, were removed."""
+
+    before: float
 
 
 class SecretChanged(FactBase, frozen=True, array_like=True, tag="secret_changed"):
@@ -62,6 +75,13 @@ class Audited(FactBase, frozen=True, array_like=True, tag="audited"):
     address: str = ""
 
 
+class AuditTrimmed(FactBase, frozen=True, array_like=True, tag="audit_trimmed"):
+    """Retention removed the audit up to entry `no`, whose `hash` is what the chain goes on from."""
+
+    no: int
+    hash: bytes
+
+
 class RequestAnswered(FactBase, frozen=True, array_like=True, tag="request_answered"):
     """A request with an idempotency key was answered: the same again gets the same answer for a day."""
 
@@ -72,4 +92,13 @@ class RequestAnswered(FactBase, frozen=True, array_like=True, tag="request_answe
     body: bytes
 
 
-AccessFact = UserChanged | TokenIssued | TokenRevoked | SecretChanged | Audited | RequestAnswered
+AccessFact = (
+    UserChanged
+    | TokenIssued
+    | TokenRevoked
+    | AccessSwept
+    | SecretChanged
+    | Audited
+    | AuditTrimmed
+    | RequestAnswered
+)

@@ -8,8 +8,8 @@ from partita.core.facts.fact import FactBase
 
 
 class BackfillCreated(FactBase, frozen=True, array_like=True, tag="backfill_created"):
-    """A planned set of partitions is to be run. `spec` is a packed `core.backfill.BackfillSpec`; `parts` are its units
-    of work in their order, each one or several partition keys (joined by newline) of one run.
+    """A planned set of partitions is to be run. `spec` and `work` are packed (`core.backfill`): what was asked for, and
+    what was planned; `total` counts the parts (runs), `partitions` the partitions.
     """
 
     id: str
@@ -18,7 +18,9 @@ class BackfillCreated(FactBase, frozen=True, array_like=True, tag="backfill_crea
     target: str
     by: str
     spec: bytes
-    parts: tuple[str, ...]
+    work: bytes
+    total: int
+    partitions: int
     priority: int = 0
 
 
@@ -31,24 +33,33 @@ class BackfillAsked(FactBase, frozen=True, array_like=True, tag="backfill_asked"
     reason: str = ""
 
 
-class PartStarted(FactBase, frozen=True, array_like=True, tag="part_started"):
-    """The run of a part was made (in this commit). `stage` counts the pipelines of a cascade from 0."""
+class BackfillRetried(FactBase, frozen=True, array_like=True, tag="backfill_retried"):
+    """Somebody had what failed, was skipped or was cancelled run again: such parts wait anew."""
 
     id: str
+    by: str
+
+
+class PartStarted(FactBase, frozen=True, array_like=True, tag="part_started"):
+    """The run of a part was made (in this commit). `stage` counts what a cascade makes, one after the other, from 0."""
+
+    id: str
+    stage: int
     part: int
+    partition: str
     run: str
-    stage: int = 0
 
 
 class PartEnded(FactBase, frozen=True, array_like=True, tag="part_ended"):
     """A part is done with."""
 
     id: str
+    stage: int
     part: int
+    partition: str
     state: Literal["succeeded", "failed", "cancelled", "skipped"]
     run: str = ""
     reason: str = ""
-    stage: int = 0
 
 
 class BackfillEnded(FactBase, frozen=True, array_like=True, tag="backfill_ended"):
@@ -59,4 +70,4 @@ class BackfillEnded(FactBase, frozen=True, array_like=True, tag="backfill_ended"
     reason: str = ""
 
 
-BackfillFact = BackfillCreated | BackfillAsked | PartStarted | PartEnded | BackfillEnded
+BackfillFact = BackfillCreated | BackfillAsked | BackfillRetried | PartStarted | PartEnded | BackfillEnded

@@ -11,7 +11,7 @@ class ScheduleChanged(FactBase, frozen=True, array_like=True, tag="schedule_chan
     """A schedule was declared, edited, or (`active` false) is declared no more. `spec` is a packed `ScheduleSpec`.
 
     Its identity is (namespace, name). An edit counts `version` up and holds from `effective_from` on: it never fires for
-    the past.
+    the past. `tzdata` is the edition of the tz data by which `next_at` was found.
     """
 
     namespace: str
@@ -25,6 +25,7 @@ class ScheduleChanged(FactBase, frozen=True, array_like=True, tag="schedule_chan
     active: bool = True
     paused: bool = False
     reason: str = ""
+    tzdata: str = ""
 
 
 class SchedulePaused(FactBase, frozen=True, array_like=True, tag="schedule_paused"):
@@ -55,8 +56,20 @@ class TickDecided(FactBase, frozen=True, array_like=True, tag="tick_decided"):
     next_at: float | None
     until: float | None = None
     count: int = 1
-    # When the run is to start, if that is later than the tick (jitter); earlier for "land by".
+    # When its run was to start, if that was later than the tick (jitter) or earlier ("land by"); 0 = at the tick.
     start_at: float = 0.0
+    # The tick before, where the data interval of its run begins; None = there was none.
+    since: float | None = None
+
+
+class ScheduleMoved(FactBase, frozen=True, array_like=True, tag="schedule_moved"):
+    """The next instant is another one, because the tz data has changed. It never lies in the past because of that."""
+
+    namespace: str
+    name: str
+    next_at: float | None
+    tzdata: str
+    reason: str = ""
 
 
 class ScheduleFailures(FactBase, frozen=True, array_like=True, tag="schedule_failures"):
@@ -67,4 +80,4 @@ class ScheduleFailures(FactBase, frozen=True, array_like=True, tag="schedule_fai
     failures: int
 
 
-ScheduleFact = ScheduleChanged | SchedulePaused | TickDecided | ScheduleFailures
+ScheduleFact = ScheduleChanged | SchedulePaused | TickDecided | ScheduleMoved | ScheduleFailures

@@ -1,5 +1,23 @@
 -- The service: schedules, sensors, gates, automation, backfills, limits, notifications, access, versions. The journal
 -- becomes one stream in the order of commit; assets may be reported by other tools.
+ALTER TABLE runs ADD COLUMN keys BLOB;
+ALTER TABLE runs ADD COLUMN partitions BLOB;
+ALTER TABLE runs ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0 CHECK (leaving IN (0, 1));
+CREATE INDEX runs_by_project ON runs (project, state);
+CREATE INDEX runs_by_namespace ON runs (namespace, state);
+CREATE INDEX runs_by_person ON runs (by, state);
+CREATE INDEX runs_by_time ON runs (created_at);
+CREATE INDEX runs_by_end ON runs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX runs_leaving ON runs (no) WHERE leaving = 1;
+
+CREATE TABLE run_tags (
+    tag TEXT NOT NULL,
+    run INTEGER NOT NULL REFERENCES runs (no),
+    PRIMARY KEY (tag, run)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX run_tags_by_run ON run_tags (run);
+
 CREATE TABLE journal_new (
     no     INTEGER PRIMARY KEY AUTOINCREMENT,
     run    INTEGER REFERENCES runs (no),
@@ -17,7 +35,7 @@ CREATE TABLE materializations_new (
     asset        TEXT NOT NULL,
     partition    TEXT NOT NULL,
     -- NULL: another tool reported it (`step` says who).
-    run          INTEGER REFERENCES runs (no),
+    run          INTEGER,
     step         TEXT NOT NULL,
     idx          TEXT NOT NULL,
     attempt      INTEGER NOT NULL,
@@ -34,10 +52,15 @@ INSERT INTO materializations_new (no, asset, partition, run, step, idx, attempt,
 CREATE TABLE latest_new (
     asset           TEXT NOT NULL,
     partition       TEXT NOT NULL,
-    materialization INTEGER NOT NULL REFERENCES materializations_new (no),
+    materialization INTEGER NOT NULL,
+    -- The first materialization in a row with this data version, and when: one that changed nothing makes nobody stale.
+    changed         INTEGER NOT NULL,
+    changed_at      REAL NOT NULL,
     PRIMARY KEY (asset, partition)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO latest_new SELECT * FROM latest;
+INSERT INTO latest_new
+SELECT l.asset, l.partition, l.materialization, l.materialization, m.at
+FROM latest AS l JOIN materializations AS m ON m.no = l.materialization;
 DROP TABLE latest;
 DROP TABLE materializations;
 ALTER TABLE materializations_new RENAME TO materializations;
@@ -49,7 +72,7 @@ CREATE INDEX materializations_by_partition ON materializations (asset, partition
 CREATE TABLE checks_new (
     no        INTEGER PRIMARY KEY,
     -- NULL: another tool reported it (`step` says who).
-    run       INTEGER REFERENCES runs (no),
+    run       INTEGER,
     step      TEXT NOT NULL,
     idx       TEXT NOT NULL,
     attempt   INTEGER NOT NULL,
@@ -67,6 +90,25 @@ DROP TABLE checks;
 ALTER TABLE checks_new RENAME TO checks;
 CREATE INDEX checks_by_run ON checks (run);
 CREATE INDEX checks_by_asset ON checks (asset);
+
+-- How each check of an asset (partition) ended last: what gates are decided from, so retention keeps it.
+CREATE TABLE verdicts (
+    asset     TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    passed    INTEGER NOT NULL CHECK (passed IN (0, 1)),
+    severity  TEXT NOT NULL CHECK (severity IN ('warn', 'error')),
+    at        REAL NOT NULL,
+    message   TEXT NOT NULL,
+    PRIMARY KEY (asset, partition, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX verdicts_failed ON verdicts (asset) WHERE passed = 0;
+INSERT INTO verdicts (asset, partition, name, passed, severity, at, message)
+SELECT asset, partition, name, passed, severity, at, message FROM checks WHERE true ORDER BY no
+ON CONFLICT (asset, partition, name) DO UPDATE
+SET passed = excluded.passed, severity = excluded.severity, at = excluded.at, message = excluded.message;
+CREATE INDEX checks_by_name ON checks (asset, partition, name);
 
 -- ==== beside the runs ===============================================================================================
 
@@ -90,6 +132,8 @@ CREATE TABLE schedules (
     last_decision  TEXT NOT NULL DEFAULT '',
     decided_at     REAL,
     failures       INTEGER NOT NULL DEFAULT 0,
+    -- By which edition of the tz data next_at was found.
+    tzdata         TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (namespace, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -106,6 +150,9 @@ CREATE TABLE ticks (
     decided_at REAL NOT NULL,
     until      REAL,
     count      INTEGER NOT NULL,
+    -- When its run was to start (0: at the instant), and where its data interval begins: the tick before.
+    start_at   REAL NOT NULL DEFAULT 0,
+    since      REAL,
     PRIMARY KEY (namespace, schedule, instant)
 ) STRICT, WITHOUT ROWID;
 
@@ -126,6 +173,8 @@ CREATE TABLE sensors (
     -- Looks since the declaration, and those that saw nothing.
     looks        INTEGER NOT NULL DEFAULT 0,
     quiet        INTEGER NOT NULL DEFAULT 0,
+    -- The number of the journal up to which it has heard.
+    heard        INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (namespace, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -174,24 +223,32 @@ CREATE TABLE gates (
     run         INTEGER NOT NULL REFERENCES runs (no),
     step        TEXT NOT NULL,
     idx         TEXT NOT NULL,
-    of          TEXT NOT NULL,
-    opened_at   REAL NOT NULL,
+    -- "approval", "external", "timer", "condition"; '' while it was only reported to.
+    of          TEXT NOT NULL DEFAULT '',
+    -- NULL: it was reported to before it opened.
+    opened_at   REAL,
     due_at      REAL,
-    -- What there is to decide on, as the step before has shown it.
+    -- The last heartbeat of the other system, and what it said.
+    heard_at    REAL,
+    message     TEXT NOT NULL DEFAULT '',
+    report      BLOB,
+    answered_at REAL,
+    how         TEXT NOT NULL DEFAULT '',
+    accepted    INTEGER CHECK (accepted IN (0, 1)),
+    choice      TEXT NOT NULL DEFAULT '',
+    by          BLOB,
+    comment     TEXT NOT NULL DEFAULT '',
+    metadata    BLOB,
+    -- What there is to decide on, as the steps before have made it.
     material    BLOB,
     -- SHA-256 of the token with which another system answers.
     token       BLOB,
-    answered_at REAL,
-    by          TEXT NOT NULL DEFAULT '',
-    choice      TEXT NOT NULL DEFAULT '',
-    comment     TEXT NOT NULL DEFAULT '',
     reminded    INTEGER NOT NULL DEFAULT 0,
-    heard_at    REAL,
-    message     TEXT NOT NULL DEFAULT '',
+    remind_at   REAL,
     PRIMARY KEY (run, step, idx)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX gates_open ON gates (opened_at) WHERE answered_at IS NULL;
+CREATE INDEX gates_open ON gates (of, opened_at, run, step, idx) WHERE answered_at IS NULL;
 CREATE UNIQUE INDEX gates_by_token ON gates (token) WHERE token IS NOT NULL;
 
 -- One row for each person who answered a gate.
@@ -202,6 +259,7 @@ CREATE TABLE votes (
     by      TEXT NOT NULL,
     at      REAL NOT NULL,
     choice  TEXT NOT NULL,
+    roles   BLOB,
     comment TEXT NOT NULL,
     answer  BLOB,
     PRIMARY KEY (run, step, idx, by)
@@ -248,7 +306,7 @@ CREATE TABLE partitions (
     PRIMARY KEY (namespace, name, key)
 ) STRICT, WITHOUT ROWID;
 
--- Backfills: `spec` is what was planned, the parts say how far it is.
+-- Backfills: `spec` is what was asked for, `work` what was planned (msgpack of `core/backfill.py`), the parts say how far it is.
 CREATE TABLE backfills (
     no          INTEGER PRIMARY KEY AUTOINCREMENT,
     id          TEXT NOT NULL UNIQUE,
@@ -256,6 +314,10 @@ CREATE TABLE backfills (
     project     TEXT NOT NULL,
     target      TEXT NOT NULL,
     spec        BLOB NOT NULL,
+    work        BLOB NOT NULL,
+    -- Parts in all, and partitions of them.
+    total       INTEGER NOT NULL,
+    partitions  INTEGER NOT NULL,
     priority    INTEGER NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed', 'cancelled')),
     paused      INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
@@ -266,21 +328,25 @@ CREATE TABLE backfills (
     reason      TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
-CREATE INDEX backfills_open ON backfills (no) WHERE state = 'running';
+CREATE INDEX backfills_by_state ON backfills (state);
+CREATE INDEX backfills_by_namespace ON backfills (namespace);
 
--- The units of work of a backfill, in order: one or several partitions (by newline) that are one run.
+-- Parts of backfills that have done something: one run of a stage, over one or several partitions. The others exist in
+-- the plan only.
 CREATE TABLE parts (
     backfill    INTEGER NOT NULL REFERENCES backfills (no),
-    part        INTEGER NOT NULL,
     stage       INTEGER NOT NULL,
-    partitions  TEXT NOT NULL,
+    part        INTEGER NOT NULL,
+    partition   TEXT NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'succeeded', 'failed', 'cancelled', 'skipped')),
+    tries       INTEGER NOT NULL DEFAULT 0,
     run         TEXT NOT NULL DEFAULT '',
     reason      TEXT NOT NULL DEFAULT '',
     finished_at REAL,
-    PRIMARY KEY (backfill, part, stage)
+    PRIMARY KEY (backfill, stage, part)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX parts_by_state ON parts (backfill, state);
 CREATE INDEX parts_by_run ON parts (run) WHERE run <> '';
 
 -- Limits that people have set over what is declared: `of` is "pool", "pipeline", "task", "tag", "namespace".
@@ -345,12 +411,17 @@ CREATE TABLE tokens (
     owner      TEXT NOT NULL,
     name       TEXT NOT NULL,
     scopes     BLOB NOT NULL,
-    session    INTEGER NOT NULL CHECK (session IN (0, 1)),
+    "of"       TEXT NOT NULL CHECK ("of" IN ('token', 'session', 'link')),
     generation INTEGER NOT NULL,
     issued_at  REAL NOT NULL,
     expires_at REAL,
     revoked_at REAL
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tokens_by_owner ON tokens (owner, "of", id);
+CREATE INDEX tokens_by_kind ON tokens ("of", id);
+CREATE INDEX tokens_by_expiry ON tokens (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX tokens_by_revocation ON tokens (revoked_at) WHERE revoked_at IS NOT NULL;
 
 -- Secrets, sealed.
 CREATE TABLE secrets (
@@ -377,6 +448,14 @@ CREATE TABLE audit (
     hash      BLOB NOT NULL
 ) STRICT;
 
+CREATE INDEX audit_by_principal ON audit (principal, no);
+
+CREATE TABLE audit_ends (
+    which TEXT PRIMARY KEY CHECK (which IN ('first', 'last')),
+    no    INTEGER NOT NULL,
+    hash  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Answers to requests with an idempotency key, for a day.
 CREATE TABLE answers (
     principal TEXT NOT NULL,
@@ -387,6 +466,8 @@ CREATE TABLE answers (
     at        REAL NOT NULL,
     PRIMARY KEY (principal, key)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX answers_by_age ON answers (at);
 
 -- Projects that are or were served, and how their last load ended.
 CREATE TABLE projects (
@@ -409,6 +490,8 @@ CREATE TABLE versions (
     manifest BLOB NOT NULL,
     PRIMARY KEY (project, code)
 ) STRICT;
+
+CREATE INDEX versions_by_time ON versions (project, at);
 
 -- Parts of the service that are unwell.
 CREATE TABLE health (

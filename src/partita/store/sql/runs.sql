@@ -5,8 +5,9 @@
 
 -- name: insert_run
 INSERT INTO runs (id, namespace, project, pipeline, graph, code, origin, state, created_at, by, params, partition,
-                  priority, rerun_of, selection, fail_fast, timeout_s, step_limit, namespace_limit, tags)
-VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  priority, rerun_of, selection, fail_fast, timeout_s, step_limit, namespace_limit, tags, keys,
+                  partitions)
+VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 RETURNING no;
 
 -- name: insert_journal
@@ -100,11 +101,28 @@ FROM attempts WHERE run = ? AND step = ? AND idx = ? AND no = ? AND state = 'suc
 ON CONFLICT (run, step, idx, attempt, asset, partition) DO NOTHING;
 
 -- name: point_latest
-INSERT INTO latest (asset, partition, materialization)
-SELECT asset, partition, no FROM materializations
+INSERT INTO latest (asset, partition, materialization, changed, changed_at)
+SELECT asset, partition, no, no, at FROM materializations
 WHERE run = ? AND step = ? AND idx = ? AND attempt = ? AND asset = ? AND partition = ?
-ON CONFLICT (asset, partition) DO UPDATE SET materialization = excluded.materialization
+{newer_is_latest};
+
+-- The same data version again is no change.
+-- name: newer_is_latest
+ON CONFLICT (asset, partition) DO UPDATE
+SET materialization = excluded.materialization,
+    (changed, changed_at) = (SELECT CASE WHEN n.data_version = coalesce(o.data_version, '') AND n.data_version <> ''
+                                         THEN latest.changed ELSE excluded.changed END,
+                                    CASE WHEN n.data_version = coalesce(o.data_version, '') AND n.data_version <> ''
+                                         THEN latest.changed_at ELSE excluded.changed_at END
+                             FROM materializations AS n
+                             LEFT JOIN materializations AS o ON o.no = latest.materialization
+                             WHERE n.no = excluded.materialization)
 WHERE excluded.materialization > latest.materialization;
+
+-- name: put_verdict
+INSERT INTO verdicts (asset, name, partition, passed, severity, message, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (asset, partition, name) DO UPDATE
+SET passed = excluded.passed, severity = excluded.severity, at = excluded.at, message = excluded.message;
 
 -- name: insert_check
 INSERT INTO checks (run, step, idx, attempt, at, asset, name, partition, passed, severity, message, metadata)
@@ -137,7 +155,8 @@ SELECT no, (SELECT coalesce(max(seq), 0) FROM journal WHERE run = runs.no) FROM 
 -- name: run_columns
 SELECT no, id, namespace, project, pipeline, graph, code, origin, state, created_at, started_at, finished_at, by,
        params, partition, priority, rerun_of, selection, fail_fast, timeout_s, step_limit, namespace_limit, tags,
-       paused, cancel_requested, reason, (SELECT coalesce(max(seq), 0) FROM journal WHERE run = runs.no)
+       paused, cancel_requested, reason, (SELECT coalesce(max(seq), 0) FROM journal WHERE run = runs.no),
+       keys, partitions
 FROM runs;
 
 -- name: run_by_id
@@ -225,6 +244,9 @@ SELECT data FROM graphs WHERE version = ?;
 
 -- name: manifest
 SELECT data FROM manifests WHERE project = ?;
+
+-- name: manifests
+SELECT data FROM manifests ORDER BY project;
 
 -- name: materialization_columns
 SELECT m.asset, m.partition, coalesce(r.id, ''), m.step, m.idx, m.attempt, m.at, m.data_version, m.code_version, m.metadata, m.value,

@@ -1,0 +1,75 @@
+"""Asking the service that runs here, or, when none does, doing the same straight at the folder's store.
+
+Rule: the same requests and the same handlers in both cases, so the words mean the same. What needs user code or workers
+says so when no service is there.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from partita.errors import DefinitionError, WorldError
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from partita.settings import Settings
+
+A = TypeVar("A")
+
+
+def answer(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
+    """Ask the engine at work here; without one, carry the request out in this process. Raises `PartitaError`."""
+    from partita.engine.control import ask
+
+    told = ask(settings.home.socket, request, returns)
+    return told if told is not None else _straight(settings, request, returns)
+
+
+def answer_of_service(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
+    """Ask the service at work here; it is an error that there is none."""
+    from partita.engine.control import ask
+
+    told = ask(settings.home.socket, request, returns)
+    if told is None:
+        raise DefinitionError("no service is at work here", hint="start it: partita up")
+    return told
+
+
+def _straight(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
+    import msgspec
+
+    from partita.cli.leftover import Leftovers
+    from partita.engine.clock import SystemClock
+    from partita.engine.control import tag_of
+    from partita.engine.service import Service
+    from partita.store.sqlite import open_store
+
+    if not settings.home.db.exists():
+        raise DefinitionError(f"nothing was run in {settings.project} yet", hint="start with: partita up")
+    clock = SystemClock()
+    store = open_store(settings.home.db, clock=clock.now)
+    try:
+        service = Service(
+            store, Leftovers(settings.home), settings=settings, clock=clock, holder=f"ask:{time.time_ns():x}"
+        )
+        for manifest in store.manifests():
+            service.catalog.put(manifest)
+        handler = service.handlers().get(type(request))
+        if handler is None:
+            raise DefinitionError(f"{tag_of(type(request))} needs the service", hint="start it: partita up")
+        service.start()
+        asked: Future[Any] = service.engine.post(lambda: handler(request))
+        service.engine.turn(0.0, chores=False)
+        result = asked.result(0)
+        if isinstance(result, Future):
+            raise DefinitionError("this needs workers, and no service is at work here", hint="start it: partita up")
+        service.close()
+    finally:
+        store.close()
+    try:
+        return msgspec.convert(msgspec.to_builtins(result, builtin_types=(bytes,)), returns)
+    except msgspec.ValidationError as error:
+        raise WorldError(f"the answer cannot be read: {error}") from error

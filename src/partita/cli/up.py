@@ -1,0 +1,351 @@
+"""`partita up`: serve projects until told to end: schedules, sensors, backfills, the API.
+
+This process is the supervisor: it starts the scheduler and the web process, and starts again whichever dies. The words that
+it prints are made here, of the events that its parts tell.
+
+Rule: nothing heavy is imported; all that is known of projects and runs comes from the scheduler.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from partita.cli import options, terminal
+from partita.cli.parsing import Argument, Option
+from partita.errors import DefinitionError, WorldError
+from partita.settings import POINTER, Home
+
+if TYPE_CHECKING:
+    from partita.cli.styled import Span
+    from partita.server.supervisor import Event, PartSpec
+
+PORT = 4400
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+# How long an address that an ending service still has is waited for.
+_BIND_S = 3.0
+_SHOWN_PROBLEMS = 10
+
+
+def up(
+    folders: Annotated[
+        list[Path] | None, Argument("DIR", "The projects (default: this one, or the nearest above)")
+    ] = None,
+    host: Annotated[str, Option(("--host",), "Where to answer; beyond this machine only with users", "HOST")] = "127.0.0.1",
+    port: Annotated[int, Option(("--port",), "Which port; 0 takes a free one", "N", 0)] = PORT,
+    no_web: Annotated[bool, Option(("--no-web",), "No API and no UI: only schedules, sensors, workers")] = False,
+    workers: Annotated[int, Option(("--workers",), "Workers of each project (0: one for each processor)", "N", 0)] = 0,
+    home: Annotated[Path | None, Option(("--home",), "Where everything is kept (default: .partita)", "FOLDER")] = None,
+    wait: Annotated[int, Option(("--wait",), "At the end, wait so many seconds for running steps", "N", 0)] = 0,
+    json: Annotated[bool, Option(("--json",), "What happens, as a JSON object in a line")] = False,
+    folder: options.Project = None,
+) -> int:
+    """Serve one or more projects: their schedules, sensors and backfills, the API and the UI.
+
+    Definitions are read again when their files change. Ctrl-C ends it; steps that run are left to finish, and the next
+    `partita up` takes up what became of them. A second Ctrl-C ends it at once.
+    """
+    from partita.server.supervisor import Supervisor, listen
+
+    served = _folders(folders, folder)
+    kept = _home(served, home)
+    _refuse_open_host(host, kept, no_web=no_web)
+    words = _Words(json=json)
+    web = None if no_web else _listening(listen, host, port)
+    try:
+        _point_to(kept, served)
+        service = _ServiceFile(kept, served)
+        words.on_ready = service.ready
+        parts = _parts(kept, served, web, workers=workers, wait=wait)
+        words.begin(served, kept)
+        supervisor = Supervisor(parts, tell=words.tell, changed=service.changed, patience_s=20.0 + wait)
+        try:
+            return supervisor.run()
+        finally:
+            service.remove()
+            words.end()
+    finally:
+        if web is not None:
+            web.close()
+
+
+def _folders(folders: list[Path] | None, folder: Path | None) -> list[Path]:
+    from partita.cli import project
+
+    if not folders:
+        return [project.settings_of(folder).project]
+    if folder is not None:
+        raise DefinitionError("name the projects once: DIR... or -C", hint="partita up DIR")
+    found: list[Path] = []
+    for each in folders:
+        if not each.is_dir():
+            raise DefinitionError(f"there is no folder {each}", hint="partita up takes folders of projects")
+        if each.resolve() not in found:
+            found.append(each.resolve())
+    return found
+
+
+def _home(served: list[Path], home: Path | None) -> Home:
+    """One project: its own `.partita`. Several: PARTITA_HOME, or `.partita` here."""
+    if home is not None:
+        return Home(home.resolve())
+    if named := os.environ.get("PARTITA_HOME"):
+        return Home(Path(named).resolve())
+    return Home(served[0] / ".partita" if len(served) == 1 else Path.cwd() / ".partita")
+
+
+def _point_to(home: Home, served: list[Path]) -> None:
+    """Other commands find the store from a project's folder, also when it lies elsewhere."""
+    try:
+        home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for project in served:
+            own = project / ".partita"
+            if own == home.root:
+                (own / POINTER).unlink(missing_ok=True)
+            else:
+                own.mkdir(exist_ok=True, mode=0o700)
+                (own / POINTER).write_bytes(os.fsencode(home.root) + b"\n")
+    except OSError as error:
+        raise WorldError(
+            f"{error.filename} cannot be written: {error.strerror}", hint="make it writable, or: --home FOLDER"
+        ) from error
+
+
+def _refuse_open_host(host: str, home: Home, *, no_web: bool) -> None:
+    if no_web or host in _LOOPBACK or host.startswith("127."):
+        return
+    if not _has_users(home):
+        raise DefinitionError(
+            f"{host} can be reached by others, and nobody has to say who they are here yet",
+            hint="make a user or a token first: partita users add NAME --role admin",
+        )
+
+
+def _has_users(home: Home) -> bool:
+    """Whether people have to sign in."""
+    if not home.db.exists():
+        return False
+    from partita.store import access
+    from partita.store.sqlite import open_reader
+
+    reader = open_reader(home.db)
+    try:
+        return any(user.active for user in access.users(reader))
+    finally:
+        reader.close()
+
+
+def _listening(listen: Callable[[str, int], socket.socket], host: str, port: int) -> socket.socket:
+    deadline = time.monotonic() + _BIND_S
+    while True:
+        try:
+            return listen(host, port)
+        except OSError as error:
+            if time.monotonic() < deadline and error.errno == 98:
+                time.sleep(0.05)
+                continue
+            raise WorldError(
+                f"{host}:{port} cannot be listened on: {error.strerror}",
+                hint="is another one running? choose another port: --port 0 takes a free one",
+            ) from error
+
+
+def _parts(home: Home, served: list[Path], web: socket.socket | None, *, workers: int, wait: int) -> list[PartSpec]:
+    from partita.server.supervisor import CHANNEL_FD, LISTEN_FD, PartSpec
+
+    common = ("--home", str(home.root), "--supervisor-fd", str(CHANNEL_FD))
+    more = (("--workers", str(workers)) if workers else ()) + (("--wait", str(wait)) if wait else ())
+    scheduler = PartSpec("scheduler", "partita.engine.main", (*common, *more, *map(str, served)))
+    if web is None:
+        return [scheduler]
+    host, port = web.getsockname()[:2]
+    arguments = (*common, "--listen-fd", str(LISTEN_FD), "--host", str(host), "--port", str(port))
+    return [scheduler, PartSpec("web", "partita.server.main", arguments, listen=web, vital=False)]
+
+
+class _ServiceFile:
+    """`service.json` in the home: which processes serve it, since when, and where they answer."""
+
+    def __init__(self, home: Home, served: list[Path]) -> None:
+        self._path = home.service
+        self._content: dict[str, Any] = {
+            "pid": os.getpid(),
+            "since": time.time(),
+            "address": "",
+            "projects": [str(folder) for folder in served],
+            "parts": {},
+        }
+
+    def ready(self, event: Event) -> None:
+        """A part answers."""
+        if event.get("address"):
+            self._content["address"] = event["address"]
+            self._write()
+
+    def changed(self, pids: dict[str, int]) -> None:
+        """A part has another process."""
+        self._content["parts"] = pids
+        self._write()
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        import json
+
+        making = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            making.write_text(json.dumps(self._content, indent=2) + "\n")
+            making.replace(self._path)
+        except OSError as error:
+            terminal.note(("■ ", "amber"), f"{self._path} cannot be written: {error.strerror}")
+
+
+class _Words:
+    """What is printed: one line for each event, the same on a terminal and in a journal."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.on_ready: Callable[[Event], None] = lambda event: None
+        self._json = json
+        self._out = terminal.out()
+        self._said: dict[str, Callable[[str, Event], None]] = {
+            "ready": self._ready,
+            "loaded": self._loaded,
+            "reloaded": self._loaded,
+            "kept": self._kept,
+            "broken": self._kept,
+            "run": self._run,
+            "failed": self._failed,
+            "died": self._died,
+            "given_up": self._given_up,
+            "killed": self._killed,
+            "stopping": self._stopping,
+            "reloading": lambda part, event: self._line(("↻ ", "blue"), "reading all definitions again"),
+            "left": self._left,
+            "health": self._health,
+        }
+        self._hint = ""
+
+    def begin(self, served: list[Path], home: Home) -> None:
+        if not self._json:
+            self._line(("partita ", "bold"), f"serves {_many(len(served), 'project')}, kept in {home.root}")
+
+    def tell(self, part: str, event: Event) -> None:
+        """Say what happened."""
+        if event["event"] == "ready":
+            self.on_ready(event)
+        if self._json:
+            import json
+
+            self._write(json.dumps({"at": _now(), "part": part, **event}))
+            return
+        say = self._said.get(event["event"])
+        if say is not None:
+            say(part, event)
+
+    def end(self) -> None:
+        if not self._json:
+            self._line(("○ ", "grey"), "ended")
+
+    def _ready(self, part: str, event: Event) -> None:
+        if part == "web":
+            self._line(("● ", "green"), f"answers at {event.get('link') or event.get('address', '')}")
+            return
+        resumed = event.get("resumed") or []
+        if resumed:
+            numbers = ", ".join(str(no) for no in resumed[:8]) + (" ..." if len(resumed) > 8 else "")
+            self._line(("◐ ", "blue"), f"takes up {_many(len(resumed), 'run')}: {numbers}")
+
+    def _loaded(self, part: str, event: Event) -> None:
+        kinds = (("pipelines", "pipeline"), ("assets", "asset"), ("schedules", "schedule"), ("sensors", "sensor"))
+        what = ", ".join(_many(event[key], word) for key, word in kinds if event.get(key)) or "nothing yet"
+        again = "" if event["event"] == "loaded" else " again, unchanged" if event.get("same") else " again"
+        self._line(("● ", "green"), (event["project"], "bold"), f" loaded{again}: {what}, version {event['code']}")
+        self._problems(event)
+
+    def _kept(self, part: str, event: Event) -> None:
+        self._line(("■ ", "red"), (event["project"], "bold"), f" cannot be loaded: {_first_line(event['error'])}")
+        self._problems(event)
+        if event["event"] == "kept":
+            self._line("  ", f"version {event['code']}, the last good one, goes on")
+
+    def _problems(self, event: Event) -> None:
+        problems = event.get("problems") or []
+        for problem in problems[:_SHOWN_PROBLEMS]:
+            where = f"{problem['file']}:{problem['line']}: " if problem.get("file") else ""
+            self._line(("  ■ ", "red"), where + _first_line(problem["message"]))
+            if problem.get("hint"):
+                self._line(("    hint: ", "accent"), problem["hint"])
+        if len(problems) > _SHOWN_PROBLEMS:
+            self._line("    ", f"and {len(problems) - _SHOWN_PROBLEMS} more: partita check")
+
+    def _run(self, part: str, event: Event) -> None:
+        state = event["state"]
+        look: Span = ("■ ", "red") if state == "failed" else ("⊘ ", "grey")
+        of = event["pipeline"] + (f" {event['partition']}" if event.get("partition") else "")
+        steps = ", ".join(event.get("steps") or [])
+        why = f": {steps}" if steps else f": {event['reason']}" if event.get("reason") else ""
+        self._line(look, f"run {event['no']} ({of}) {state}{why}")
+
+    def _failed(self, part: str, event: Event) -> None:
+        self._line(("■ ", "red"), f"{part}: {event.get('message', '')}")
+        if event.get("hint"):
+            self._line(("  hint: ", "accent"), event["hint"])
+
+    def _died(self, part: str, event: Event) -> None:
+        again = event["again_in_s"]
+        self._line(("■ ", "amber"), f"the {part} process {event['how']}; it is started again in {again:g} s")
+
+    def _given_up(self, part: str, event: Event) -> None:
+        self._line(("■ ", "red"), f"gives up: the {part} process {event['why']}")
+
+    def _killed(self, part: str, event: Event) -> None:
+        self._line(("■ ", "amber"), f"the {part} process is ended by force ({event['why']})")
+
+    def _stopping(self, part: str, event: Event) -> None:
+        self._line(("○ ", "grey"), "ending: nothing new starts; Ctrl-C again ends it at once")
+
+    def _left(self, part: str, event: Event) -> None:
+        if event.get("steps"):
+            steps = _many(event["steps"], "running step")
+            self._line(("◐ ", "blue"), f"{steps} left to finish; the next `partita up` takes up what becomes of them")
+
+    def _health(self, part: str, event: Event) -> None:
+        look: Span = ("■ ", "amber") if event.get("problem") else ("● ", "green")
+        self._line(look, f"{event['of']}: {event.get('problem') or 'well again'}")
+
+    def _line(self, *spans: Span | str) -> None:
+        from partita.cli.styled import paint
+
+        text = paint([s if isinstance(s, tuple) else (s, "") for s in spans], colour=self._out.colour)
+        self._write(f"{_clock()} {text}" if self._out.is_terminal else text)
+
+    def _write(self, line: str) -> None:
+        """Each line at once: whoever reads a journal reads it now. A reader that is gone ends nothing."""
+        try:
+            self._out.stream.write(line + "\n")
+            self._out.stream.flush()
+        except OSError:
+            return
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+def _now() -> str:
+    import datetime as dt
+
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")

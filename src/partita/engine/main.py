@@ -1,0 +1,248 @@
+"""The scheduler process of `partita up`: `python -P -m partita.engine.main --home HOME --workers N DIR...`.
+
+It owns the store, serves the projects, and answers on the control socket. What happens is told to the supervisor over
+descriptor `--supervisor-fd`, a JSON object in a line (`server.supervisor` has the contract). When it is told to end it
+starts nothing more; steps that run are left to finish under their workers, and the next scheduler takes up their outcomes.
+With `--wait SECONDS` it waits so long for them first.
+
+Rule: this file puts things together and ends them in the right order; what they do is theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from partita.core.events import Event, RunEnded
+from partita.core.explain import causes
+from partita.core.plan import Instance
+from partita.engine.active import ActiveRun
+from partita.engine.clock import SystemClock
+from partita.engine.control import ControlServer
+from partita.engine.service import Service
+from partita.errors import PartitaError, StoreFull, StoreLocked
+from partita.executors.processes import ProcessExecutor
+from partita.settings import Home, Settings
+from partita.store.sqlite import SqliteStore, open_store
+from partita.worker.wire import Progress
+
+WORLD = 3
+# How long a scheduler that is just ending may keep its successor waiting.
+_LOCKED_S = 10.0
+_LOCKED_STEP_S = 0.05
+_TURN_S = 5.0
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to end; the exit status."""
+    options = _options(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(levelname)s: %(message)s")
+    tell, channel = _teller(options.supervisor_fd)
+    stop = _Stop()
+    try:
+        return _serve(_settings(options), tell, stop, channel, wait_s=options.wait)
+    except PartitaError as error:
+        # What was well once may be so again: the disk is full, another one had the lease.
+        is_fatal = not stop.was_ready and not isinstance(error, StoreFull)
+        tell({"event": "failed", "message": error.message, "hint": error.hint or "", "fatal": is_fatal})
+        return WORLD
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="partita.engine.main", description="The scheduler; started by `partita up`.")
+    parser.add_argument("--home", type=Path, required=True, help="the folder with the store")
+    parser.add_argument("--workers", type=int, default=None, help="workers of each project")
+    parser.add_argument("--supervisor-fd", type=int, default=-1, help="descriptor of the socket to the supervisor")
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for running steps at the end")
+    parser.add_argument("--no-reload", action="store_true", help="load projects only when told to")
+    parser.add_argument("folders", nargs="+", type=Path, help="the projects")
+    return parser.parse_args(arguments)
+
+
+def _settings(options: argparse.Namespace) -> list[Settings]:
+    changes: dict[str, object] = {"home": Home(options.home.resolve())}
+    if options.workers:
+        changes["workers"] = options.workers
+    return [Settings.of(folder, **changes) for folder in options.folders]
+
+
+def _serve(
+    settings: Sequence[Settings], tell: Tell, stop: _Stop, channel: socket.socket | None, *, wait_s: float
+) -> int:
+    clock = SystemClock()
+    home = settings[0].home
+    home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = _opened(home, clock.now, stop)
+    try:
+        executor = ProcessExecutor({}, home=home, source=lambda *key: _projects(service).host_of(*key), patient=True)
+        service = Service(
+            store, executor, settings=settings[0], clock=clock, listeners=[_News(tell)], projects=settings, tell=tell
+        )
+        # Hosts import the projects while the engine takes up what is open.
+        _projects(service).begin()
+        service.start()
+        control = ControlServer(home.socket, service.engine, service.handlers())
+        stop.wake = executor.wake
+        _watch_supervisor(channel, stop)
+        stop.was_ready = True
+        tell({"event": "ready", "pid": os.getpid(), "resumed": [run.no for run in service.engine.active.values()]})
+        try:
+            _turn_until_told(service, stop)
+            _wait_for_steps(service, stop, wait_s)
+        finally:
+            control.close()
+            left = _open_steps(service)
+            service.close()
+        tell({"event": "left", "steps": left})
+        return 0
+    finally:
+        store.close()
+
+
+def _projects(service: Service) -> Any:
+    assert service.projects is not None, "the scheduler serves projects"
+    return service.projects
+
+
+def _opened(home: Home, now: Callable[[], float], stop: _Stop) -> SqliteStore:
+    """The store; one whose owner is just ending is waited for. Raises `StoreLocked` and its kind."""
+    deadline = time.monotonic() + _LOCKED_S
+    while True:
+        try:
+            return open_store(home.db, clock=now)
+        except StoreLocked:
+            if time.monotonic() > deadline or stop.asked.is_set() or not _is_scheduler(home):
+                raise
+            stop.asked.wait(_LOCKED_STEP_S)
+
+
+def _is_scheduler(home: Home) -> bool:
+    """Whether the owner of the store is one of ours that lost its supervisor, and so is about to end."""
+    try:
+        owner = json.loads(home.db.with_name(home.db.name + ".lock").read_bytes() or b"{}")
+    except (OSError, ValueError):
+        return False
+    return str(owner.get("command", "")).startswith("main.py") and not home.service.exists()
+
+
+def _turn_until_told(service: Service, stop: _Stop) -> None:
+    while not stop.asked.is_set():
+        service.turn(_TURN_S)
+        if stop.reload:
+            stop.reload = False
+            _projects(service).reload()
+
+
+def _wait_for_steps(service: Service, stop: _Stop, wait_s: float) -> None:
+    """Start nothing more, and give what runs so long to end."""
+    service.engine.draining = True
+    deadline = time.monotonic() + wait_s
+    while _open_steps(service) and (left_s := deadline - time.monotonic()) > 0:
+        service.turn(min(_TURN_S, left_s))
+
+
+def _open_steps(service: Service) -> int:
+    return sum(1 for run in service.engine.active.values() for i in run.machine.instances() if i.open)
+
+
+class _Stop:
+    """What signals ask for."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.reload = False
+        self.was_ready = False
+        self.wake: Callable[[], None] = lambda: None
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, self._reload)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self.asked.set()
+        self.wake()
+
+    def _reload(self, number: int, frame: FrameType | None) -> None:
+        self.reload = True
+        self.wake()
+
+
+class _News:
+    """Tells of runs that did not succeed."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
+        last = events[-1]
+        if type(last) is not RunEnded or run.machine.state == "succeeded":
+            return
+        found = causes(run.machine) if run.machine.state == "failed" else []
+        self._tell(
+            {
+                "event": "run",
+                "no": run.no,
+                "run": run.id,
+                "project": run.run.project,
+                "pipeline": run.run.pipeline,
+                "partition": run.run.partition,
+                "state": run.machine.state,
+                "reason": run.machine.reason,
+                "steps": [c.step for c in found[:5]],
+            }
+        )
+
+    def progressed(self, run: ActiveRun, instance: Instance, progress: Progress) -> None:
+        return
+
+
+def _teller(fd: int) -> tuple[Tell, socket.socket | None]:
+    """How the supervisor is told things: over its socket, else on standard output."""
+    channel = socket.socket(fileno=fd) if fd >= 0 else None
+
+    def tell(event: dict[str, Any]) -> None:
+        line = json.dumps(event).encode() + b"\n"
+        try:
+            if channel is not None:
+                channel.sendall(line)
+            else:
+                sys.stdout.buffer.write(line)
+                sys.stdout.flush()
+        except OSError:
+            return  # whoever listened is gone; that is noticed elsewhere
+
+    return tell, channel
+
+
+def _watch_supervisor(channel: socket.socket | None, stop: _Stop) -> None:
+    """End when the supervisor is gone: its end of the channel is closed then."""
+    if channel is None:
+        return
+
+    def watch() -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(channel, selectors.EVENT_READ)
+            selector.select()
+        stop.end()
+
+    threading.Thread(target=watch, name="partita-supervisor", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

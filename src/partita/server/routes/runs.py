@@ -1,0 +1,321 @@
+"""Runs: list, see, wait for, start, cancel, pause, resume, retry; one or many."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from partita.core.explain import causes, explain
+from partita.core.states import TERMINAL_RUN, RunState
+from partita.engine.control import Cancel, Pause, Resume
+from partita.errors import PartitaError
+from partita.server import examples, objects
+from partita.server.calling import Call, Cursor, Limit, Name, Reply
+from partita.server.objects import Cause, Check, Explanation, Materialization, Page, Run
+from partita.server.problems import Refused, refusal_of
+from partita.server.remembering import machine
+from partita.server.routing import route
+from partita.server.starting import Retried, Started, retry, start
+from partita.store.contract import RunRow
+
+_LONGEST_WAIT_S = 60.0
+_MOST = 500
+_EXPLAINED = 20
+
+Wait = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{1,4}(s|ms|m)?$",
+        description='Answer when the run has ended, or after so long ("30s", at most a minute)',
+        examples=["30s"],
+    ),
+]
+Text = Annotated[str, msgspec.Meta(max_length=2000)]
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it is asked for, for the record."""
+
+    reason: Text = ""
+
+
+class Again(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """From which steps or groups on (none: what failed), and on which version of the code."""
+
+    from_: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
+    version: Literal["latest", "same"] = "latest"
+
+
+class Bulk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing to do to many runs."""
+
+    action: Literal["cancel", "pause", "resume", "retry"]
+    runs: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=_MOST)]
+    reason: Text = ""
+
+
+class BulkItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one of them. `status` is what asking for it alone would have been answered with."""
+
+    run: str
+    status: int
+    detail: str = ""
+    # Of a retry: the new run.
+    made: str = ""
+
+
+class BulkResult(msgspec.Struct, frozen=True):
+    """What became of each, in the order asked."""
+
+    items: list[BulkItem]
+
+
+class RunWhy(msgspec.Struct, frozen=True):
+    """Why a run is as it is: how many steps are in which state, what broke first, why open steps are open."""
+
+    run: Run
+    counts: dict[str, int]
+    causes: list[Cause]
+    open: list[Explanation]
+
+
+@route(
+    "GET",
+    "/runs",
+    permission="view",
+    summary="Runs, newest first",
+    errors=(422,),
+    example=Page([examples.RUN], "MTE"),
+)
+def runs(
+    call: Call,
+    pipeline: Name | None = None,
+    state: list[RunState] = [],  # noqa: B006
+    partition: str | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = "",
+) -> Page[Run]:
+    return call.page(
+        lambda before, count: call.reader.runs(
+            pipeline=pipeline, states=state, partition=partition, before_no=before, limit=count
+        ),
+        cursor=cursor,
+        limit=limit,
+        key=lambda row: row.no,
+        shown=objects.run,
+        namespace_of=lambda row: row.namespace,
+    )
+
+
+@route(
+    "GET",
+    "/runs/{run}",
+    permission="view",
+    summary="A run, by id, number, or the beginning of its id; with `wait`, when it has ended",
+    errors=(404, 422),
+    example=examples.RUN,
+)
+async def run(call: Call, run: Name, wait: Wait = "") -> Run:
+    row: RunRow = await call.in_thread(call.run, run)
+    left_s = min(_seconds(wait), _LONGEST_WAIT_S)
+    if left_s <= 0 or row.state in TERMINAL_RUN:
+        return objects.run(row)
+    return objects.run(await _ended(call, row.id, left_s))
+
+
+@route(
+    "POST",
+    "/runs",
+    permission="operate",
+    summary="Start a run of a pipeline, or of a selection of assets",
+    errors=(404, 409, 422),
+    status=201,
+    example=examples.RUN,
+    body_example={"pipeline": "nightly", "params": {"region": "eu"}},
+)
+def start_run(call: Call, body: Started) -> Run | Reply:
+    return start(call, body)
+
+
+@route(
+    "POST",
+    "/runs/{run}/cancel",
+    permission="operate",
+    summary="End a run",
+    errors=(404, 409),
+    example=examples.RUN,
+    body_example={"reason": "wrong day"},
+)
+def cancel(call: Call, run: Name, body: Asked) -> Run:
+    return _asked_of(call, run, lambda row: Cancel(row.id, call.principal.name, body.reason))
+
+
+@route(
+    "POST",
+    "/runs/{run}/pause",
+    permission="operate",
+    summary="Start nothing new in a run",
+    errors=(404, 409),
+    example=examples.RUN,
+    body_example={"reason": "the source is down"},
+)
+def pause(call: Call, run: Name, body: Asked) -> Run:
+    return _asked_of(call, run, lambda row: Pause(row.id, call.principal.name, body.reason))
+
+
+@route(
+    "POST",
+    "/runs/{run}/resume",
+    permission="operate",
+    summary="Let a paused run go on",
+    errors=(404, 409),
+    example=examples.RUN,
+    body_example={},
+)
+def resume(call: Call, run: Name, body: Asked) -> Run:
+    return _asked_of(call, run, lambda row: Resume(row.id, call.principal.name))
+
+
+@route(
+    "POST",
+    "/runs/{run}/retry",
+    permission="operate",
+    summary="Run a finished run again: what failed, or from steps on; it is a new run",
+    errors=(404, 409, 422),
+    status=201,
+    example=examples.RUN,
+    body_example={"from": ["load"], "version": "latest"},
+)
+def retry_run(call: Call, run: Name, body: Again) -> Run:
+    return retry(call, call.run(run), Retried(tuple(body.from_), body.version))
+
+
+@route(
+    "POST",
+    "/runs/bulk",
+    permission="operate",
+    summary="Cancel, pause, resume or retry many runs; each is checked and answered for by itself",
+    errors=(422,),
+    example=BulkResult([BulkItem(examples.RUN.id, 200), BulkItem("13", 404, "there is no run '13'")]),
+    body_example={"action": "cancel", "runs": [examples.RUN.id, "13"], "reason": "wrong day"},
+)
+def bulk(call: Call, body: Bulk) -> BulkResult:
+    return BulkResult([_one_of_many(call, name, body) for name in body.runs])
+
+
+@route(
+    "GET",
+    "/runs/{run}/why",
+    permission="view",
+    summary="Why a run is as it is: what broke first, and why what is open is open",
+    errors=(404,),
+    example=RunWhy(examples.RUN, {"succeeded": 3, "ready": 1}, [], [examples.EXPLANATION]),
+)
+def why(call: Call, run: Name) -> RunWhy:
+    row = call.run(run)
+    rebuilt = machine(call.reader, row)
+    counts: dict[str, int] = {}
+    for instance in rebuilt.instances():
+        counts[instance.state] = counts.get(instance.state, 0) + 1
+    waiting = []
+    for node in rebuilt.plan.nodes.values():
+        first = next((i for i in node.instances.values() if i.state in ("running", "ready", "waiting")), None)
+        if first is not None and len(waiting) < _EXPLAINED and row.state not in TERMINAL_RUN:
+            found = explain(rebuilt, node.key, first.index)
+            waiting += [found] if found is not None else []
+    return RunWhy(
+        objects.run(row),
+        counts,
+        [objects.cause(c) for c in causes(rebuilt)],
+        [objects.explanation(e) for e in waiting],
+    )
+
+
+@route(
+    "GET",
+    "/runs/{run}/materializations",
+    permission="view",
+    summary="What a run has made, oldest first",
+    errors=(404, 422),
+    example=Page([examples.MATERIALIZATION]),
+)
+def materializations(call: Call, run: Name, limit: Limit = 100, cursor: Cursor = "") -> Page[Materialization]:
+    from partita.server.calling import page_of
+
+    made = call.reader.materialized_in(call.run(run).id)
+    page = page_of(made, cursor, limit)
+    return Page([objects.materialization(m) for m in page.items], page.next)
+
+
+@route(
+    "GET",
+    "/runs/{run}/checks",
+    permission="view",
+    summary="How the checks of a run went, newest first (at most 1,000)",
+    errors=(404,),
+    example=Page([examples.CHECK]),
+)
+def checks(call: Call, run: Name) -> Page[Check]:
+    return Page([objects.check(row) for row in call.reader.checks(run=call.run(run).id, limit=1000)])
+
+
+# --- helpers --------------------------------------------------------------------------------------------------------
+
+
+def _asked_of(call: Call, name: str, request: Callable[[RunRow], msgspec.Struct]) -> Run:
+    """Ask the engine something for a run that is active; the run as it is then."""
+    row = call.run(name)
+    if row.state in TERMINAL_RUN:
+        raise Refused(409, f"run {row.no} has ended: it {row.state}")
+    if not call.change(request(row), namespace=row.namespace, object=f"run:{row.id}").found:
+        raise Refused(409, f"no engine executes run {row.no}", hint="it may just have ended")
+    return objects.run(call.reader.run(row.id) or row)
+
+
+def _one_of_many(call: Call, name: str, body: Bulk) -> BulkItem:
+    by = call.principal.name
+    try:
+        if body.action == "retry":
+            return BulkItem(name, 201, made=retry(call, call.run(name), Retried()).id)
+        _asked_of(
+            call,
+            name,
+            lambda row: {
+                "cancel": Cancel(row.id, by, body.reason),
+                "pause": Pause(row.id, by, body.reason),
+                "resume": Resume(row.id, by),
+            }[body.action],
+        )
+        return BulkItem(name, 200)
+    except Refused as refused:
+        return BulkItem(name, refused.status, refused.problem.detail)
+    except PartitaError as error:
+        refused = refusal_of(error)
+        return BulkItem(name, refused.status, refused.problem.detail)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"([0-9]+)(s|ms|m)?", text)
+    return int(match[1]) * {"ms": 0.001, "m": 60.0}.get(match[2] or "s", 1.0) if match else 0.0
+
+
+async def _ended(call: Call, run: str, left_s: float) -> RunRow:
+    """The run when it has ended, or as it is when the time is over. No thread is held meanwhile."""
+    import asyncio
+
+    clock = asyncio.get_running_loop().time
+    until = clock() + left_s
+    async with call.follower.listening() as end:
+        # Only now: it may have ended between the first look and the beginning of the listening.
+        row: Any = await call.in_thread(call.run, run)
+        while row.state not in TERMINAL_RUN and clock() < until and not call.follower.is_closing:
+            page = await call.follower.page(end, until - clock())
+            if page is None:
+                break
+            end = page.end
+            if run in page.runs:
+                row = await call.in_thread(call.run, run)
+    return row  # type: ignore[no-any-return]
