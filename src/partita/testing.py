@@ -28,27 +28,45 @@ from pathlib import Path
 from typing import Any
 
 from partita.core.admission import Key
-from partita.core.events import Detail, Failure, Materialized, RunCreated
+from partita.core.events import (
+    Detail,
+    Event,
+    Failure,
+    GateAnswered,
+    GateOpened,
+    GateReported,
+    GateVoted,
+    Materialized,
+    RunCreated,
+)
 from partita.core.explain import Cause, Explanation, causes, explain
+from partita.core.facts import Fact
+from partita.core.gates import value_of
 from partita.core.graph import version as graph_version
 from partita.core.machine import RunMachine
 from partita.core.manifest import Manifest, PipelineSpec
+from partita.core.plain import pack
 from partita.core.plan import Instance
 from partita.core.values import Whole
 from partita.define.calls import Call
 from partita.define.compile import Compiled, compile_pipeline
 from partita.define.params import bind_params
 from partita.define.pipeline import PipelineDef
+from partita.engine.active import ActiveRun
 from partita.engine.clock import FakeClock
-from partita.engine.loop import Engine
+from partita.engine.conditions import Conditions
+from partita.engine.loop import Engine, RunInput
 from partita.engine.submission import check_partition, interval, partitions_of
 from partita.errors import DefinitionError, PartitaError
+from partita.engine.tokens import GateTokens
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
+from partita.executors.evaluator import InlineEvaluator
 from partita.settings import Home
 from partita.store.contract import CheckRow
 from partita.store.memory import MemoryStore
 from partita.values.blobs import FileBlobs
 from partita.values.storing import load
+from partita.worker.answering import Functions
 from partita.worker.run_step import StepRunner
 from partita.worker.wire import Outcome
 
@@ -83,6 +101,32 @@ def takes(seconds: float) -> Play:
 def times_out() -> Play:
     """The attempt is ended by its timeout, or after a day if it has none."""
     return Play("times_out")
+
+
+def answers(
+    choice: str,
+    *,
+    by: str = "somebody",
+    comment: str = "",
+    answer: Any = None,
+    roles: Sequence[str] = ("admin",),
+    takes_s: float = 0.0,
+) -> Play:
+    """A person answers the approval, so long after it has opened. Several in a list are several people.
+
+    What `pt.external` and `pt.wait_for` wait for is scripted by `returns` and `fails`.
+    """
+    return Play("answers", (by, choice, tuple(roles), comment, None if answer is None else pack(answer)), takes_s)
+
+
+def approves(by: str = "somebody", *, comment: str = "", answer: Any = None, takes_s: float = 0.0) -> Play:
+    """A person approves."""
+    return answers("approve", by=by, comment=comment, answer=answer, takes_s=takes_s)
+
+
+def rejects(by: str = "somebody", *, comment: str = "", takes_s: float = 0.0) -> Play:
+    """A person rejects."""
+    return answers("reject", by=by, comment=comment, takes_s=takes_s)
 
 
 def lost() -> Play:
@@ -236,6 +280,8 @@ def run(
         engine = Engine(
             store, executor, clock, holder="testing", limits=limits, interval=lambda e: interval(manifest, e)
         )
+        gates = _Gates(engine, store, clock, compiled.calls, plays)
+        engine.chores.append(gates)
         engine.start()
         started = clock.now()
         event = RunCreated(
@@ -255,7 +301,9 @@ def run(
             limit=pipeline.max_steps,
         )
         active = engine.submit(compiled.graph, event)
-        engine.run_until(lambda: active.machine.is_finished, timeout_s=3600.0)
+        while not active.machine.is_finished:
+            engine.turn(3600.0)
+            gates.pass_time(active)
         engine.close()
         return RunResult(active.machine, store, blobs, clock.now() - started)
 
@@ -264,6 +312,99 @@ def _manifest(pipeline: PipelineDef, compiled: Compiled) -> Manifest:
     """The pipeline as a project that has nothing else."""
     spec = PipelineSpec(pipeline.name, compiled.graph, partitions=pipeline.partitions)
     return Manifest("test", pipelines=(spec,), assets=compiled.specs)
+
+
+_MANY_LOOKS = 20_000
+
+
+class _Gates:
+    """Answers gates as the script says; conditions that are not scripted are looked at for real, by the fake clock."""
+
+    name = "gates"
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: MemoryStore,
+        clock: FakeClock,
+        calls: Mapping[str, Call],
+        plays: dict[str, list[Play]],
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        engine.token_of = GateTokens(b"testing!" * 4).token
+        self._plays = plays
+        self._said: list[tuple[float, int, str, RunInput]] = []
+        self._sequence = itertools.count()
+        evaluator = InlineEvaluator({"test": Functions(calls, {})})
+        self._conditions = Conditions(store, evaluator, tell=engine.request, now=clock.now)
+        self._looks = 0
+
+    def start(self, now: float) -> None:
+        """Nothing: a store in memory has no earlier engine."""
+
+    def due_at(self) -> float:
+        return min(self._said[0][0] if self._said else float("inf"), self._conditions.due_at())
+
+    def turn(self, now: float) -> None:
+        while self._said and self._said[0][0] <= now:
+            _, _, run, event = heapq.heappop(self._said)
+            self._engine.request(run, event)
+        self._conditions.turn(now)
+
+    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
+        self._looks = 0
+        for event in events:
+            if isinstance(event, GateOpened):
+                self._open(run, event)
+            elif isinstance(event, GateAnswered):
+                self._conditions.remove((run.id, event.step, event.index))
+
+    def recorded(self, facts: Sequence[Fact]) -> None:
+        """Nothing is recorded here."""
+
+    def pass_time(self, run: ActiveRun) -> None:
+        """Nothing but gates is left to wait for: on to the next of them. Raises `PartitaError` if nobody will answer."""
+        gates = run.machine.gates
+        if not gates or any(i.open or i.state == "ready" for i in run.machine.instances()):
+            return
+        self._looks += 1
+        at = min(run.machine.wakes_at, self.due_at())
+        if at == float("inf"):
+            name = _name(next(iter(gates.values())))
+            raise PartitaError(
+                f"the run waits for `{name}`, and nobody will answer",
+                hint=f'script={{"{name}": approves()}}, or returns(value) for what another system reports',
+            )
+        if self._looks > _MANY_LOOKS:
+            raise PartitaError(f"{len(gates)} steps wait for conditions that do not come true")
+        self._clock.set(max(at, self._clock.now()))
+
+    def _open(self, run: ActiveRun, event: GateOpened) -> None:
+        instance = run.machine.instance(event.step, event.index)
+        plays = self._plays.get(f"{event.step}[{event.index}]") or self._plays.get(event.step) or []
+        for play in plays:
+            said = self._event(event, play)
+            if said is not None:
+                heapq.heappush(self._said, (said.at, next(self._sequence), run.id, said))
+        if event.of == "condition" and not plays and instance is not None and instance.state == "waiting":
+            self._conditions.add(run, instance, event.at)
+
+    def _event(self, event: GateOpened, play: Play) -> GateVoted | GateReported | None:
+        at = event.at + play.takes_s
+        if play.kind == "answers" and event.of == "approval":
+            by, choice, roles, comment, answer = play.value
+            return GateVoted(at, event.step, event.index, by, choice, roles, comment, answer)
+        if play.kind == "returns" and event.of != "approval":
+            return GateReported(at, event.step, event.index, "succeeded", value=value_of(pack(play.value)))
+        if play.kind == "fails" and event.of != "approval":
+            return GateReported(at, event.step, event.index, "failed", message=str(play.value))
+        if play.kind == "times_out":
+            return None
+        raise DefinitionError(
+            f"the script says {play.kind!r} of `{event.step}`, which is a gate ({event.of})",
+            hint="answers, approves, rejects for an approval; returns, fails, times_out for the others",
+        )
 
 
 _play: ContextVar[Play | None] = ContextVar("partita_testing_play", default=None)

@@ -19,6 +19,11 @@ from partita.core.events import (
     Detail,
     Event,
     Failure,
+    GateAnswered,
+    GateHeard,
+    GateOpened,
+    GateReported,
+    GateVoted,
     PauseRequested,
     ResumeRequested,
     RunCreated,
@@ -30,6 +35,7 @@ from partita.core.events import (
 )
 from partita.core.graph import Axis, Binding, Const, Graph, ListOf, Output, Step
 from partita.core.invariants import Watch
+from partita.core.known import KnownGate
 from partita.core.machine import Known, RunMachine
 from partita.core.plan import Instance
 from partita.core.states import INFRA_FAILURE, TERMINAL_STEP, USER_FAILURE, AttemptState
@@ -278,9 +284,35 @@ def known_from(events: Iterable[Event]) -> list[Known]:
                 change(step, index, state="ready", not_before=not_before, reason=reason)
             case StepEnded(step=step, index=index, state=state, reason=reason, because=because):
                 change(step, index, state=state, reason=reason, because=because)
+            case GateOpened() | GateReported() | GateVoted() | GateHeard() | GateAnswered():
+                _fold_gate(event, known.get((event.step, event.index)), change)
             case _:
                 pass
     return list(known.values())
+
+
+def _fold_gate(
+    event: GateOpened | GateReported | GateVoted | GateHeard | GateAnswered,
+    was: Known | None,
+    change: Callable[..., None],
+) -> None:
+    gate = (was.gate if was is not None else None) or KnownGate(None)
+    match event:
+        case GateOpened(at=at, due_at=due_at):
+            gate = msgspec.structs.replace(gate, opened_at=at, due_at=due_at)
+        case GateReported():
+            gate = msgspec.structs.replace(gate, report=event)
+        case GateVoted(by=by):
+            gate = msgspec.structs.replace(gate, votes=(*(v for v in gate.votes if v.by != by), event))
+        case GateHeard(at=at, message=message):
+            gate = msgspec.structs.replace(gate, heard_at=at, message=message)
+        case GateAnswered(accepted=True, value=value, decision=decision):
+            change(event.step, event.index, state="succeeded", value=value, choice=decision, gate=None)
+            return
+        case GateAnswered():
+            change(event.step, event.index, gate=None)
+            return
+    change(event.step, event.index, gate=gate)
 
 
 def _fold_end(event: AttemptEnded, was: Known, change: Callable[..., None]) -> None:

@@ -113,6 +113,7 @@ class Bench:
         self.clock: FakeClock = clock or FakeClock(NOW)
         self.store = store or open_in_memory(clock=self.clock.now)
         self.hands = Hands()
+        (folder / ".partita").mkdir(exist_ok=True)
         settings = Settings(project=folder, home=Home(folder / ".partita"), workers=2)
         self.service = Service(self.store, self.hands, settings=settings, clock=self.clock)
         for manifest in manifests:

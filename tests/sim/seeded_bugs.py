@@ -415,8 +415,8 @@ _ADMISSION = (
     _bug(
         "a full pool lets one more in",
         "core/admission.py",
-        "                if used + n > capacity:",
-        "                if used > capacity:",
+        "            if used + n > capacity:",
+        "            if used > capacity:",
         critical=True,
     ),
     _bug(

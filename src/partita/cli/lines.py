@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from partita.cli.styled import Span
-from partita.cli.telling import failure_text
+from partita.cli.telling import failure_text, waits_for
 from partita.cli.terminal import Out
 from partita.cli.watching import Notice, RunWatch, Watch
 from partita.cli.words import clock, counts, duration, glyph, listed, many, number
-from partita.core.events import AttemptEnded, RunEnded, RunStarted, StepEnded, StepRetried
+from partita.core.events import AttemptEnded, GateAnswered, GateOpened, RunEnded, RunStarted, StepEnded, StepRetried
 
 _PULSE_S = 5.0
 _ONE_BY_ONE = 3
@@ -78,6 +78,10 @@ class Lines:
                 self._failed(run, event)
             case AttemptEnded(state="succeeded"):
                 self._succeeded(run, event)
+            case GateOpened():
+                self._line(run, event.at, glyph("ready"), f"{event.step} waits: {waits_for(run, event.step)}")
+            case GateAnswered():
+                self._answered(run, event)
 
     def _retried(self, run: RunWatch, event: StepRetried) -> None:
         step = run.steps[event.step]
@@ -111,6 +115,16 @@ class Lines:
         cached = event.detail is not None and event.detail.cached_from
         how = f"{event.step} taken from the cache" if cached else f"{event.step} succeeded{took}"
         self._line(run, event.at, glyph("succeeded"), how)
+
+    def _answered(self, run: RunWatch, event: GateAnswered) -> None:
+        step = run.steps[event.step]
+        if step.is_mapped:
+            self._map_ended(run, event.step, event.at)
+            return
+        whom = f" by {' and '.join(event.by)}" if event.by else ""
+        said = f": {event.choice}{whom}" if event.choice else ""
+        took = duration(event.at - step.since) if step.since else "0 s"
+        self._line(run, event.at, glyph("succeeded"), f"{event.step} succeeded after {took}{said}")
 
     def _map_ended(self, run: RunWatch, key: str, at: float) -> None:
         """Say once that all instances of a map have ended."""

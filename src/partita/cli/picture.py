@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from partita.cli.styled import Line, Span, cells, clean, cut, short
-from partita.cli.telling import failure_text
+from partita.cli.telling import failure_text, waits_for
 from partita.cli.watching import RunWatch, StepWatch, Watch
 from partita.cli.words import TURNING, counts, duration, look, many, number
 
@@ -20,6 +20,8 @@ _BAR = 18
 _WIDE_BAR = 30
 _LOG_LINES = 4
 _RANK = {"failed": 0, "needs_attention": 0, "running": 1, "retrying": 2}
+# Steps whose gate is open: somebody may have to act.
+_WAITS = 1
 
 LogTail = Callable[[RunWatch, str, str, int, int], list[Line]]
 """The last lines of the log of (run, step, index, attempt), at most so many."""
@@ -78,14 +80,14 @@ def _progress(run: RunWatch) -> Line:
 
 
 def _steps(run: RunWatch, now: float, width: int, room: int, log_tail: LogTail) -> list[Line]:
-    told = [s for s in run.steps.values() if s.state in _RANK]
-    told.sort(key=lambda s: (_RANK[s.state], s.node.number))
-    quiet = [s for s in run.steps.values() if s.done and s.state not in _RANK and s.last_end]
+    told = [s for s in run.steps.values() if s.state in _RANK or s.gates]
+    told.sort(key=lambda s: (_RANK.get(s.state, _WAITS), s.node.number))
+    quiet = [s for s in run.steps.values() if s.done and s.state not in _RANK and s.last_end and not s.gates]
     quiet.sort(key=lambda s: s.last_end, reverse=True)
     # Narrow enough for the names there are, so that the figures stand close to them.
     name_width = min(_NAME, max((cells(clean(s.key)) for s in [*told, *quiet]), default=0))
     blocks = [_block(run, step, now, width, name_width, log_tail) for step in told]
-    hidden_waiting = sum(s.total - s.done for s in run.steps.values() if s.state == "waiting")
+    hidden_waiting = sum(s.total - s.done for s in run.steps.values() if s.state == "waiting" and not s.gates)
     lines: list[Line] = []
     footer = 1
     for number_shown, block in enumerate(blocks):
@@ -112,6 +114,8 @@ def _block(run: RunWatch, step: StepWatch, now: float, width: int, name_width: i
         lines.append([("      ", ""), (short(text, width - 6), "red")])
         for line in log_tail(run, step.key, last.index, last.attempt, _LOG_LINES):
             lines.append([("      ", ""), *line])
+    if step.gates:
+        lines.append([("      ", ""), (short(waits_for(run, step.key, next(iter(step.gates))), width - 6), "amber")])
     return lines
 
 

@@ -35,7 +35,9 @@ class Remembered:
 
     @cached_property
     def machine(self) -> RunMachine:
-        return rebuilt(self.graph, self.row, self.steps, self.attempts)
+        gates = self.reader.gates(self.row.id, open_only=True)
+        votes = self.reader.votes(self.row.id) if gates else ()
+        return rebuilt(self.graph, self.row, self.steps, self.attempts, gates, votes)
 
     @cached_property
     def labels(self) -> Labels:

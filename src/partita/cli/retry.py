@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from partita.cli import options, project, terminal
 from partita.cli.executing import opened
 from partita.cli.parsing import Option
+from partita.cli.serving import is_served
 from partita.cli.words import many
 from partita.errors import DefinitionError
 
@@ -21,15 +22,25 @@ def retry(
     from_: Annotated[
         list[str] | None, Option(("--from",), "From this step or group on; may be repeated", "STEP")
     ] = None,
+    same_version: Annotated[
+        bool, Option(("--same-version",), "With the version of the code that the run had, if it is kept")
+    ] = False,
+    latest: Annotated[bool, Option(("--latest",), "With the project's current code (the default)")] = False,
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:
     """Run again what failed (default: of the last run that failed), or from a step on.
 
-    What succeeded is taken over; the project's current code runs.
+    What succeeded is taken over; the project's current code runs, or with --same-version the one that the run had.
     """
+    if same_version and latest:
+        raise DefinitionError("--same-version and --latest exclude each other", hint="leave one of them out")
     settings = project.settings_of(folder)
     project.open_memory(settings).close()
+    if is_served(settings):
+        from partita.cli import asked
+
+        return asked.retry(settings, name, from_ or [], same_version=same_version, json=json)
     embedded, watch = opened(settings)
     with embedded:
         from partita.cli import outcome
@@ -42,12 +53,15 @@ def retry(
                     hint=f"take it up: partita retry {row.no}   or end it first: partita cancel {row.no}",
                 )
             return outcome.watched(embedded, watch, lambda: _taken_up(embedded, row), json=json)
-        return outcome.watched(embedded, watch, lambda: [rerun(embedded, row, from_)], json=json)
+        return outcome.watched(
+            embedded, watch, lambda: [rerun(embedded, row, from_, same_version=same_version)], json=json
+        )
 
 
-def rerun(embedded: Embedded, row: RunRow, again: list[str] | None) -> ActiveRun:
+def rerun(embedded: Embedded, row: RunRow, again: list[str] | None, *, same_version: bool = False) -> ActiveRun:
     """Repeat a finished run, and say what is taken over from it."""
-    active = embedded.rerun(row, by=project.user_name(), again=again or None)
+    version: Literal["same", "latest"] = "same" if same_version else "latest"
+    active = embedded.rerun(row, by=project.user_name(), again=again or None, version=version)
     total = sum(1 for _ in active.machine.instances())
     done = sum(i.state in ("succeeded", "skipped") for i in active.machine.instances())
     terminal.note(

@@ -39,6 +39,8 @@ def run(
 
     Exits with 0 if it succeeded and 1 if not. Ctrl-C cancels it politely, a second one kills what still runs.
     """
+    from partita.cli.serving import is_served
+
     settings = project.settings_of(folder)
     raw = _params(param or [])
     if from_step and (select or partition or raw):
@@ -46,6 +48,11 @@ def run(
             "--from-step repeats an earlier run with its partition and parameters",
             hint="leave --select, --partition and --param out",
         )
+    if is_served(settings):
+        from partita.cli import asked
+
+        wish = asked.Wish(target, select, partition, raw, from_step, fail_fast, priority, tuple(tag or ()))
+        return asked.run(settings, wish, json=json)
     embedded, watch = opened(settings)
     with embedded:
         from partita.engine.submission import RunRequest

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from partita.cli.naming import typed
 from partita.cli.styled import Line, clean_log
 from partita.cli.words import clock, many
 
 if TYPE_CHECKING:
+    from partita.cli.watching import RunWatch
     from partita.core.events import Failure
     from partita.settings import Home
 
@@ -53,3 +55,17 @@ def _clock(at: str) -> str:
         return clock(dt.datetime.fromisoformat(at).timestamp())
     except ValueError:
         return at
+
+
+def waits_for(run: RunWatch, step: str, index: str = "") -> str:
+    """What an open gate waits for, and what would answer it."""
+    from partita.core.waiting import question
+
+    machine = run.active.machine
+    instance = machine.instance(step, index)
+    spec = run.steps[step].node.step.gate
+    if instance is None or spec is None:
+        return ""
+    if spec.of == "approval":
+        return f"{question(machine, instance)}   partita approve {run.no} {typed(step, index)}"
+    return question(machine, instance) or "the callback of another system"

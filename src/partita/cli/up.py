@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from partita.cli import options, terminal
 from partita.cli.parsing import Argument, Option
 from partita.errors import DefinitionError, WorldError
+from partita.executors.identity import name_of
 from partita.settings import POINTER, Home
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 PORT = 4400
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # How long an address that an ending service still has is waited for.
-_BIND_S = 3.0
+_BIND_S = 1.0
 _SHOWN_PROBLEMS = 10
 
 
@@ -35,9 +36,11 @@ def up(
     folders: Annotated[
         list[Path] | None, Argument("DIR", "The projects (default: this one, or the nearest above)")
     ] = None,
-    host: Annotated[str, Option(("--host",), "Where to answer; beyond this machine only with users", "HOST")] = "127.0.0.1",
+    host: Annotated[
+        str, Option(("--host",), "Where to answer; beyond this machine only with users", "HOST")
+    ] = "127.0.0.1",
     port: Annotated[int, Option(("--port",), "Which port; 0 takes a free one", "N", 0)] = PORT,
-    no_web: Annotated[bool, Option(("--no-web",), "No API and no UI: only schedules, sensors, workers")] = False,
+    web: Annotated[bool | None, Option(("--web",), "Answer over HTTP, or not: API and UI (default: yes)")] = None,
     workers: Annotated[int, Option(("--workers",), "Workers of each project (0: one for each processor)", "N", 0)] = 0,
     home: Annotated[Path | None, Option(("--home",), "Where everything is kept (default: .partita)", "FOLDER")] = None,
     wait: Annotated[int, Option(("--wait",), "At the end, wait so many seconds for running steps", "N", 0)] = 0,
@@ -53,14 +56,15 @@ def up(
 
     served = _folders(folders, folder)
     kept = _home(served, home)
-    _refuse_open_host(host, kept, no_web=no_web)
+    if web is not False:
+        _refuse_open_host(host, kept)
     words = _Words(json=json)
-    web = None if no_web else _listening(listen, host, port)
+    listening = None if web is False else _listening(listen, host, port)
     try:
         _point_to(kept, served)
         service = _ServiceFile(kept, served)
         words.on_ready = service.ready
-        parts = _parts(kept, served, web, workers=workers, wait=wait)
+        parts = _parts(kept, served, listening, workers=workers, wait=wait)
         words.begin(served, kept)
         supervisor = Supervisor(parts, tell=words.tell, changed=service.changed, patience_s=20.0 + wait)
         try:
@@ -69,8 +73,8 @@ def up(
             service.remove()
             words.end()
     finally:
-        if web is not None:
-            web.close()
+        if listening is not None:
+            listening.close()
 
 
 def _folders(folders: list[Path] | None, folder: Path | None) -> list[Path]:
@@ -115,28 +119,14 @@ def _point_to(home: Home, served: list[Path]) -> None:
         ) from error
 
 
-def _refuse_open_host(host: str, home: Home, *, no_web: bool) -> None:
-    if no_web or host in _LOOPBACK or host.startswith("127."):
+def _refuse_open_host(host: str, home: Home) -> None:
+    """Beyond this machine only where people have to say who they are."""
+    if host in _LOOPBACK or host.startswith("127."):
         return
-    if not _has_users(home):
-        raise DefinitionError(
-            f"{host} can be reached by others, and nobody has to say who they are here yet",
-            hint="make a user or a token first: partita users add NAME --role admin",
-        )
+    from partita.server.policy import must_refuse, read_policy
 
-
-def _has_users(home: Home) -> bool:
-    """Whether people have to sign in."""
-    if not home.db.exists():
-        return False
-    from partita.store import access
-    from partita.store.sqlite import open_reader
-
-    reader = open_reader(home.db)
-    try:
-        return any(user.active for user in access.users(reader))
-    finally:
-        reader.close()
+    if problem := must_refuse(host, read_policy(home)):
+        raise DefinitionError(problem)
 
 
 def _listening(listen: Callable[[str, int], socket.socket], host: str, port: int) -> socket.socket:
@@ -168,23 +158,28 @@ def _parts(home: Home, served: list[Path], web: socket.socket | None, *, workers
 
 
 class _ServiceFile:
-    """`service.json` in the home: which processes serve it, since when, and where they answer."""
+    """`service.json` in the home: which processes serve it, since when, and where they answer.
+
+    Written from when our scheduler has the store: until then it may be another service's.
+    """
 
     def __init__(self, home: Home, served: list[Path]) -> None:
         self._path = home.service
+        self._is_ours = False
         self._content: dict[str, Any] = {
             "pid": os.getpid(),
+            "process": name_of(os.getpid()),
             "since": time.time(),
             "address": "",
             "projects": [str(folder) for folder in served],
             "parts": {},
         }
 
-    def ready(self, event: Event) -> None:
+    def ready(self, part: str, event: Event) -> None:
         """A part answers."""
-        if event.get("address"):
-            self._content["address"] = event["address"]
-            self._write()
+        self._is_ours = self._is_ours or part == "scheduler"
+        self._content["address"] = event.get("address") or self._content["address"]
+        self._write()
 
     def changed(self, pids: dict[str, int]) -> None:
         """A part has another process."""
@@ -192,11 +187,15 @@ class _ServiceFile:
         self._write()
 
     def remove(self) -> None:
-        self._path.unlink(missing_ok=True)
+        """Nobody is at work here any more."""
+        if self._is_ours:
+            self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         import json
 
+        if not self._is_ours:
+            return
         making = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             making.write_text(json.dumps(self._content, indent=2) + "\n")
@@ -209,7 +208,7 @@ class _Words:
     """What is printed: one line for each event, the same on a terminal and in a journal."""
 
     def __init__(self, *, json: bool) -> None:
-        self.on_ready: Callable[[Event], None] = lambda event: None
+        self.on_ready: Callable[[str, Event], None] = lambda part, event: None
         self._json = json
         self._out = terminal.out()
         self._said: dict[str, Callable[[str, Event], None]] = {
@@ -237,7 +236,7 @@ class _Words:
     def tell(self, part: str, event: Event) -> None:
         """Say what happened."""
         if event["event"] == "ready":
-            self.on_ready(event)
+            self.on_ready(part, event)
         if self._json:
             import json
 

@@ -17,6 +17,8 @@ from partita.core.events import (
     AttemptStarted,
     Event,
     Failure,
+    GateAnswered,
+    GateOpened,
     RunEnded,
     RunStarted,
     StepEnded,
@@ -50,6 +52,7 @@ class StepWatch:
         "cached",
         "ended",
         "failures",
+        "gates",
         "last_end",
         "node",
         "progress",
@@ -64,6 +67,8 @@ class StepWatch:
         # Open attempts: index -> (attempt, started at). Instances that wait to be tried again: index -> not before.
         self.running: dict[str, tuple[int, float]] = {}
         self.retrying: dict[str, float] = {}
+        # Instances whose gate is open: since when.
+        self.gates: dict[str, float] = {}
         self.progress: dict[str, Progress] = {}
         self.ended: dict[str, int] = {}
         self.failures: deque[Failed] = deque(maxlen=_KEPT_FAILURES)
@@ -145,6 +150,7 @@ class RunWatch:
         """A step instance has ended."""
         step.running.pop(index, None)
         step.retrying.pop(index, None)
+        step.gates.pop(index, None)
         step.progress.pop(index, None)
         step.ended[state] = step.ended.get(state, 0) + 1
         self.ended[state] = self.ended.get(state, 0) + 1
@@ -159,6 +165,9 @@ class RunWatch:
                 step.since = step.since or instance.since
             elif instance.state in TERMINAL_STEP:
                 self.end(step, instance.index, instance.state, instance.since)
+            elif instance.gate is not None and instance.gate.opened_at is not None:
+                step.gates[instance.index] = instance.gate.opened_at
+                step.since = step.since or instance.gate.opened_at
             elif instance.state == "ready" and instance.not_before:
                 step.retrying[instance.index] = instance.not_before
 
@@ -184,6 +193,8 @@ class Watch:
             StepRetried: _step_retried,
             StepEnded: _step_ended,
             StepReused: _step_reused,
+            GateOpened: _gate_opened,
+            GateAnswered: _gate_answered,
             RunStarted: _run_started,
             RunEnded: _run_ended,
         }
@@ -224,6 +235,11 @@ def _is_news(run: RunWatch, event: Event) -> bool:
     if type(event) is AttemptEnded:
         step = run.steps[event.step]
         return event.state == "succeeded" and (not step.is_mapped or step.done >= step.total)
+    if type(event) is GateOpened:
+        return not run.steps[event.step].is_mapped
+    if type(event) is GateAnswered:
+        step = run.steps[event.step]
+        return event.accepted and (not step.is_mapped or step.done >= step.total)
     return type(event) in _NEWS
 
 
@@ -252,6 +268,17 @@ def _step_retried(run: RunWatch, event: StepRetried) -> None:
 
 def _step_ended(run: RunWatch, event: StepEnded) -> None:
     run.end(run.steps[event.step], event.index, event.state, event.at)
+
+
+def _gate_opened(run: RunWatch, event: GateOpened) -> None:
+    step = run.steps[event.step]
+    step.gates[event.index] = event.at
+    step.since = step.since or event.at
+
+
+def _gate_answered(run: RunWatch, event: GateAnswered) -> None:
+    if event.accepted:
+        run.end(run.steps[event.step], event.index, "succeeded", event.at)
 
 
 def _step_reused(run: RunWatch, event: StepReused) -> None:

@@ -12,6 +12,7 @@ from partita.cli import options, project, terminal
 from partita.cli.naming import find_run, find_step, typed
 from partita.cli.styled import Line
 from partita.cli.words import counts, duration, glyph, look, many, when
+from partita.errors import DefinitionError
 
 if TYPE_CHECKING:
     from partita.cli.remembered import Remembered
@@ -27,17 +28,38 @@ def why(
     json: options.Json = False,
     folder: options.Project = None,
 ) -> int:
-    """Explain a run, or a step of it: what it waits for, why it did not run, what broke first."""
+    """Explain a run, or a step of it: what it waits for, why it did not run, what broke first.
+
+    Of an asset (`delays`, or a partition of it: `delays@2013-06-13`): why it is stale, and what automation says.
+    """
     settings = project.settings_of(folder)
     reader = project.open_memory(settings)
     from partita.cli.remembered import Remembered
 
-    run = Remembered(reader, find_run(reader, name))
+    try:
+        row = find_run(reader, name)
+    except DefinitionError:
+        if step or not _why_asset(folder, name, json=json):
+            raise
+        return 0
+    run = Remembered(reader, row)
     if step:
         _why_step(settings, run, step, json=json)
     else:
         _why_run(settings, run, json=json)
     return 0
+
+
+def _why_asset(folder: options.Project, name: str, *, json: bool) -> bool:
+    """Explain an asset, if there is one of this name."""
+    from partita.cli.assets import Here, explain_asset
+
+    here = Here(folder)
+    asset, _, partition = name.partition("@")
+    spec = here.specs.get(asset)
+    if spec is not None:
+        explain_asset(here, spec, partition, json=json)
+    return spec is not None
 
 
 # --- a step -------------------------------------------------------------------------------------------------------

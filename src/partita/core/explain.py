@@ -17,6 +17,7 @@ from partita.core.graph import FirstOf, GateSpec, Output, steps_read
 from partita.core.machine import RunMachine
 from partita.core.plan import Edge, Instance, Node
 from partita.core.states import TERMINAL_STEP
+from partita.core.waiting import question
 
 _SHOWN = 5
 
@@ -243,21 +244,21 @@ def _why_gate(machine: RunMachine, instance: Instance, gate: GateState) -> tuple
     spec = instance.node.step.gate
     assert spec is not None
     since = gate.opened_at or 0.0
-    what, change = _GATES[spec.of](spec)
-    reasons = [Reason(spec.of, f"waits for {what} since {gates.instant(since)}", at=since)]
+    what, change = _GATES[spec.of](msgspec.structs.replace(spec, text=question(machine, instance)))
+    reasons = [Reason(spec.of, f"waits for {what}", at=since)]
     if gate.votes:
         told = ", ".join(f"{v.choice} by {v.by}" for v in gate.votes.values())
         missing = gates.missing_votes(spec, gate.votes)
         reasons.append(Reason("votes", f"so far {told}; {missing} more needed", tuple(gate.votes)))
     if spec.heartbeat_s is not None:
-        heard = f"heard of at {gates.instant(gate.heard_at)}" if gate.heard_at is not None else "not heard of yet"
+        heard = "it was heard of" if gate.heard_at is not None else "it was not heard of yet"
         said = f": {gate.message}" if gate.message else ""
         reasons.append(Reason("heartbeat", heard + said, at=gate.heard_at or since))
     if gate.due_at is not None and spec.of == "timer":
-        reasons.append(Reason("due", f"it is over at {gates.instant(gate.due_at)}", at=gate.due_at))
+        reasons.append(Reason("due", "then it is over", at=gate.due_at))
     elif gate.due_at is not None:
         then = {"fail": "it fails", "skip": "it is skipped"}.get(spec.on_timeout) or f"it is {_default(spec)}"
-        reasons.append(Reason("deadline", f"{then} at {gates.instant(gate.due_at)}", at=gate.due_at))
+        reasons.append(Reason("deadline", f"at its deadline {then}", at=gate.due_at))
     return reasons, change
 
 

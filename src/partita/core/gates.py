@@ -191,8 +191,9 @@ def lateness(spec: GateSpec, gate: GateState) -> str:
     if spec.of == "approval":
         given = len(gate.votes)
         return f"{'only ' + str(given) + ' of ' + str(spec.quorum) if given else 'nobody'} answered within {waited}"
-    what = {"external": "no callback came", "condition": f"{spec.text or 'its condition'} did not hold"}
-    return f"{what.get(spec.of, 'nothing came')} within {waited}"
+    if spec.of == "condition":
+        return f"waited {waited} for {spec.text or 'its condition'}"
+    return f"no callback came within {waited}"
 
 
 def duration(seconds: float) -> str:

@@ -33,6 +33,9 @@ _NONE = Value("plain", 1, b"\xc0")
 StoredValue = Callable[[str], Value | None]
 """Gives the latest stored value of an asset that the run does not make."""
 
+Mapped = Callable[[Stored], Input]
+"""Gives what is stored of an asset, by the partitions that the binding's mapping says."""
+
 TokenOf = Callable[[str, str], str]
 """Gives the token of an external gate, by step and index."""
 
@@ -40,11 +43,14 @@ TokenOf = Callable[[str, str], str]
 class Inputs:
     """The inputs of the instances of one run."""
 
-    def __init__(self, machine: Course, stored: StoredValue, token: TokenOf | None = None) -> None:
+    def __init__(
+        self, machine: Course, stored: StoredValue, token: TokenOf | None = None, mapped: Mapped | None = None
+    ) -> None:
         self._machine = machine
         self._plan = machine.plan
         self._stored = stored
         self._token = token
+        self._mapped = mapped
         # Inline lists that are mapped over, cut into elements once.
         self._elements: dict[bytes, list[Value]] = {}
         self._constants: dict[bytes, Value] = {}
@@ -103,6 +109,8 @@ class Inputs:
             case FirstOf(steps=steps, path=inside):
                 found = (self._output(Output(step, inside), node, path) for step in steps)
                 return next((f for f in found if not isinstance(f, Missing)), _MISSING)
+            case Stored() if self._mapped is not None:
+                return self._mapped(binding)
             case Stored(asset=asset):
                 value = self._stored(asset)
                 return Whole(value) if value is not None else _MISSING

@@ -184,6 +184,9 @@ class Holding:
         # Runs that are to make it, by partition.
         self.making: dict[str, int] = {}
         self.in_progress = 0
+        # Blocking checks of it that are still to run, by partition.
+        self.checking: dict[str, int] = {}
+        self.unchecked = 0
         # Data changed since the last look.
         self.updated = 0
         self.requested = 0
@@ -209,8 +212,8 @@ class Holding:
 
     @property
     def blocked(self) -> int:
-        """Where a blocking check failed."""
-        found = 0
+        """Where a blocking check failed, or is still to run."""
+        found = self.unchecked
         for check in self.blocking:
             found |= self.failed.get(check, 0)
         return found
@@ -219,7 +222,7 @@ class Holding:
         """Where a blocking check of an upstream failed."""
         found = 0
         for link in self.upstreams:
-            if link.upstream.failed and (blocked := link.upstream.blocked):
+            if (link.upstream.failed or link.upstream.unchecked) and (blocked := link.upstream.blocked):
                 found |= link.any_of(blocked)
         return found
 
@@ -308,14 +311,22 @@ class Ledger:
         holding = self.holdings.get(asset)
         if holding is None:
             return
-        count = holding.making.get(key, 0) + by
         bit = holding.universe.bit(key) & ~OUTSIDE
-        if count > 0:
-            holding.making[key] = count
+        if _counted(holding.making, key, by):
             holding.in_progress |= bit
         else:
-            holding.making.pop(key, None)
             holding.in_progress &= ~bit
+
+    def checking(self, asset: str, key: str, by: int) -> None:
+        """So many more (or fewer) blocking checks of it are still to run."""
+        holding = self.holdings.get(asset)
+        if holding is None:
+            return
+        bit = holding.universe.bit(key) & ~OUTSIDE
+        if _counted(holding.checking, key, by):
+            holding.unchecked |= bit
+        else:
+            holding.unchecked &= ~bit
 
     def checked(self, asset: str, check: str, key: str, *, passed: bool) -> None:
         """A check ended."""
@@ -335,6 +346,8 @@ class Ledger:
             # A run may have been asked for it before it had ended.
             for key in holding.making:
                 holding.in_progress |= holding.universe.bit(key) & ~OUTSIDE
+            for key in holding.checking:
+                holding.unchecked |= holding.universe.bit(key) & ~OUTSIDE
         return found
 
     def partitions_changed(self, name: str, now: float) -> list[Holding]:
@@ -387,6 +400,15 @@ def bits(mask: int) -> Iterator[int]:
         low = mask & -mask
         yield low.bit_length() - 1
         mask ^= low
+
+
+def _counted(counts: dict[str, int], key: str, by: int) -> int:
+    count = max(0, counts.get(key, 0) + by)
+    if count:
+        counts[key] = count
+    else:
+        counts.pop(key, None)
+    return count
 
 
 def _newer(link: Link) -> int:

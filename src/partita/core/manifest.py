@@ -295,6 +295,8 @@ class Manifest(msgspec.Struct, frozen=True):
     namespace: str = "default"
     # Threads that were running after the import: such a process must not fork workers.
     threads: int = 1
+    # Modules whose import ended with an error: what they would have defined after it is missing.
+    failed_modules: tuple[str, ...] = ()
     # Secrets that are kept elsewhere: name, source ("file:/run/secrets/db").
     secret_sources: tuple[tuple[str, str], ...] = ()
 

@@ -93,6 +93,23 @@ def decide(
     return Decided(_merged(decisions), following, cancel=spec.overlap == "cancel_running" and bool(kept and running))
 
 
+def skip_all(instants: Instants, *, next_at: int, now: float, reason: str) -> Decided:
+    """Skip every instant from `next_at` until `now`, as one range: the schedule was paused, or is another one now."""
+    due: list[int] = []
+    following: int | None = None
+    for tick in instants.after(next_at - 1):
+        if tick > now:
+            following = tick
+            break
+        if len(due) >= _MOST_COUNTED:
+            # So many that one is like another: the last of them is asked for, and the count stays a lower bound.
+            due[-1] = next(instants.before(int(now) + 1))
+            following = next(instants.after(int(now)), None)
+            break
+        due.append(tick)
+    return Decided(_merged([Decision(tick, "skipped", reason) for tick in due]), following)
+
+
 def due_at(spec: ScheduleSpec, key: str, instant: int, lead_s: float = 0.0) -> float:
     """When an instant is to be decided about: then, a little later (jitter), or earlier so that its run lands in time."""
     return instant - lead_s + jitter(key, instant, spec.jitter_s)

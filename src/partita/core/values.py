@@ -44,17 +44,24 @@ class Part(msgspec.Struct, frozen=True, array_like=True, tag="p"):
 class Many(msgspec.Struct, frozen=True, array_like=True, tag="m"):
     """An input: a list of inputs."""
 
-    items: tuple[Whole | Part | Many | Named | Missing, ...]
+    items: tuple[Whole | Part | Many | Named | Of | Missing, ...]
 
 
 class Named(msgspec.Struct, frozen=True, array_like=True, tag="n"):
     """An input: a dict of inputs."""
 
-    items: tuple[tuple[str, Whole | Part | Many | Named | Missing], ...]
+    items: tuple[tuple[str, Whole | Part | Many | Named | Of | Missing], ...]
+
+
+class Of(msgspec.Struct, frozen=True, array_like=True, tag="o"):
+    """An input that is of another partition of its asset than that of the step."""
+
+    partition: str
+    item: Whole
 
 
 class Missing(msgspec.Struct, frozen=True, array_like=True, tag="-"):
     """An input whose step gave no value (skipped or failed, and the join rule let this step run): None."""
 
 
-Input = Whole | Part | Many | Named | Missing
+Input = Whole | Part | Many | Named | Of | Missing

@@ -119,6 +119,20 @@ def ring(course: Course) -> None:
     _ask_for_wake(course)
 
 
+def question(course: Course, instance: Instance) -> str:
+    """What a gate asks or waits for, with its arguments filled in: "deploy {version}?" is "deploy 1.4?"."""
+    text = spec_of(instance).text
+    if "{" not in text:
+        return text
+    inputs = Inputs(course, lambda asset: None)
+    for name, binding in instance.node.step.args:
+        if "{" + name + "}" in text:
+            found, value = gates.plain_input(inputs.one(instance, binding))
+            if found and isinstance(value, str | int | float) and len(str(value)) <= 200:
+                text = text.replace("{" + name + "}", str(value))
+    return text
+
+
 def spec_of(instance: Instance) -> GateSpec:
     """What the gate of an instance is."""
     spec = instance.node.step.gate

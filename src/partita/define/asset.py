@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, Unpack, overload
 
-from partita.core.manifest import PartitionSpec
+from partita.core.manifest import Freshness, PartitionSpec
+from partita.define.automation import read_condition
 from partita.define.durations import Duration, seconds
 from partita.define.guess import did_you_mean
 from partita.define.io import IO
@@ -31,7 +32,9 @@ class AssetOptions(Options, total=False):
     group: str
     kinds: str | Sequence[str]
     io: IO | None
-    freshness: Duration
+    freshness: Duration | Freshness
+    automation: Any
+    backfill_batch: int | Literal["all"]
     columns: Mapping[str, str] | Sequence[str]
 
 
@@ -49,7 +52,9 @@ class Facts:
     description: str = ""
     partitions: PartitionSpec | None = None
     columns: tuple[tuple[str, str], ...] = ()
-    freshness_s: float | None = None
+    freshness: Freshness | None = None
+    automation: bytes | None = None
+    backfill_batch: int = 1
     io: IO | None = None
     version: str = ""
     place: Place = field(default=Place("", 0), compare=False)
@@ -124,7 +129,9 @@ class MultiAssetDef(Declared):
             description=facts.description,
             partitions=facts.partitions or shared.partitions,
             columns=facts.columns,
-            freshness_s=facts.freshness_s if facts.freshness_s is not None else shared.freshness_s,
+            freshness=facts.freshness or shared.freshness,
+            automation=facts.automation or shared.automation,
+            backfill_batch=facts.backfill_batch if facts.backfill_batch != 1 else shared.backfill_batch,
             io=facts.io or shared.io,
             version=facts.version or shared.version,
             place=self.place,
@@ -257,6 +264,8 @@ def out(name: str, **options: Any) -> Facts:
 
 def external_asset(name: str, **options: Any) -> ExternalAsset:
     """An asset that is made elsewhere: it can be depended on, and read as a value if it has an `io`."""
+    if options.get("automation") is not None:
+        raise wrong(f"external asset `{name}` has no code of ours that automation could run")
     return ExternalAsset(_facts({**options, "name": name}, f"external asset `{name}`", caller()))
 
 
@@ -326,6 +335,18 @@ def _deps(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
 
 
+def _freshness(value: Any) -> Freshness:
+    return value if isinstance(value, Freshness) else Freshness(fail_s=seconds(value))
+
+
+def _batch(value: Any) -> int:
+    if value == "all":
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f'{value!r} is neither "all" nor a number of partitions')
+    return value
+
+
 _FACT_READERS: dict[str, Callable[[Any], Any]] = {
     "name": name,
     "deps": _deps,
@@ -336,11 +357,15 @@ _FACT_READERS: dict[str, Callable[[Any], Any]] = {
     "description": text,
     "partitions": _partitions,
     "columns": _columns,
-    "freshness": seconds,
+    "freshness": _freshness,
+    "automation": read_condition,
+    "backfill_batch": _batch,
     "io": _io,
     "version": str,
 }
-_OWN_OPTIONS = frozenset({"deps", "partitions", "group", "kinds", "io", "freshness", "columns"})
+_OWN_OPTIONS = frozenset(
+    {"deps", "partitions", "group", "kinds", "io", "freshness", "columns", "automation", "backfill_batch"}
+)
 
 
 def _split(options: Mapping[str, Any], of: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -361,8 +386,7 @@ def _facts(options: Mapping[str, Any], of: str, place: Place) -> Facts:
         if option == "deps" and isinstance(value, Mapping):
             read["params"] = tuple(value.items())
             continue
-        key = "freshness_s" if option == "freshness" else option
-        read[key] = _checked(of, option, reader, value, place)
+        read[option] = _checked(of, option, reader, value, place)
     return Facts(**read, place=place)
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from partita.core.graph import Binding, CheckOf, Const, Graph, Output, Step, StepKind, When
-from partita.core.manifest import AssetSpec
+from partita.core.graph import Binding, CheckOf, Const, Graph, Output, Step, StepKind, Stored, When
+from partita.core.manifest import AssetSpec, DepSpec, PartitionSpec
+from partita.core.mappings import Mapping
+from partita.core.mappings import encode as encode_mapping
 from partita.core.policies import Policies
 from partita.define.asset import AssetDef, BundleDef, ExternalAsset, Facts, MemberCheck, MultiAssetDef, asset_facts
 from partita.define.calls import Call, Calls, CheckInfo
 from partita.define.check import CheckDef
 from partita.define.conditions import ConditionError, parse
+from partita.define.dep import Dep, spec_of
 from partita.define.guess import did_you_mean
 from partita.define.io import BoundIO
 from partita.define.ordering import Cycle, in_order
@@ -40,6 +43,8 @@ class Node:
     deps: tuple[str, ...] = ()
     # Parameters that take the value of an asset.
     values: tuple[tuple[str, str], ...] = ()
+    # How its partitions map to those of assets that it reads, where that is declared.
+    mappings: dict[str, DepSpec] = field(default_factory=dict)
     bundle: str | None = None
     asset: str | None = None
     check: CheckOf | None = None
@@ -278,6 +283,11 @@ class _Maker:
         return name
 
     def _names_of(self, item: Any, node: Node) -> list[str]:
+        if isinstance(item, Dep):
+            names = self._names_of(item.asset, node)
+            for name in names:
+                self._map(item, name, node)
+            return names
         if isinstance(item, str):
             return [self._known(item, node)]
         facts = asset_facts(item)
@@ -286,12 +296,28 @@ class _Maker:
             raise wrong(f"`{node.key}` depends on {item!r}, which is no asset", hint=hint, place=node.place)
         return [self._known(one.name, node) for one in facts]
 
+    def _map(self, item: Dep, name: str, node: Node) -> None:
+        """Declare how a node maps to an upstream. Raises `DefinitionError`."""
+        try:
+            node.mappings[name] = spec_of(item, name, self._partitions_of(node), self._facts_of(name).partitions)
+        except ValueError as error:
+            raise wrong(f"`{node.key}` depends on `{name}`: {error}", place=node.place) from None
+
+    def _partitions_of(self, node: Node) -> PartitionSpec | None:
+        """Those of the asset; of a check those of its asset, of a bundle those of the first that it makes."""
+        if node.check is not None:
+            return self._facts_of(node.check.asset).partitions if self._is_asset(node.check.asset) else None
+        if node.outs:
+            return node.outs[0].partitions
+        return node.facts.partitions
+
     def _inherit_deps(self) -> None:
         """What a multi-asset's function reads, each of its assets depends on that does not say otherwise."""
         for node in self._nodes.values():
             if node.bundle is not None and node.check is None and not node.deps:
                 bundle = self._nodes[node.bundle]
                 node.deps = bundle.deps if bundle.outs else node.deps
+                node.mappings = {**bundle.mappings, **node.mappings}
 
     def _drop_dependents(self) -> None:
         """What needs something that was left out is left out, too; the error of the first says so."""
@@ -382,7 +408,7 @@ class _Maker:
             key=node.key,
             kind=node.kind,
             call=self._call(node, task) if task is not None else "",
-            args=tuple((param, self._binding(asset)) for param, asset in node.values),
+            args=tuple((param, self._binding(asset, node)) for param, asset in node.values),
             needs=node.needs,
             when=node.when,
             policies=settings.policies if settings is not None else Policies(),
@@ -397,12 +423,20 @@ class _Maker:
             code_version=self._code_version(node),
             written_at=str(node.place),
             label=settings.label if settings is not None else "",
+            partitioned=node.kind == "bundle" or self._partitions_of(node) is not None,
         )
 
     def _facts_of(self, asset: str) -> Facts:
         return self._externals[asset] if asset in self._externals else self._nodes[asset].facts
 
-    def _binding(self, asset: str) -> Binding:
+    def _binding(self, asset: str, node: Node) -> Binding:
+        mine, theirs = self._partitions_of(node), self._facts_of(asset).partitions
+        mapping = Mapping(node.mappings.get(asset) or DepSpec(asset), mine, theirs)
+        # What has no partitions itself reads that of its run, or the last one, if it does not say otherwise.
+        is_plain = theirs is None or mapping.is_same or (mine is None and mapping.dep.kind == "auto")
+        if not is_plain:
+            # Of other partitions than that of the run, whether the run makes it as well or not.
+            return Stored(asset, encode_mapping(mapping))
         # The value of an external asset is loaded by its IO object, in the worker.
         return _NONE if asset in self._externals else Output(asset)
 
@@ -467,8 +501,12 @@ class _Maker:
             partitions=facts.partitions,
             code_version=self._code_version(node),
             columns=facts.columns,
-            freshness_s=facts.freshness_s,
+            freshness_s=facts.freshness.fail_s if facts.freshness is not None else None,
             written_at=str(node.place),
+            freshness=facts.freshness,
+            automation=facts.automation,
+            mappings=tuple(node.mappings.values()),
+            backfill_batch=facts.backfill_batch,
         )
 
     def _external(self, facts: Facts) -> AssetSpec:
@@ -482,6 +520,7 @@ class _Maker:
             partitions=facts.partitions,
             external=True,
             columns=facts.columns,
-            freshness_s=facts.freshness_s,
+            freshness_s=facts.freshness.fail_s if facts.freshness is not None else None,
             written_at=str(facts.place),
+            freshness=facts.freshness,
         )

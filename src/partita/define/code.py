@@ -13,6 +13,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -70,6 +71,19 @@ def _text_of_value(value: Any, seen: set[int]) -> str:
 def code_hash(text: bytes) -> str:
     """The hash of a text, in the form of a version."""
     return hashlib.sha256(text).hexdigest()[:16]
+
+
+def canonical_text(file: str) -> bytes:
+    """What a file says to Python, without comments, formatting and docstrings; as it is if that is not Python.
+
+    Raises `OSError`.
+    """
+    source = _source_of(file) if file.endswith(".py") else None
+    if source is not None:
+        with suppress(RecursionError):
+            return source.whole().encode("utf-8", "surrogatepass")
+    with open(file, "rb") as opened:
+        return opened.read()
 
 
 class _Import(NamedTuple):

@@ -371,12 +371,7 @@ def _material(tracer: Tracer, of: str, show: Any) -> tuple[tuple[str, Binding], 
         show = {whole_step(show) or "material": show}
     if not isinstance(show, Mapping):
         raise wrong(f"{of}: show is {show!r:.80}", hint='give it names: show={"plan": plan, "link": url}')
-    return tuple((_name(of, key), bind(tracer, _plain_kind(value), f"{of}: {key}")) for key, value in show.items())
-
-
-def _plain_kind(value: Any) -> Any:
-    """Metadata with its kind is plain data; a set or an object of the user's is told about when it is bound."""
-    return value
+    return tuple((_name(of, key), bind(tracer, value, f"{of}: {key}")) for key, value in show.items())
 
 
 def _name(of: str, key: object) -> str:
@@ -417,7 +412,7 @@ def _windowed(options: dict[str, Any], within: Duration | None) -> dict[str, Any
 
 
 def _said(value: Any) -> str:
-    return "of a step" if isinstance(value, Handle) else str(value)
+    return f"({value!r})" if isinstance(value, Handle) else str(value)
 
 
 def _poke(of: str, poke: Duration) -> float:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from partita.core.manifest import PartitionSpec
 from partita.core.partitions import problem_of
+from partita.define.names import name_problem
 from partita.define.recording import forgiving
 from partita.define.schedule import zone
 from partita.define.where import wrong
@@ -48,6 +49,20 @@ def _static(keys: Iterable[str]) -> PartitionSpec:
     if isinstance(keys, str) or not all(isinstance(key, str) for key in found):
         raise wrong(f"pt.static: {keys!r} is no list of texts")
     return _checked(PartitionSpec("static", keys=found))
+
+
+def dynamic(name: str) -> PartitionSpec:
+    """Partitions whose keys are added while the service runs: `pt.dynamic("customers")`.
+
+    `partita assets partitions customers --add acme`, the API, or a sensor adds them.
+    """
+    return _forgiven(lambda: _dynamic(name))
+
+
+def _dynamic(name: str) -> PartitionSpec:
+    if problem := name_problem(name):
+        raise wrong(f"pt.dynamic: {problem}")
+    return _checked(PartitionSpec("dynamic", name=name))
 
 
 def product(**dimensions: PartitionSpec) -> PartitionSpec:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack, overload
 
-from partita.core.manifest import ConcurrencySpec, ParamSpec, PartitionSpec, ScheduleSpec
+from partita.core.manifest import ConcurrencySpec, DeadlineSpec, ParamSpec, PartitionSpec, ScheduleSpec
 from partita.define.concurrency import read_concurrency
 from partita.define.group import GroupDef
 from partita.define.guess import did_you_mean
@@ -40,6 +40,7 @@ class PipelineOptions(TypedDict, total=False):
     max_runs: int
     max_steps: int
     priority: int
+    deadline: Any
     concurrency: ConcurrencySpec | str | Sequence[ConcurrencySpec | str]
     defaults: Mapping[str, Any]
 
@@ -101,6 +102,7 @@ class PipelineDef(Declared):
             if not isinstance(self.priority, int) or isinstance(self.priority, bool):
                 raise ValueError(f"the priority {self.priority!r} is no whole number")
             names = set(inspect.signature(self.function).parameters) if self.function is not None else set()
+            self.deadlines = self._read_deadlines(options.get("deadline"))
             self.concurrency = read_concurrency(options.get("concurrency"), names)
             given = options.get("timeout")
             self.timeout_s = None if given is None else seconds(given)
@@ -112,6 +114,13 @@ class PipelineDef(Declared):
             )
         except ValueError as error:
             raise self._wrong(f": {error}") from None
+
+    def _read_deadlines(self, value: Any) -> tuple[DeadlineSpec, ...]:
+        if value is None:
+            return ()
+        from partita.define.alert import read_deadlines
+
+        return read_deadlines(value)
 
     def _wrong(self, message: str, hint: str | None = None) -> Exception:
         return wrong(f"pipeline `{self.name}`{message}", hint=hint, place=self.place)

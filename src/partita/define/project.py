@@ -14,12 +14,17 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
+from partita.core import manifest as manifests
+from partita.core.graph import Graph
 from partita.core.manifest import Manifest, ParamSpec, PipelineSpec, Problem, RateSpec, ResourceSpec
 from partita.define.calls import Call, Calls
+from partita.define.code import canonical_text
 from partita.define.compile import Problems, raised, trace_pipeline, traceback_of
 from partita.define.durations import seconds
 from partita.define.injecting import provide
@@ -64,10 +69,12 @@ def load(folder: Path) -> Project:
     try:
         collect_mentions()
         with recording() as found:
-            problems = _import_all(folder, config)
+            problems, failed = _import_all(folder, config)
         problems.extend(p for error in found.problems for p in problems_of(error))
         _add_imported(found.declared, folder)
-        return _compiled(folder, config, found.declared, problems, began)
+        project = _compiled(folder, config, found.declared, problems, began)
+        manifest = structs.replace(project.manifest, failed_modules=failed)
+        return replace(project, manifest=structs.replace(manifest, code=code_of(folder, manifest)))
     finally:
         project_root.reset(token)
 
@@ -215,21 +222,25 @@ def _tables(value: object, key: str) -> tuple[tuple[str, dict[str, Any]], ...]:
 # --- importing ----------------------------------------------------------------------------------------------------
 
 
-def _import_all(folder: Path, config: Config) -> list[Problem]:
+def _import_all(folder: Path, config: Config) -> tuple[list[Problem], tuple[str, ...]]:
+    """What was wrong, and the modules that could not be imported to their end."""
     _forget_modules(folder)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     problems: list[Problem] = []
+    failed: list[str] = []
     for module in config.modules:
         try:
             importlib.import_module(module)
         except KeyboardInterrupt:
             raise
         except DefinitionError as error:
+            failed.append(module)
             problems.extend(problems_of(error))
         except BaseException as error:  # SystemExit too: a module that exits must not take the loader with it
+            failed.append(module)
             problems.append(_import_problem(module, error, folder))
-    return problems
+    return problems, tuple(failed)
 
 
 # Folders of projects that were loaded in this process: a test loads many, a worker one.
@@ -297,8 +308,10 @@ def _add_imported(declared: list[Declared], folder: Path) -> None:
 
 
 def _compiled(folder: Path, config: Config, declared: list[Declared], problems: list[Problem], began: float) -> Project:
+    from partita.define.alert import alert_specs
     from partita.define.asset_graph import Universe
     from partita.define.asset_selection import selection_graph
+    from partita.define.sensor import sensor_specs
 
     calls = Calls()
     universe = Universe.of(declared, calls)
@@ -327,13 +340,14 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
         problems.extend(problems_of(error))
     sensors, found_wrong = sensor_specs(declared, calls, {*pipelines, *(a.name for a in universe.specs)})
     problems.extend(p for error in found_wrong for p in problems_of(error))
+    alerts, channels, found_wrong = alert_specs(declared)
+    problems.extend(p for error in found_wrong for p in problems_of(error))
     manifest = Manifest(
         project=config.name,
         pipelines=tuple(specs),
         assets=universe.specs,
         assets_graph=universe.graph if universe.specs else None,
         problems=tuple(dict.fromkeys(problems)),
-        code=code_of(folder),
         python=".".join(map(str, sys.version_info[:3])),
         load_s=round(time.perf_counter() - began, 6),
         pools=config.pools,
@@ -345,6 +359,9 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
         secrets=_mentioned(config, resources),
         secret_sources=config.secret_sources,
         resources=tuple(resources),
+        sensors=sensors,
+        alerts=alerts,
+        channels=channels,
         threads=threading.active_count(),
     )
     return Project(manifest, calls.by_name, pipelines)
@@ -367,6 +384,7 @@ def pipeline_spec(
         timeout_s=defn.timeout_s,
         max_runs=defn.max_runs,
         concurrency=defn.concurrency,
+        deadlines=defn.deadlines,
         priority=defn.priority,
         max_steps=defn.max_steps,
         written_at=str(defn.place),
@@ -391,16 +409,45 @@ def _twice(kind: str, name: str, first: Place, second: Place) -> Problem:
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "dist", "build"})
 
 
-def code_of(folder: Path) -> str:
-    """The content hash of the project's Python files and its pyproject.toml."""
+def code_of(folder: Path, manifest: Manifest) -> str:
+    """The version of a project: the content hash of its code and of what it defines.
+
+    Comments, formatting and lines do not count. Definitions do, for they may be made of other files than code.
+    """
     digest = hashlib.sha256()
     for file in sorted(_code_files(folder)):
         digest.update(os.path.relpath(file, folder).encode("utf-8", "surrogateescape") + b"\0")
         try:
-            digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
+            digest.update(hashlib.sha256(canonical_text(file)).digest())
         except OSError:
             digest.update(b"unreadable")
+    digest.update(manifests.encode(_without_places(manifest)))
     return digest.hexdigest()[:16]
+
+
+def _without_places(manifest: Manifest) -> Manifest:
+    """What is defined, and not where, how fast, or what went wrong."""
+    placeless = {
+        name: tuple(_placeless(item) for item in value)
+        for name in manifest.__struct_fields__
+        if isinstance(value := getattr(manifest, name), tuple)
+    }
+    graph = _graph_without_places(manifest.assets_graph) if manifest.assets_graph is not None else None
+    bare: Manifest = structs.replace(manifest, **placeless)
+    return structs.replace(bare, assets_graph=graph, problems=(), failed_modules=(), code="", load_s=0.0, threads=1)
+
+
+def _placeless(item: Any) -> Any:
+    changes: dict[str, Any] = {}
+    if getattr(item, "written_at", ""):
+        changes["written_at"] = ""
+    if isinstance(graph := getattr(item, "graph", None), Graph):
+        changes["graph"] = _graph_without_places(graph)
+    return structs.replace(item, **changes) if changes else item
+
+
+def _graph_without_places(graph: Graph) -> Graph:
+    return structs.replace(graph, steps=tuple(_placeless(step) for step in graph.steps))
 
 
 def _code_files(folder: Path) -> Iterator[str]:

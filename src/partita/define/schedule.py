@@ -9,7 +9,7 @@ import datetime as dt
 import functools
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 from partita.core import zones
 from partita.core.manifest import ScheduleSpec
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from partita.define.calls import Calls
     from partita.define.pipeline import PipelineDef
 
+T = TypeVar("T")
 Instant = str | dt.date | dt.datetime
 
 
@@ -230,7 +231,7 @@ def _land_by(at: Any, margin: Duration, days: str, options: ScheduleOptions) -> 
     return msgspec.structs.replace(spec, land=True, land_margin_s=_seconds("margin", margin))
 
 
-def _function(function: Any) -> Callable[[dt.datetime], Any]:
+def _function(function: Callable[[dt.datetime], Any]) -> Callable[[dt.datetime], Any]:
     if not callable(function) or isinstance(function, type):
         raise ScheduleError(f"timetable: {function!r} is no function", hint="give one that takes an instant")
     if "<lambda>" in getattr(function, "__qualname__", "") or "<locals>" in getattr(function, "__qualname__", ""):
@@ -368,7 +369,7 @@ def _keep_function(name: str, calls: Calls) -> None:
         calls.add(Call(name=name, function=function), user="timetable")
 
 
-def _placed(build: Callable[[], Any]) -> Any:
+def _placed(build: Callable[[], T]) -> T:
     """Say where in the user's files it is written, if it is wrong."""
     try:
         return build()

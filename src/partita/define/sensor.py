@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from partita.core.manifest import ScheduleSpec, SensorSpec
 from partita.core.plain import NotPlain, pack
@@ -19,8 +20,13 @@ from partita.define.durations import Duration, seconds
 from partita.define.guess import did_you_mean
 from partita.define.names import name_problem
 from partita.define.recording import Declared, declare, forgiving
+from partita.define.secret import Secret
+from partita.define.secret import secret as mentioned
 from partita.define.where import Place, caller, place_of, wrong
 from partita.errors import DefinitionError
+
+SECRET_IN_TEXT: Final = re.compile(r"\{secret:([A-Za-z][\w.-]*)\}")
+"""How headers name a secret."""
 
 Target = Any
 """A pipeline, or the name of one, or a selection of assets."""
@@ -130,6 +136,30 @@ def _call(function: Callable[..., Any]) -> Call:
     return Call(call_base(function), function, asynchronous=is_async)
 
 
+def sensor_specs(
+    declared: Sequence[Declared], calls: Calls, targets: set[str]
+) -> tuple[tuple[SensorSpec, ...], list[DefinitionError]]:
+    """The sensors among what a project declares, and what is wrong with them. `targets`: its pipelines and assets."""
+    problems: list[DefinitionError] = []
+    found: dict[str, SensorDef] = {}
+    specs: list[SensorSpec] = []
+    for defn in declared:
+        if not isinstance(defn, SensorDef) or defn.broken is not None:
+            continue
+        if (earlier := found.get(defn.name)) is not None:
+            message = f"sensor `{defn.name}` is defined twice: at {earlier.place} and at {defn.place}"
+            problems.append(wrong(message, hint="give one of them another name", place=defn.place))
+            continue
+        found[defn.name] = defn
+        specs.append(spec := defn.spec(calls))
+        for target in spec.targets:
+            if target not in targets and not any(c in target for c in ":+*,|&-!( /"):
+                hint = did_you_mean(target, targets) or "define it, or name another project's as project/pipeline"
+                message = f"sensor `{defn.name}` starts `{target}`, and there is no such pipeline or asset"
+                problems.append(wrong(message, hint=hint, place=defn.place))
+    return tuple(specs), problems
+
+
 # --- a function of the user's -------------------------------------------------------------------------------------
 
 
@@ -236,6 +266,7 @@ def http_sensor(
     """A run when a server's answer becomes the wanted one: by status, values in its JSON, a text, or a function.
 
     With `each_change` also whenever the answer is another one while it is wanted. Fields: `{status}`, `{json}`, `{text}`.
+    Headers may name secrets: `{"Authorization": "Bearer {secret:EXPORT_TOKEN}"}`.
 
         pt.http_sensor("export_ready", "https://example.com/export", json={"job.state": "done"}, start=load)
     """
@@ -252,7 +283,13 @@ def http_sensor(
         "params": params,
         "partition": partition,
     }
-    return _ready(name, "http", start, options, common)
+
+    def check() -> None:
+        for value in (headers or {}).values():
+            for found in SECRET_IN_TEXT.finditer(value):
+                mentioned(found[1])
+
+    return _ready(name, "http", start, options, common, check=check)
 
 
 def sql_sensor(
@@ -293,7 +330,7 @@ def webhook(
     name: str,
     *,
     start: Target | Sequence[Target] = (),
-    secret: str = "",
+    secret: str | Secret = "",
     unsigned: bool = False,
     header: str = "X-Hub-Signature-256",
     signed: str = "{body}",
@@ -316,8 +353,12 @@ def webhook(
         pt.webhook("pushes", secret="GITHUB_WEBHOOK", start=deploy, params={"ref": "{ref}"})
     """
 
+    signed_with = secret.name if isinstance(secret, Secret) else secret
+
     def check() -> None:
-        if not secret and not unsigned:
+        if signed_with:
+            mentioned(signed_with)
+        if not signed_with and not unsigned:
             raise wrong(
                 f"webhook `{name}` has no secret, so anybody could start its runs",
                 hint='name one: secret="GITHUB_WEBHOOK"; or say unsigned=True where nobody else reaches it',
@@ -331,7 +372,7 @@ def webhook(
             raise wrong(f"webhook `{name}`: max_bytes must be from 1 to 32 MiB, not {max_bytes!r}")
 
     options = {
-        "secret": secret,
+        "secret": signed_with,
         "header": header,
         "signed": signed,
         "timestamp_header": timestamp_header,

@@ -10,12 +10,12 @@ from functools import cached_property
 
 from partita.core.admission import Key, Lane
 from partita.core.events import RunCreated
-from partita.core.graph import Graph
+from partita.core.graph import Graph, Stored
 from partita.core.inputs import Inputs
 from partita.core.machine import Known, RunMachine
 from partita.core.plan import Instance, Node
 from partita.core.run_queue import Waiting
-from partita.core.values import Value
+from partita.core.values import Input, Value
 from partita.engine.submission import ASSETS
 from partita.executors.contract import Demand
 from partita.worker.wire import Brief, Past, Ticket
@@ -33,6 +33,7 @@ class ActiveRun:
         known: list[Known],
         seq: int,
         stored: Callable[[RunCreated, str], Value | None],
+        mapped: Callable[[RunCreated, Stored], Input] | None = None,
         token: Callable[[str, str, str], str] | None = None,
         interval: tuple[str, str],
     ) -> None:
@@ -50,9 +51,10 @@ class ActiveRun:
             partitions=run.partitions if run.pipeline != ASSETS else (),
             asked=run.keys,
         )
-        self._graph = graph
+        self.graph = graph
         self._known = known
         self._stored = stored
+        self._mapped = mapped
         self._token = token
         # Of the last journal row.
         self.seq = seq
@@ -64,16 +66,17 @@ class ActiveRun:
     @cached_property
     def machine(self) -> RunMachine:
         """Made when it is first asked for: a run that is queued needs none."""
-        return RunMachine(self._graph, self.run, self._known)
+        return RunMachine(self.graph, self.run, self._known)
 
     @cached_property
     def inputs(self) -> Inputs:
         """What its steps are handed."""
-        token = self._token
+        token, mapped = self._token, self._mapped
         return Inputs(
             self.machine,
             lambda asset: self._stored(self.run, asset),
             (lambda step, index: token(self.id, step, index)) if token is not None else None,
+            (lambda binding: mapped(self.run, binding)) if mapped is not None else None,
         )
 
     def lane(self, step: str) -> Lane:
@@ -94,14 +97,20 @@ class ActiveRun:
     def made(self) -> list[tuple[str, str, tuple[str, ...]]]:
         """The assets that it is to make: step, asset, partitions."""
         keys = self.run.partitions or (self.run.partition,)
-        return [(s.key, s.asset, keys if s.partitioned else ("",)) for s in self._graph.steps if s.asset is not None]
+        return [(s.key, s.asset, keys if s.partitioned else ("",)) for s in self.graph.steps if s.asset is not None]
+
+    def gates(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """The blocking checks that it is to make: step, asset, partitions."""
+        keys = self.run.partitions or (self.run.partition,)
+        found = ((s, s.check) for s in self.graph.steps if s.check is not None and s.check.blocking)
+        return [(step.key, check.asset, keys if step.partitioned else ("",)) for step, check in found]
 
     def limits(self) -> dict[Key, int]:
         """The capacities that this run brings with it."""
         limits: dict[Key, int] = {}
         if self.run.limit is not None:
             limits["run", self.id] = self.run.limit
-        for step in self._graph.steps:
+        for step in self.graph.steps:
             policies = step.policies
             if policies.limit is not None:
                 limits["task", self.run.namespace, step.call] = policies.limit

@@ -30,6 +30,7 @@ from partita.errors import DefinitionError, ParamError
 from partita.executors.control import Bound
 from partita.store import versions
 from partita.store.contract import OriginTaken, RunRow
+from partita.store.writing import SqlStore
 
 
 class Submit(msgspec.Struct, frozen=True, tag="submit"):
@@ -93,6 +94,7 @@ class Asking:
     def __init__(
         self,
         engine: Engine,
+        store: SqlStore,
         catalog: Catalog,
         submitter: Submitter,
         *,
@@ -100,6 +102,7 @@ class Asking:
         loading: Loading | None = None,
     ) -> None:
         self._engine = engine
+        self._store = store
         self._catalog = catalog
         self._submitter = submitter
         self._bind = bind
@@ -182,7 +185,7 @@ class Asking:
     def _retry(self, request: Retry) -> Submitted | Future[Submitted]:
         if self._loading is not None and self._loading.is_loading:
             return self._later(self._loading.when_loaded, lambda: self._retry(request))
-        store = self._engine.store
+        store = self._store
         row = store.run(request.run)
         if row is None:
             raise DefinitionError(f"there is no run {request.run}", hint="partita runs")
@@ -216,7 +219,7 @@ class Asking:
         manifest = self._catalog.manifests.get(row.project)
         if manifest is not None and manifest.code == row.code:
             return
-        if versions.manifest_of(self._engine.store, row.project, row.code) is None:
+        if versions.manifest_of(self._store, row.project, row.code) is None:
             raise DefinitionError(
                 f"version {row.code} of run {row.no} is not kept",
                 hint=f"run the latest: partita retry {row.no} --latest",
@@ -225,11 +228,11 @@ class Asking:
     # --- answers --------------------------------------------------------------------------------------------------
 
     def _known(self, namespace: str, origin: str) -> Submitted | None:
-        run = self._engine.store.run_of_origin(namespace, origin)
+        run = self._store.run_of_origin(namespace, origin)
         return self._there(run) if run is not None else None
 
     def _there(self, run: str) -> Submitted:
-        row = self._engine.store.run(run)
+        row = self._store.run(run)
         assert row is not None, "its origin is taken"
         return Submitted(row.id, row.no, is_new=False)
 

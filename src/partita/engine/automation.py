@@ -17,6 +17,7 @@ from partita.core import automation as conditions
 from partita.core.automation import Condition, Tree
 from partita.core.automaton import Automaton, Decision, Memory
 from partita.core.events import (
+    AttemptEnded,
     AttemptStarted,
     CheckEvaluated,
     Event,
@@ -52,6 +53,7 @@ _memory = msgspec.msgpack.Decoder(Memory).decode
 _log = logging.getLogger("partita.automation")
 
 BY = "automation"
+_Coming = tuple[str, tuple[str, ...], bool]
 _Group = dict[tuple[str, PartitionSpec | None, str], list[str]]
 
 
@@ -85,8 +87,8 @@ class Automation:
         self._automaton: Automaton | None = None
         self._generation = -1
         self._started = False
-        # Of runs that are to make assets: by step, which asset and partitions are still to come.
-        self._making: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {}
+        # Of runs that are to make assets (or to check them): by step, which asset and partitions are still to come.
+        self._making: dict[str, dict[str, _Coming]] = {}
         self._problems: dict[tuple[str, str], str] = {}
         self._count = 0
 
@@ -130,8 +132,7 @@ class Automation:
                 self._began(run.id, event.step)  # type: ignore[union-attr]
             elif kind is Materialized:
                 self._made(event.asset, event.partition)  # type: ignore[union-attr]
-                self._no_longer(run.id, event.step)  # type: ignore[union-attr]
-            elif kind is StepEnded:
+            elif kind is StepEnded or (kind is AttemptEnded and event.state == "succeeded"):  # type: ignore[union-attr]
                 self._no_longer(run.id, event.step)  # type: ignore[union-attr]
             elif kind is CheckEvaluated:
                 self._checked(event.asset, event.check, event.partition, event.passed, event.severity)  # type: ignore[union-attr]
@@ -182,27 +183,37 @@ class Automation:
 
     def _take_run(self, run: ActiveRun) -> None:
         assert self._automaton is not None
-        made = {step: (asset, keys) for step, asset, keys in run.made() if asset in self._automaton.ledger.holdings}
+        known = self._automaton.ledger.holdings
+        made: dict[str, _Coming] = {
+            step: (asset, keys, is_check)
+            for steps, is_check in ((run.made(), False), (run.gates(), True))
+            for step, asset, keys in steps
+            if asset in known
+        }
         if not made or run.machine.is_finished:
             return
         done = {i.node.key for i in run.machine.instances() if i.settled} if run.machine.started_at is not None else ()
         self._making[run.id] = made = {step: one for step, one in made.items() if step not in done}
-        for asset, keys in made.values():
-            for key in keys:
-                self._automaton.making(asset, key, 1)
+        for coming in made.values():
+            self._count_coming(coming, 1)
 
     def _began(self, run: str, step: str) -> None:
         assert self._automaton is not None
-        asset, keys = self._making.get(run, {}).get(step, ("", ()))
-        for key in keys:
+        asset, keys, is_check = self._making.get(run, {}).get(step, ("", (), True))
+        for key in keys if not is_check else ():
             self._automaton.began(asset, key)
 
     def _no_longer(self, run: str, step: str) -> None:
-        """A step has made its asset, or will not."""
+        """A step has made or checked its asset, or will not."""
+        coming = self._making.get(run, {}).pop(step, None)
+        if coming is not None:
+            self._count_coming(coming, -1)
+
+    def _count_coming(self, coming: _Coming, by: int) -> None:
         assert self._automaton is not None
-        asset, keys = self._making.get(run, {}).pop(step, ("", ()))
+        asset, keys, is_check = coming
         for key in keys:
-            self._automaton.making(asset, key, -1)
+            (self._automaton.checking if is_check else self._automaton.making)(asset, key, by)
 
     def _made(self, asset: str, partition: str) -> None:
         assert self._automaton is not None

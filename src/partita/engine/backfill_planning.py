@@ -18,7 +18,7 @@ from partita.core.manifest import AssetSpec, DepSpec, Manifest, PartitionSpec, P
 from partita.engine.catalog import Catalog
 from partita.engine.submission import ASSETS, graph_of_target, partitions_of, stored_in
 from partita.errors import ParamError
-from partita.store import backfills
+from partita.store import assets, backfills
 from partita.store.contract import Reader
 from partita.store.database import Params, Row
 
@@ -38,7 +38,7 @@ def plan_backfill(
 ) -> BackfillPlan:
     """What a backfill would do. Raises `DefinitionError` (or one of its kind) with what is wrong.
 
-    `manifests` are those of all projects that are served (`store.backfills.manifests`).
+    `manifests` are those of all projects that are served (`reader.manifests()`).
     """
     catalog = Catalog()
     for manifest in manifests:
@@ -213,7 +213,7 @@ class _Members:
         if spec is None:
             return None
         return partitions.resolved(
-            spec, lambda name: backfills.dynamic_keys(self._reader, manifest.namespace, name)
+            spec, lambda name: assets.dynamic_keys(self._reader, manifest.namespace, name)
         )
 
 

@@ -254,16 +254,20 @@ class Backfills:
                 backfill.tries[part] = tries
             elif state == "running":
                 self._follow(backfill, part, run)
-                self._look_after(run)
+                self._look_after(backfill, run)
         self._due = 0.0
 
-    def _look_after(self, run: str) -> None:
-        """What became of a run that an earlier engine had made, if it has ended since."""
+    def _look_after(self, backfill: _Running, run: str) -> None:
+        """What became of a run that an earlier engine had made; and what that one was asked for and could not tell it."""
         row = self._store.run(run)
         if row is None:
             self._ended.append((run, "failed", "its run is gone"))
         elif row.state in TERMINAL_RUN:
             self._ended.append((run, row.state, row.reason))
+        elif backfill.course.cancelled and not row.cancel_requested:
+            self._orders[run] = CancelRequested(self._clock.now(), backfill.by, "its backfill was cancelled")
+        elif backfill.course.paused and not row.paused:
+            self._orders[run] = PauseRequested(self._clock.now(), backfill.by, "its backfill was paused")
 
     def _start_part(self, now: float, backfill: _Running, part: Part) -> None:
         request = self._request_of(backfill, part)
@@ -273,7 +277,7 @@ class Backfills:
         except OriginTaken as taken:
             # It was made already, and nothing was noted of it: a store that was restored from a copy, for example.
             self._started(now, backfill, part, request.partition, taken.run)
-            self._look_after(taken.run)
+            self._look_after(backfill, taken.run)
             self._due = now
             return
         except PartitaError as error:

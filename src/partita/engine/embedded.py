@@ -17,6 +17,7 @@ from typing import Literal
 from partita.core.manifest import Manifest
 from partita.core.plain import NotPlain
 from partita.engine import submission
+from partita.engine.access import Access
 from partita.engine.active import ActiveRun
 from partita.engine.again import current_graph, graph_of, rerun_of
 from partita.engine.catalog import Catalog
@@ -113,6 +114,8 @@ class Embedded:
         catalog.put(manifest)
         limits = Limits(self._engine, self.store, catalog, self.clock)
         self._engine.chores += [limits, gates]
+        # Steps say as they run that they use a secret.
+        self._engine.listeners.append(Access(self._engine, self.store, self.clock))
         resumed = self._engine.start()
         self._control = ControlServer(self.settings.home.socket, self._engine, {**limits.handlers(), **gates.handlers()})
         return resumed

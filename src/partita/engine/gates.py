@@ -31,12 +31,13 @@ from partita.core.facts.gates import GateReminded, GateShown
 from partita.core.graph import GateSpec
 from partita.core.manifest import Manifest
 from partita.core.plan import Instance
+from partita.core.waiting import question
 from partita.engine.active import ActiveRun
 from partita.engine.clock import Clock
 from partita.engine.conditions import Address, Conditions
 from partita.engine.control import Handler
 from partita.engine.loop import Engine
-from partita.engine.material import filled, material
+from partita.engine.material import material
 from partita.engine.tokens import GateTokens, digest
 from partita.errors import NotAllowed, ParamError
 from partita.executors.evaluator import Evaluator
@@ -324,6 +325,6 @@ class Gates:
         spec = instance.node.step.gate
         assert spec is not None and spec.remind_s is not None
         next_at = now + spec.remind_s
-        text = filled(spec.text, material(run, instance, self._store))
+        text = question(run.machine, instance)
         self._engine.record(GateReminded(now, *address, count + 1, next_at, text, spec.by))
         heapq.heappush(self._reminders, (next_at, address, count + 1))

@@ -45,6 +45,7 @@ from partita.engine.active import ActiveRun
 from partita.engine.clock import Clock
 from partita.engine.members import events_of
 from partita.engine.restore import known_of, run_created_of
+from partita.engine.stored import stored_input, stored_value
 from partita.errors import Fenced, InvalidTransition, StoreFull, StoreLocked
 from partita.executors.contract import Assignment, Ended, Executor, OpenAttempt, Placement, Report
 from partita.store.contract import Lease, OriginTaken, RunCommit, RunRow, Store
@@ -267,6 +268,13 @@ class Engine:
             self._new_graphs.setdefault(run.graph, encode_graph(graph))
         self._created[run.run] = (graph, run)
         self._uncommitted.append(RunCommit(run.run, 1, run.at, (run,)))
+
+    def forget_graphs(self, versions: Iterable[str]) -> list[str]:
+        """Those of these graphs that no run of this turn needs: who asks may remove them, and they are put again if need be."""
+        needed = {run.graph for _, run in self._created.values()} | self._new_graphs.keys()
+        free = [version for version in versions if version not in needed]
+        self._graphs.difference_update(free)
+        return free
 
     def record(self, *facts: Fact) -> None:
         """Stage facts for the commit of this turn."""
@@ -654,6 +662,7 @@ class Engine:
     def _activate(self, no: int, run: RunCreated, graph: Graph, known: list[Known], *, seq: int) -> ActiveRun:
         active = ActiveRun(
             no=no, run=run, graph=graph, known=known, seq=seq, stored=self._stored, interval=self._interval(run),
+            mapped=lambda run, binding: stored_input(self.store, run, binding),
             token=self.token_of,
         )
         self.active[run.run] = active
@@ -664,10 +673,7 @@ class Engine:
         return active
 
     def _stored(self, run: RunCreated, asset: str) -> Value | None:
-        """The latest stored value of an asset, of the run's partition first."""
-        row = self.store.materialization(asset, run.partition) if run.partition else None
-        row = row or self.store.materialization(asset)
-        return row.value if row is not None else None
+        return stored_value(self.store, run, asset)
 
     # --- time -------------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from partita.engine.clock import SystemClock
 from partita.engine.control import ControlServer
 from partita.engine.service import Service
 from partita.errors import PartitaError, StoreFull, StoreLocked
+from partita.executors.identity import is_alive
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Home, Settings
 from partita.store.sqlite import SqliteStore, open_store
@@ -125,18 +126,17 @@ def _opened(home: Home, now: Callable[[], float], stop: _Stop) -> SqliteStore:
         try:
             return open_store(home.db, clock=now)
         except StoreLocked:
-            if time.monotonic() > deadline or stop.asked.is_set() or not _is_scheduler(home):
+            if time.monotonic() > deadline or stop.asked.is_set() or not _is_orphan(home):
                 raise
             stop.asked.wait(_LOCKED_STEP_S)
 
 
-def _is_scheduler(home: Home) -> bool:
-    """Whether the owner of the store is one of ours that lost its supervisor, and so is about to end."""
+def _is_orphan(home: Home) -> bool:
+    """Whether the owner of the store may be a scheduler whose supervisor is gone, and so is about to end."""
     try:
-        owner = json.loads(home.db.with_name(home.db.name + ".lock").read_bytes() or b"{}")
-    except (OSError, ValueError):
+        return not is_alive(json.loads(home.service.read_bytes())["process"])
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    return str(owner.get("command", "")).startswith("main.py") and not home.service.exists()
 
 
 def _turn_until_told(service: Service, stop: _Stop) -> None:

@@ -13,7 +13,7 @@ from partita.core import plain
 from partita.core.events import Meta
 from partita.core.facts.gates import Shown
 from partita.core.gates import plain_input
-from partita.core.graph import Binding, steps_read
+from partita.core.graph import steps_read
 from partita.core.plan import Instance, index_of, shared_depth
 from partita.core.values import Input, Many, Missing, Named, Part, Whole
 from partita.define.metadata import Typed, meta
@@ -64,13 +64,9 @@ def filled(text: str, pieces: tuple[Shown, ...]) -> str:
 def _pieces(run: ActiveRun, gate: Instance, reader: Reader) -> Iterator[Shown]:
     for name, binding in gate.node.step.args:
         yield _shown(name, run.inputs.one(gate, binding))
-    for step in dict.fromkeys(s for _, binding in gate.node.step.args for s in _steps(binding)):
+    for step in dict.fromkeys(s for _, binding in gate.node.step.args for s in steps_read(binding)):
         for entry in _metadata(run, gate, step, reader):
             yield Shown(entry.name, entry.kind, entry.data, of=step)
-
-
-def _steps(binding: Binding) -> tuple[str, ...]:
-    return steps_read(binding)
 
 
 def _metadata(run: ActiveRun, gate: Instance, step: str, reader: Reader) -> tuple[Meta, ...]:
@@ -109,9 +105,17 @@ def _read(given: Input) -> tuple[bool, Any]:
 
 
 def _resolve(name: str) -> Any:
-    if name == _TYPED:
-        return Typed
-    raise LookupError(name)
+    return Typed if name == _TYPED else _Fields
+
+
+class _Fields:
+    """Stands for any class of the user's: its fields, or the name of an enum's member."""
+
+    def __class_getitem__(cls, name: str) -> Any:
+        return name
+
+    def __new__(cls, *args: Any, **fields: Any) -> Any:
+        return fields or list(args)
 
 
 def _cut(value: Any) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +38,7 @@ from partita.executors.kept import Listing, discard, forget, keep, kept_folder, 
 from partita.executors.loading import HostConnection, start_host
 from partita.settings import Settings
 from partita.store import versions
+from partita.store.writing import SqlStore
 
 _NEVER = float("inf")
 _problems = msgspec.msgpack.Encoder()
@@ -69,7 +70,9 @@ class _Served:
     state: Literal["new", "loading", "loaded"] = "new"
     again: bool = False
     files: Listing = field(default_factory=dict)
+    # Why what lies in the folder is not what is served, and what is wrong with it.
     error: str = ""
+    problems: tuple[Problem, ...] = ()
     loads: int = 0
 
     @property
@@ -98,6 +101,7 @@ class Projects:
     def __init__(
         self,
         engine: Engine,
+        store: SqlStore,
         hosts: Hosts,
         catalog: Catalog,
         take_in: Callable[[Manifest], None],
@@ -107,10 +111,13 @@ class Projects:
         watch: bool = True,
     ) -> None:
         self._engine = engine
+        self._store = store
         self._hosts = hosts
         self._catalog = catalog
         self._take_in = take_in
         self._tell = tell
+        # What is told once it is durable.
+        self._untold: list[dict[str, Any]] = []
         self._served = {s.project: _Served(s) for s in settings}
         # Projects with older versions that may be of no more use.
         self._untidy: set[str] = set()
@@ -130,7 +137,7 @@ class Projects:
     def start(self, now: float) -> None:
         self.begin()
         folders = {str(folder) for folder in self._served}
-        for row in versions.projects(self._engine.store):
+        for row in versions.projects(self._store):
             if row.active and row.folder not in folders:
                 self._engine.record(ProjectRemoved(now, row.project))
         if self._changes is not None:
@@ -152,7 +159,9 @@ class Projects:
             self._untidy.add(run.run.project)
 
     def recorded(self, facts: Sequence[Fact]) -> None:
-        return
+        untold, self._untold = self._untold, []
+        for event in untold:
+            self._tell(event)
 
     def loaded(self, manifest: Manifest) -> None:
         return
@@ -195,7 +204,7 @@ class Projects:
         served = next((s for s in self._served.values() if s.project == project), None)
         if served is not None:
             return served.settings
-        row = versions.project(self._engine.store, project)
+        row = versions.project(self._store, project)
         if row is None or not Path(row.folder).is_dir():
             return None
         own = self._served.get(Path(row.folder))
@@ -263,7 +272,7 @@ class Projects:
         else:
             if load.connection is not None:
                 load.connection.close(kill=True)
-            if self._fall_back(served, why):
+            if self._fall_back(served, why, load):
                 return
             self._keep_last(served, why, load)
         served.loads += 1
@@ -290,6 +299,8 @@ class Projects:
         before = served.manifest or (None if served.loads else self._last_good(served))
         if before is None or not manifest.problems:
             return ""
+        if manifest.failed_modules:
+            return f"{', '.join(manifest.failed_modules)} cannot be imported"
         lost = sorted(_names(before) - _names(manifest))
         if not lost:
             return ""
@@ -298,35 +309,36 @@ class Projects:
 
     def _take(self, served: _Served, manifest: Manifest, load: _Load) -> None:
         """Serve a version from now on."""
-        store, now = self._engine.store, self._engine.clock.now()
+        store, now = self._store, self._engine.clock.now()
         assert load.connection is not None
         same = served.code == manifest.code
         if served.project and served.project != manifest.project:
             self._remove(served, now)
         if not load.old:
-            served.error = ""
+            served.error, served.problems = "", manifest.problems
         if manifest.code and not store.fetch("version_manifest", (manifest.project, manifest.code)):
             self._engine.record(VersionRegistered(now, manifest.project, manifest.code, manifests.encode(manifest)))
         served.project, served.manifest = manifest.project, manifest
         self._hosts.serve(manifest.project, manifest.code, load.connection, load.kept)
         self._take_in(manifest)
-        self._record(served, manifest.problems if not load.old else (), load)
-        self._say(served, "reloaded" if served.loads else "loaded", manifest.problems, load, same=same)
+        self._record(served, load)
+        self._say(served, "kept" if load.old else "reloaded" if served.loads else "loaded", load, same=same)
         self._untidy.add(manifest.project)
         self._forget_old()
 
-    def _fall_back(self, served: _Served, why: str) -> bool:
+    def _fall_back(self, served: _Served, why: str, load: _Load) -> bool:
         """Nothing is served yet and this load is no good: try the last good version. Is it being tried?"""
         if served.manifest is not None or served.error:
             return False
         row = self._row_of(served)
-        manifest = versions.manifest_of(self._engine.store, row.project, row.code) if row is not None else None
+        manifest = versions.manifest_of(self._store, row.project, row.code) if row is not None else None
         if row is None or manifest is None:
             return False
         kept = kept_folder(served.settings.home, row.project, row.code, served.settings.project)
         if not kept.is_dir():
             return False
         served.error, served.state, served.project = why, "loading", row.project
+        served.problems = load.manifest.problems if load.manifest is not None else ()
         settings = replace(served.settings, source=kept)
         self._in_a_thread(served, lambda: replace(_loaded(settings, manifest), old=True))
         return True
@@ -334,13 +346,13 @@ class Projects:
     def _keep_last(self, served: _Served, why: str, load: _Load) -> None:
         """What was loaded is not served; what was served before goes on."""
         # An error of the fallback comes after the one that it was tried for.
-        served.error = served.error or why if load.old else why
-        problems = load.manifest.problems if load.manifest is not None else ()
+        if not load.old:
+            served.error, served.problems = why, load.manifest.problems if load.manifest is not None else ()
         if served.project:
             self._hosts.pin(served.project)
         served.project = served.project or (self._row_of(served) or _no_row(served)).project
-        self._record(served, problems, load)
-        self._say(served, "kept" if served.manifest is not None else "broken", problems, load)
+        self._record(served, load)
+        self._say(served, "kept" if served.manifest is not None else "broken", load)
 
     def _remove(self, served: _Served, now: float) -> None:
         """The folder's project has another name now."""
@@ -350,12 +362,12 @@ class Projects:
 
     def _row_of(self, served: _Served) -> versions.ProjectRow | None:
         folder = str(served.settings.project)
-        rows = [r for r in versions.projects(self._engine.store) if r.folder == folder and r.code]
+        rows = [r for r in versions.projects(self._store) if r.folder == folder and r.code]
         return max(rows, key=lambda r: (r.active, r.loaded_at), default=None)
 
     def _last_good(self, served: _Served) -> Manifest | None:
         row = self._row_of(served)
-        return versions.manifest_of(self._engine.store, row.project, row.code) if row is not None else None
+        return versions.manifest_of(self._store, row.project, row.code) if row is not None else None
 
     def _forget_old(self) -> None:
         """Kept files that nobody will want; in a thread, for there may be many."""
@@ -367,7 +379,7 @@ class Projects:
 
     # --- what is said ---------------------------------------------------------------------------------------------
 
-    def _record(self, served: _Served, problems: Iterable[Problem], load: _Load) -> None:
+    def _record(self, served: _Served, load: _Load) -> None:
         now = self._engine.clock.now()
         manifest = served.manifest
         self._engine.record(
@@ -378,21 +390,19 @@ class Projects:
                 str(served.settings.project),
                 served.code,
                 load.took_s,
-                _problems.encode(tuple(problems)),
+                _problems.encode(served.problems),
                 served.error,
             )
         )
         part = f"project {served.project}"
-        before = next((r for r in self._engine.store.fetch("project", (served.project,))), None)
+        before = next((r for r in self._store.fetch("project", (served.project,))), None)
         if served.error or (before is not None and before[7]):
             self._engine.record(HealthChanged(now, part, served.error))
 
-    def _say(
-        self, served: _Served, event: str, problems: Iterable[Problem], load: _Load, *, same: bool = False
-    ) -> None:
+    def _say(self, served: _Served, event: str, load: _Load, *, same: bool = False) -> None:
         manifest = served.manifest
         schedules = sum(len(p.schedules) for p in manifest.pipelines) if manifest is not None else 0
-        self._tell(
+        self._untold.append(
             {
                 "event": event,
                 "project": served.project,
@@ -405,7 +415,9 @@ class Projects:
                 "schedules": schedules,
                 "sensors": len(manifest.sensors) if manifest is not None else 0,
                 "error": served.error,
-                "problems": [{"file": p.file, "line": p.line, "message": p.message, "hint": p.hint} for p in problems],
+                "problems": [
+                    {"file": p.file, "line": p.line, "message": p.message, "hint": p.hint} for p in served.problems
+                ],
             }
         )
 

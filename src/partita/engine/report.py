@@ -239,7 +239,9 @@ class _Facts:
         self.reader = reader
         self.row = row
         steps, attempts = reader.steps(row.id), reader.attempts(row.id)
-        self.machine: RunMachine = rebuilt(decode_graph(data), row, steps, attempts)
+        self.machine: RunMachine = rebuilt(
+            decode_graph(data), row, steps, attempts, reader.gates(row.id, open_only=True), reader.votes(row.id)
+        )
         self.steps = {(s.step, s.index): s for s in steps}
         self.tries: dict[tuple[str, str], list[AttemptRow]] = {}
         for attempt in attempts:

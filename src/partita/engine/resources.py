@@ -16,7 +16,7 @@ from partita.core.manifest import Manifest
 from partita.engine.active import ActiveRun
 from partita.engine.catalog import Catalog
 from partita.engine.control import Handler
-from partita.errors import DefinitionError
+from partita.errors import DefinitionError, WorldError
 from partita.executors.evaluator import Evaluator
 from partita.worker import questions
 from partita.worker.questions import Answered
@@ -48,7 +48,7 @@ class Resources:
 
     name = "resources"
 
-    def __init__(self, catalog: Catalog, evaluator: Callable[[], Evaluator]) -> None:
+    def __init__(self, catalog: Catalog, evaluator: Callable[[], Evaluator | None]) -> None:
         self._catalog = catalog
         self._evaluator = evaluator
 
@@ -82,8 +82,11 @@ class Resources:
             raise DefinitionError(f"there is no resource {r.name!r} in project {r.project!r}", hint="partita resources")
         if not spec.can_test:
             raise DefinitionError(f"resource {r.name!r} has no test", hint="give its class a method `test`")
+        evaluator = self._evaluator()
+        if evaluator is None:
+            raise WorldError("nobody here can test a resource", hint="start the service: partita up")
         tested: Future[Tested] = Future()
-        asked = self._evaluator().ask(r.project, questions.TestResource(spec.call, spec.name), timeout_s=_TIMEOUT_S)
+        asked = evaluator.ask(r.project, questions.TestResource(spec.call, spec.name), timeout_s=_TIMEOUT_S)
         asked.add_done_callback(lambda done: _tell(done, tested))
         return tested
 

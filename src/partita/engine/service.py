@@ -13,20 +13,33 @@ from typing import Any, Protocol, cast
 
 from partita.core.manifest import Manifest
 from partita.engine import submission
+from partita.engine.access import Access
 from partita.engine.backfills import Backfills
 from partita.engine.asking import Asking
+from partita.engine.automation import Automation
 from partita.engine.catalog import Catalog
 from partita.engine.clock import Clock, SystemClock
 from partita.engine.control import Handler
+from partita.engine.freshness import FreshnessWatch
+from partita.engine.keeping import policy_for
 from partita.engine.limits import Limits
+from partita.engine.deadlines import Deadlines
 from partita.engine.gates import Gates
 from partita.engine.loop import Chore, Engine, Listener
+from partita.engine.notify import Notify
 from partita.engine.projects import Hosts, Projects
+from partita.engine.resources import Resources
+from partita.engine.reporting import Reporting
+from partita.engine.retention import Retention
+from partita.engine.sensing import Sensing
 from partita.engine.submitter import Submitter
+from partita.engine.ticker import Ticker
 from partita.engine.tokens import GateTokens
 from partita.executors.contract import Executor
 from partita.settings import Settings
+from partita.store.access import sealed_rows
 from partita.store.writing import SqlStore
+from partita.worker.secrets import write_sealed
 
 
 class Part(Chore, Protocol):
@@ -70,9 +83,17 @@ class Service:
             listeners=listeners,
         )
         self.submitter = Submitter(self.engine, self.catalog, self.clock)
+        self.ticker = Ticker(
+            self.engine,
+            self.store,
+            self.catalog,
+            self.submitter,
+            self.clock,
+            evaluator=getattr(executor, "evaluator", None),
+        )
         # Served from their folders; without any, whoever made the service loads manifests (`load`).
         self.projects = (
-            Projects(self.engine, cast(Hosts, executor), self.catalog, self.load, projects, tell=tell)
+            Projects(self.engine, store, cast(Hosts, executor), self.catalog, self.load, projects, tell=tell)
             if projects
             else None
         )
@@ -90,15 +111,43 @@ class Service:
                 evaluator=getattr(self.engine.executor, "evaluator", None),
             ),
             Limits(self.engine, self.store, self.catalog, self.clock),
+            *self._make_telling(),
+            self._make_access(),
+            Resources(self.catalog, lambda: getattr(self.engine.executor, "evaluator", None)),
             Backfills(self.engine, self.submitter, self.clock, self.store),
+            Retention(self.engine, self.store, self.clock, self.settings.home, policy_for(self.settings.project)),
+            Reporting(self.engine, self.store, self.catalog, self.clock),
+            FreshnessWatch(self.engine, self.store, self.catalog),
+            Automation(self.engine, self.store, self.catalog, self.submitter, self.clock),
+            self.ticker,
+            *self._make_sensing(),
         ]
+
+    def _make_sensing(self) -> list[Part]:
+        """Who lets sensors look, where there is an evaluator for it."""
+        evaluator = getattr(self.engine.executor, "evaluator", None)
+        if evaluator is None:
+            return []
+        return [Sensing(self.engine, self.catalog, self.submitter, self.clock, evaluator)]
 
     def _make_serving(self) -> list[Part]:
         """Who loads projects, and who makes the runs that are asked for: last, for the others are to know of a load first."""
         served = self.projects
         bind = cast(Hosts, self.engine.executor).bind if served is not None else None
-        asking = Asking(self.engine, self.catalog, self.submitter, bind=bind, loading=served)
+        asking = Asking(self.engine, self.store, self.catalog, self.submitter, bind=bind, loading=served)
         return [asking] if served is None else [served, asking]
+
+    def _make_telling(self) -> list[Part]:
+        evaluator = getattr(self.engine.executor, "evaluator", None)
+        notify = Notify(self.engine, self.store, self.catalog, self.clock, evaluator=evaluator)
+        return [notify, Deadlines(self.engine, self.store, self.catalog, notify.tell)]
+
+    def _make_access(self) -> Access:
+        access = Access(self.engine, self.store, self.clock, self.handlers)
+        # Steps say as they run that they use a secret; workers read sealed ones from a file.
+        self.engine.listeners.append(access)
+        access.secrets_changed.append(lambda: write_sealed(self.settings.home, sealed_rows(self.store)))
+        return access
 
     def handlers(self) -> dict[type, Handler]:
         """All that the service can be asked."""
@@ -128,4 +177,6 @@ class Service:
     def _interval(self, run: Any) -> tuple[str, str]:
         # Of a run that is taken up before its project was loaded: as it was defined then.
         manifest = self.catalog.manifests.get(run.project) or self.store.manifest(run.project)
-        return submission.interval(manifest, run) if manifest is not None else ("", "")
+        bounds = submission.interval(manifest, run) if manifest is not None else ("", "")
+        # Without a partition, a tick's run is about the time since the tick before.
+        return bounds if any(bounds) else self.ticker.interval(run)

@@ -15,11 +15,12 @@ import msgspec
 from partita.core import concurrency, partitions
 from partita.core.backfill import label
 from partita.core.events import RunCreated
-from partita.core.graph import Binding, DictOf, Graph, ListOf, Step, Stored
+from partita.core.graph import Graph, Step
 from partita.core.graph import version as graph_version
 from partita.core.manifest import AssetSpec, Manifest, PartitionSpec, PipelineSpec
 from partita.core.selection import cut, select
 from partita.engine.ids import new_run_id
+from partita.engine.stored import has_partition, never_made, stored_bindings
 from partita.errors import DefinitionError, GraphError, ParamError, SelectionError
 from partita.store.contract import Reader
 
@@ -65,7 +66,9 @@ def plan_run(
     _check_params(pipeline, request.params)
     _check_pools(graph, manifest)
     _check_rates(graph, manifest)
-    _check_stored(graph, (request.partitions or (request.partition,))[0], reader)
+    keys = request.partitions or (request.partition,)
+    _check_made(graph, manifest, keys, reader)
+    _check_stored(graph, manifest, keys, reader)
     run = RunCreated(
         at=now,
         run=new_run_id(now),
@@ -239,14 +242,27 @@ def _check_rates(graph: Graph, manifest: Manifest) -> None:
                 )
 
 
-def _check_stored(graph: Graph, partition: str, reader: Reader) -> None:
-    """Assets that the run reads but does not make must have been made before."""
-    missing: dict[str, str] = {}
+def _check_made(graph: Graph, manifest: Manifest, keys: Sequence[str], reader: Reader) -> None:
+    """All assets of the run must have the partitions that it is for."""
+    specs = {a.name: a.partitions for a in manifest.assets if a.partitions is not None}
     for step in graph.steps:
-        for asset in stored_in(step):
-            row = reader.materialization(asset, partition) or reader.materialization(asset)
-            if row is None:
-                missing.setdefault(asset, step.key)
+        spec = specs.get(step.asset or "")
+        lost = next((k for k in keys if spec and k and not has_partition(reader, manifest.namespace, spec, k)), None)
+        if lost is None or spec is None:
+            continue
+        if spec.kind == "dynamic":
+            raise ParamError(
+                f"{spec.name} has no partition {lost!r} (yet)", hint=f"partita assets partitions {spec.name} --add {lost}"
+            )
+        raise ParamError(
+            f"{step.asset} has no partition {lost!r}: it is partitioned another way than the rest of the run",
+            hint=f"run it by itself, for example with --partition {partitions.example(spec)}",
+        )
+
+
+def _check_stored(graph: Graph, manifest: Manifest, keys: Sequence[str], reader: Reader) -> None:
+    """Assets that the run reads but does not make must have been made before."""
+    missing = never_made(graph, manifest, keys, reader)
     if missing:
         told = ", ".join(f"{asset} (read by {step})" for asset, step in missing.items())
         first = next(iter(missing.values()))
@@ -255,14 +271,4 @@ def _check_stored(graph: Graph, partition: str, reader: Reader) -> None:
 
 def stored_in(step: Step) -> list[str]:
     """The assets that a step reads from where they are stored."""
-    found: list[str] = []
-    todo: list[Binding] = [binding for _, binding in step.args]
-    while todo:
-        binding = todo.pop()
-        if isinstance(binding, Stored):
-            found.append(binding.asset)
-        elif isinstance(binding, ListOf):
-            todo.extend(binding.items)
-        elif isinstance(binding, DictOf):
-            todo.extend(item for _, item in binding.items)
-    return found
+    return [binding.asset for binding in stored_bindings(step)]

@@ -13,6 +13,7 @@ another process, and only the one that kills again has failed.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import selectors
 import socket
@@ -22,7 +23,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
-from partita.core.events import Failure
 from partita.core.plain import NotPlain, pack
 from partita.errors import ExecutorError, ParamError
 from partita.executors import control
@@ -345,9 +345,10 @@ class InlineEvaluator:
         spoken, began = Spoken(), time.monotonic()
         answered = Answered(1)
         try:
-            answered = Answered(1, _answer_now(request, functions))
+            with contextlib.redirect_stdout(spoken), contextlib.redirect_stderr(spoken):
+                answered = Answered(1, _answer_now(request, functions))
         except Exception as error:  # the user's code failed, which is an answer
-            answered = Answered(1, failure=_failure(error))
+            answered = Answered(1, failure=describe(error))
         future.set_result(Answered(1, answered.answer, answered.failure, spoken.text(), time.monotonic() - began))
         return future
 
@@ -358,7 +359,3 @@ def _answer_now(request: Request, functions: Functions) -> Any:
     import asyncio
 
     return asyncio.run(answer(request, functions))
-
-
-def _failure(error: Exception) -> Failure:
-    return describe(error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def keep(home: Home, project: str, code: str, folder: Path) -> Path | None:
     files = listing(folder)
     if len(files) > _MOST_FILES or sum(size for _, size in files.values()) > _MOST_BYTES:
         return None
-    making = target.parent.with_name(f".{target.parent.name}.{os.getpid()}")
+    making = target.parent.with_name(f".{target.parent.name}.{os.getpid()}.{threading.get_ident()}")
     shutil.rmtree(making, ignore_errors=True)
     _copy(folder, making / target.name, files)
     try:

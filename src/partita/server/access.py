@@ -25,6 +25,7 @@ from partita.errors import PartitaError
 from partita.server import origins, sessions
 from partita.server.bearers import digest_of, local_token
 from partita.server.guarding import Incoming
+from partita.server.oidc import OidcLogin
 from partita.server.policy import Policy
 from partita.server.problems import Refused, not_found
 from partita.server.throttle import Throttle
@@ -58,6 +59,7 @@ class AccessGuard:
         self._ask = ask
         self._clock = clock
         self._local_digest = digest_of(local_token(home.token))
+        self.oidc = OidcLogin(policy.provider, clock) if policy.provider is not None else None
         self._denials = Throttle(_DENIALS, _DENIAL_S)
         # Wrong passwords: five at once for a name, and of an address some more, for many may share one.
         self._names_tried = Throttle(5, 30.0)
@@ -67,11 +69,18 @@ class AccessGuard:
 
     def admit(self, incoming: Incoming) -> Principal:
         """Who asks. Raises `Refused`."""
+        try:
+            return self._admitted(incoming)
+        except Refused:
+            # Only who is refused has to wait: others may share the address, and a hostile page that of its victim.
+            wait_s = self._denials.wait_s(incoming.address, self._clock())
+            if wait_s > 0:
+                raise _too_many(wait_s) from None
+            raise
+
+    def _admitted(self, incoming: Incoming) -> Principal:
         if problem := origins.problem_of_host(incoming.headers, self._names):
             raise Refused(421, problem, hint="add it to `hosts` under [tool.partita.server] if it is a name of this server")
-        wait_s = self._denials.wait_s(incoming.address, self._clock())
-        if wait_s > 0:
-            raise _too_many(wait_s)
         self._check_browser(incoming)
         if incoming.permission in ("", "public"):
             return msgspec.structs.replace(ANONYMOUS, address=incoming.address)
@@ -99,14 +108,14 @@ class AccessGuard:
         audited: bool = False,
     ) -> None:
         """Put changes and what was denied into the audit."""
-        denied = status in (401, 403, 421, 429)
+        if status == 429:
+            return  # its sender has filled the audit enough
+        denied = status in (401, 403, 421)
         if denied:
             self._denials.take(incoming.address, self._clock())
         changes = incoming.method not in origins.SAFE_METHODS
         if audited or not (denied or changes):
             return
-        if denied and status == 429:
-            return  # its sender has filled the audit enough
         result = "denied" if denied else "done" if status < 400 else "refused" if status < 500 else "failed"
         try:
             self._ask(Note(self.entry(incoming, principal, object, namespace), f"{result}: {status}"), Done)

@@ -432,7 +432,7 @@ def _incoming(
 
 def _oversized(raw: bytes, scope: MutableMapping[str, Any]) -> Refused | None:
     if len(raw) > _PATH_LIMIT:
-        return Refused(413, f"a path has at most {_PATH_LIMIT} bytes")
+        return Refused(400, f"a path has at most {_PATH_LIMIT} bytes")
     if len(scope.get("query_string", b"")) > _QUERY_LIMIT:
-        return Refused(413, f"a query has at most {_QUERY_LIMIT} bytes")
+        return Refused(400, f"a query has at most {_QUERY_LIMIT} bytes")
     return None

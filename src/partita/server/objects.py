@@ -522,6 +522,23 @@ def _field(value: Any) -> Any:
     return _json(value)
 
 
+S = TypeVar("S", bound=msgspec.Struct)
+_INSTANTS = frozenset({"at", "since", "until", "instant"})
+
+
+def shaped(kind: type[S], row: Any, **others: Any) -> S:
+    """An object of the API from a row that has its fields, or `others`. Fields named like instants are."""
+    found = {}
+    for name in kind.__struct_fields__:
+        if name in others:
+            found[name] = others[name]
+            continue
+        raw = getattr(row, name)
+        is_instant = name.endswith("_at") or name in _INSTANTS
+        found[name] = iso(raw) if is_instant and isinstance(raw, float | int) else _field(raw)
+    return kind(**found)
+
+
 def iso(at: float | None) -> str | None:
     """An instant for programs: ISO 8601 in UTC."""
     if at is None:

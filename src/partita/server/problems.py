@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from partita.errors import DefinitionError, LoadError, PartitaError, StoreFull, WorldError
+from partita.errors import DefinitionError, LoadError, NotAllowed, PartitaError, StoreFull, WorldError
 from partita.store.contract import OriginTaken
 
 TITLES: Final = {
@@ -82,6 +82,8 @@ def refusal_of(error: PartitaError) -> Refused:
         return Refused(409, error.message, run=error.run)
     if isinstance(error, DefinitionError):
         return Refused(422, error.message, hint=hint)
+    if isinstance(error, NotAllowed):
+        return Refused(403, error.message, hint=hint)
     if isinstance(error, StoreFull):
         return Refused(507, error.message, hint=hint)
     if isinstance(error, LoadError):

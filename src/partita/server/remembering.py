@@ -11,8 +11,8 @@ from partita.core.explain import Explanation, explain
 from partita.core.graph import Graph
 from partita.core.machine import RunMachine
 from partita.core.states import TERMINAL_RUN
-from partita.engine.control import Why
 from partita.engine.again import graph_of
+from partita.engine.control import Why
 from partita.engine.restore import rebuilt
 from partita.errors import WorldError
 from partita.server.calling import Call

@@ -167,6 +167,12 @@ def every_secret(reader: Fetching, namespace: str | None = None) -> Iterator[Sec
         after = (page[-1].namespace, page[-1].name)
 
 
+def sealed_rows(reader: Fetching) -> Iterator[tuple[str, str, bytes, str]]:
+    """All sealed secrets, as workers read them: namespace, name, sealed bytes, key."""
+    for row in every_secret(reader):
+        yield row.namespace, row.name, row.sealed, row.key_id
+
+
 def audit_entries(
     reader: Fetching, *, principal: str = "", before_no: int | None = None, limit: int = 100
 ) -> list[AuditRow]:

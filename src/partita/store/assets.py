@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from partita.core import manifest as manifests
 from partita.core.automation import Tree, decode_trees
 from partita.core.events import Meta
 from partita.core.facts.assets import (
@@ -22,7 +21,6 @@ from partita.core.facts.assets import (
     PartitionAdded,
 )
 from partita.core.freshness import FreshnessState
-from partita.core.manifest import Manifest
 from partita.core.staleness import Made, Verdict
 from partita.core.values import Value
 from partita.store.contract import MaterializationRow
@@ -194,7 +192,7 @@ def freshness_list(reader: Fetching, *, after: str = "", limit: int = 100) -> li
     return [FreshnessRow(*row) for row in reader.fetch("freshness_list", (after, limit))]
 
 
-# --- partitions, projects -----------------------------------------------------------------------------------------
+# --- partitions --------------------------------------------------------------------------------------------------
 
 
 def dynamic_keys(reader: Fetching, namespace: str, name: str) -> tuple[str, ...]:
@@ -205,15 +203,6 @@ def dynamic_keys(reader: Fetching, namespace: str, name: str) -> tuple[str, ...]
 def has_dynamic_key(reader: Fetching, namespace: str, name: str, key: str) -> bool:
     """Is it a key of a dynamic partition definition?"""
     return bool(reader.fetch("dynamic_key", (namespace, name, key)))
-
-
-def all_manifests(reader: Fetching) -> Iterator[Manifest]:
-    """What each project defines, as it was loaded last."""
-    after = ""
-    while rows := reader.fetch("manifests_after", (after, 20)):
-        for _, data in rows:
-            yield manifests.decode(data)
-        after = rows[-1][0]
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from partita.core import manifest as manifests_of_core
 from partita.core.backfill import BackfillSpec, Work, decode_spec, decode_work
 from partita.core.backfill_course import BackfillState, Part, PartState
 from partita.core.facts.backfills import (
@@ -23,7 +22,6 @@ from partita.core.facts.backfills import (
     PartEnded,
     PartStarted,
 )
-from partita.core.manifest import Manifest
 from partita.store.database import Params, Row
 
 _LAST = 2**62
@@ -150,11 +148,6 @@ def part_of_run(reader: Fetching, run: str) -> tuple[str, Part] | None:
     return (rows[0][0], Part(rows[0][1], rows[0][2])) if rows else None
 
 
-def manifests(reader: Fetching) -> list[Manifest]:
-    """What all projects define, as they were loaded last."""
-    return [manifests_of_core.decode(row[0]) for row in reader.fetch("manifests")]
-
-
 # --- what planning asks -------------------------------------------------------------------------------------------
 
 
@@ -182,11 +175,6 @@ def step_states(reader: Fetching, partition: str) -> dict[str, str]:
 def durations(reader: Fetching, asset: str, *, limit: int = 20) -> list[float]:
     """How long the newest materializations of an asset took, in seconds."""
     return [row[0] for row in reader.fetch("durations_of_asset", (asset, limit))]
-
-
-def dynamic_keys(reader: Fetching, namespace: str, name: str) -> list[str]:
-    """The keys of a dynamic partition definition, in the order in which they came."""
-    return [row[0] for row in reader.fetch("dynamic_keys", (namespace, name))]
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

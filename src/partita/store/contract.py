@@ -236,10 +236,16 @@ class Reader(Protocol):
         pipeline: str | None = None,
         states: Sequence[str] = (),
         partition: str | None = None,
+        project: str | None = None,
+        namespace: str | None = None,
+        by: str | None = None,
+        tag: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
         before_no: int | None = None,
         limit: int = 50,
     ) -> list[RunRow]:
-        """Runs, newest first; `before_no` is the cursor."""
+        """Runs, newest first; `before_no` is the cursor. `since` and `until` bound when they were asked for."""
         ...
 
     def open_runs(self) -> list[RunRow]:

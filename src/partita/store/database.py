@@ -38,6 +38,14 @@ class Database(Protocol):
         """What the database's own check of its files and references finds wrong; empty when all is well."""
         ...
 
+    def pages(self) -> tuple[int, int, int]:
+        """How many pages the database has, how many of them are free, and the bytes of one."""
+        ...
+
+    def give_back(self, pages: int) -> None:
+        """Give so many free pages back to the file system."""
+        ...
+
     def close(self) -> None:
         """Let go of everything. A second time does nothing."""
         ...

@@ -120,6 +120,12 @@ class MemoryStore:
         pipeline: str | None = None,
         states: Sequence[str] = (),
         partition: str | None = None,
+        project: str | None = None,
+        namespace: str | None = None,
+        by: str | None = None,
+        tag: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
         before_no: int | None = None,
         limit: int = 50,
     ) -> list[RunRow]:
@@ -129,6 +135,12 @@ class MemoryStore:
             if (pipeline is None or row.pipeline == pipeline)
             and (not states or row.state in states)
             and (partition is None or row.partition == partition)
+            and (project is None or row.project == project)
+            and (namespace is None or row.namespace == namespace)
+            and (by is None or row.by == by)
+            and (tag is None or tag in row.tags)
+            and (since is None or row.created_at >= since)
+            and (until is None or row.created_at < until)
             and (before_no is None or row.no < before_no)
         ]
         return rows[:limit]

@@ -16,9 +16,10 @@ from partita.core import manifest as manifests
 from partita.core.events import CheckReport, Event, Meta
 from partita.core.manifest import Manifest
 from partita.core.run_queue import Asked
-from partita.core.states import RUN_MOVES, STEP_MOVES
+from partita.core.states import STEP_MOVES
 from partita.core.values import Value
-from partita.store import gates, queries
+from partita.store import gates, queries, schedules
+from partita.store.access import broken_links
 from partita.store.audit import audit
 from partita.store.contract import (
     AttemptRow,
@@ -34,6 +35,7 @@ from partita.store.contract import (
     VoteRow,
 )
 from partita.store.database import Database, Params, Row
+from partita.store.listing import LAST_RUN, Wanted, statement
 from partita.store.order import as_number, by_instance, by_voter
 from partita.store.rows import AttemptDetail
 
@@ -45,10 +47,8 @@ _metadata = msgspec.msgpack.Decoder(tuple[Meta, ...]).decode
 _keys = msgspec.msgpack.Decoder(tuple[Asked, ...]).decode
 _packed = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
-_ALL_RUNS = tuple(RUN_MOVES)
 _ALL_STEPS = tuple(STEP_MOVES)
 _NO_DETAIL = AttemptDetail()
-_LAST_RUN = 2**62
 
 
 class SqlReader:
@@ -77,17 +77,23 @@ class SqlReader:
         pipeline: str | None = None,
         states: Sequence[str] = (),
         partition: str | None = None,
+        project: str | None = None,
+        namespace: str | None = None,
+        by: str | None = None,
+        tag: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
         before_no: int | None = None,
         limit: int = 50,
     ) -> list[RunRow]:
-        arm, filters = _arm(pipeline, partition)
-        wanted = [state for state in _ALL_RUNS if not states or state in states]
-        if not wanted:
-            return []
-        last = _LAST_RUN if before_no is None else before_no
-        params = [value for state in wanted for value in (*filters, state, last, limit)]
-        rows = self._db.fetch(queries.runs(arm, len(wanted)), [*params, limit])
-        return [_run_row(row) for row in rows]
+        wanted = Wanted(pipeline, states, partition, project, namespace, by, tag, since, until)
+        above, below = 0, LAST_RUN if before_no is None else before_no
+        if since is not None:
+            above = (self._fetch("first_run_since", (since,))[0][0] or below) - 1
+        if until is not None:
+            below = min(below, (self._fetch("last_run_until", (until,))[0][0] or 0) + 1)
+        found = statement(wanted, above=above, below=below, limit=limit)
+        return [_run_row(row) for row in self._db.fetch(*found)] if found is not None else []
 
     def open_runs(self) -> list[RunRow]:
         return [_run_row(row) for row in self._fetch("open_runs")]
@@ -180,7 +186,7 @@ class SqlReader:
     def usual(
         self, pipeline: str, *, runs: int = 20, before_no: int | None = None
     ) -> dict[str, tuple[float, float, int]]:
-        rows = self._fetch("usual", (pipeline, _LAST_RUN if before_no is None else before_no, runs))
+        rows = self._fetch("usual", (pipeline, LAST_RUN if before_no is None else before_no, runs))
         return {step: (median, p90, count) for step, median, p90, count in rows}
 
     def lease(self, resource: str) -> Lease | None:
@@ -202,6 +208,7 @@ class SqlReader:
     def _own_check(self) -> list[Finding]:
         """What the database can say about all rows at once."""
         damage = [Finding("database", message) for message in self._db.findings()]
+        damage += [Finding("I20", message) for message in broken_links(self)]
         return damage + [
             Finding("I1", f"{count} runs of namespace {namespace} have the origin {origin!r}")
             for namespace, origin, count in self._fetch("doubled_origins")
@@ -210,19 +217,6 @@ class SqlReader:
     def _lease_row(self, resource: str) -> Lease | None:
         rows = self._fetch("lease", (resource,))
         return Lease(*rows[0]) if rows else None
-
-
-def _arm(pipeline: str | None, partition: str | None) -> tuple[str, list[str]]:
-    """The statement that lists runs with these filters, and their values in its order."""
-    arm = "runs_arm" if pipeline is None else "runs_arm_of_pipeline"
-    of_pipeline = [] if pipeline is None else [pipeline]
-    if partition is None:
-        return arm, of_pipeline
-    if not partition:
-        return f"{arm}_unpartitioned", of_pipeline
-    if pipeline is None:
-        return "runs_arm_of_partition", [partition]
-    return "runs_arm_of_pipeline_and_partition", [partition, pipeline]
 
 
 def _run_row(row: Row) -> RunRow:

@@ -87,6 +87,7 @@ CREATE INDEX runs_by_namespace ON runs (namespace, state);
 CREATE INDEX runs_by_person ON runs (by, state);
 CREATE INDEX runs_by_time ON runs (created_at);
 CREATE INDEX runs_by_end ON runs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX runs_by_graph ON runs (graph);
 CREATE INDEX runs_leaving ON runs (no) WHERE leaving = 1;
 
 -- The runs of a tag.
@@ -326,6 +327,8 @@ CREATE TABLE run_keys (
     PRIMARY KEY (namespace, sensor, key)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX run_keys_by_time ON run_keys (at);
+
 -- Deliveries of webhooks by their ids; `body` until a look has taken it.
 CREATE TABLE deliveries (
     no        INTEGER PRIMARY KEY,
@@ -513,6 +516,12 @@ CREATE TABLE alerts (
     message   TEXT NOT NULL,
     run       TEXT NOT NULL,
     PRIMARY KEY (namespace, rule, subject)
+) STRICT, WITHOUT ROWID;
+
+-- How far readers of the journal have dealt with it: those that must miss nothing over a restart.
+CREATE TABLE cursors (
+    name TEXT PRIMARY KEY,
+    no   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Users; `roles` is msgpack of (namespace or "*", role).

@@ -116,6 +116,80 @@ def migrate(path: Path | str, *, clock: Callable[[], float] = time.time) -> list
         lock.release()
 
 
+def backup(path: Path | str, target: Path | str) -> int:
+    """Copy the store at `path` to the file `target`, whether an engine runs on it or not; the bytes of the copy.
+
+    The copy is one state of the store, proven by SQLite's own check, and has its name only when it is whole and on the
+    disk. Raises `StoreError`, `StoreFull`.
+    """
+    path, target = Path(path).absolute(), Path(target).absolute()
+    if target.exists():
+        raise StoreError(f"{target} exists already", hint="a backup does not overwrite: name another file")
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    source = _open_to_read(path)
+    try:
+        _copy(source._connection, unfinished, path)
+        os.replace(unfinished, target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise StoreFull(f"{target} cannot be written: {error.strerror}", hint="name a file where there is space") from error
+    finally:
+        source.close()
+        for left in (unfinished, Path(f"{unfinished}-journal")):
+            left.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _copy(source: apsw.Connection, target: Path, path: Path) -> None:
+    try:
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        copy = apsw.Connection(str(target), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            with copy.backup("main", source, "main") as pages:
+                # All at once is one state: the copy is made within one reading transaction, in nobody's way.
+                pages.step(-1)
+            copy.execute("PRAGMA journal_mode = DELETE").fetchall()
+            found = copy.execute("PRAGMA quick_check(1)").fetchall()
+        finally:
+            copy.close()
+    except apsw.FullError as error:
+        raise StoreFull(f"there is no space for a copy of {path}", hint="name a file on another disk") from error
+    except apsw.Error as error:
+        raise StoreError(f"{path} cannot be copied: {error}", hint="partita db audit says whether it is whole") from error
+    if found != [("ok",)]:
+        raise StoreError(f"the copy of {path} is not whole: {found[0][0]}", hint="partita db audit")
+
+
+def compact(path: Path | str) -> tuple[int, int]:
+    """Write the store anew without its free space: bytes before and after. No engine may be at work on it.
+
+    Raises as `open_store`.
+    """
+    path = Path(path).absolute()
+    _must_exist(path)
+    lock = _lock(path)
+    try:
+        before = path.stat().st_size
+        db = _open_to_write(path, None)
+        try:
+            _refuse_foreign(db, path)
+            db.fetch("VACUUM")
+        finally:
+            db.close()
+        return before, path.stat().st_size
+    finally:
+        lock.release()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder as durable as the files."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class SqliteDatabase:
     """`database.Database` over one apsw connection."""
 
@@ -176,6 +250,15 @@ class SqliteDatabase:
         except StoreError as error:
             return [error.message]
         return found
+
+    def pages(self) -> tuple[int, int, int]:
+        total, free, size = (
+            int(self.fetch(f"PRAGMA {name}")[0][0]) for name in ("page_count", "freelist_count", "page_size")
+        )
+        return total, free, size
+
+    def give_back(self, pages: int) -> None:
+        self.fetch(f"PRAGMA incremental_vacuum({pages:d})")
 
     def close(self) -> None:
         # Closing copies the WAL into the database. Where that fails nothing is lost: the next owner does it.

@@ -49,9 +49,9 @@ class _Reader(Protocol):
     def fetch(self, name: str, params: Any = ()) -> Sequence[tuple[Any, ...]]: ...
 
 
-def projects(reader: _Reader) -> list[ProjectRow]:
-    """Every project by name, those that are served no more among them (`active` False)."""
-    return [_project_row(row) for row in reader.fetch("projects")]
+def projects(reader: _Reader, *, after: str = "", limit: int = 1000) -> list[ProjectRow]:
+    """Projects by name, those that are served no more among them (`active` False); those after a name."""
+    return [_project_row(row) for row in reader.fetch("projects", (after, limit))]
 
 
 def project(reader: _Reader, name: str) -> ProjectRow | None:

@@ -6,6 +6,7 @@ Rule: a commit is one transaction that begins with the fence. Nothing is remembe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from partita.core import manifest as manifests
 from partita.core.events import RunCreated, RunEnded
@@ -14,11 +15,12 @@ from partita.core.manifest import Manifest
 from partita.errors import StoreError
 from partita.store.contract import Lease, OriginTaken, RunCommit
 from partita.store.database import Database
-from partita.store.facts import write_facts
+from partita.store.facts import Execute, write_facts
 from partita.store.leases import ENGINE, acquired, check_epoch, released
 from partita.store.reading import SqlReader
 from partita.store.rows import UNSTORABLE, Batch, new_run, put_journal, unstorable
 
+T = TypeVar("T")
 # The number of a run, and of its last journal row.
 _End = tuple[int, int]
 
@@ -77,6 +79,30 @@ class SqlStore(SqlReader):
                 self._ends.pop(commit.run, None)
         return created
 
+    def tidy(self, work: Callable[[Execute], T], *, epoch: int) -> T:
+        """Keeping house: what `work` removes (by named statements), in one synced transaction behind the fence.
+
+        Nothing that is decided from may be touched. Raises as `commit`.
+        """
+        with self._db.transaction():
+            check_epoch(self._lease_row(ENGINE), epoch)
+            return work(self._fetch)
+
+    def pages(self) -> tuple[int, int]:
+        """How many pages the database has, and how many of them are free."""
+        return self._db.pages()[:2]
+
+    @property
+    def page_bytes(self) -> int:
+        """The bytes of a page."""
+        return self._db.pages()[2]
+
+    def give_back(self, pages: int) -> int:
+        """Give so many free pages back to the file system; how many it were."""
+        before = self._db.pages()[0]
+        self._db.give_back(pages)
+        return before - self._db.pages()[0]
+
     def put_graph(self, version: str, data: bytes) -> None:
         if self.graph(version) is None:
             with self._db.transaction():
@@ -110,7 +136,10 @@ class SqlStore(SqlReader):
             raise OriginTaken(event.origin, taken[0][0])
         if self._fetch("end_of_journal", (run,)):
             raise StoreError(f"run {run} exists already")
-        return int(self._fetch("insert_run", new_run(event))[0][0])
+        no = int(self._fetch("insert_run", new_run(event))[0][0])
+        for tag in event.tags:
+            self._fetch("insert_tag", (tag, no))
+        return no
 
     def _end_of_journal(self, run: str) -> _End:
         rows = self._fetch("end_of_journal", (run,))

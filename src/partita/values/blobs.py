@@ -70,9 +70,7 @@ class FileBlobs:
         ref = f"{digest[:2]}/{digest}"
         final = self.root / ref
         with _storing(self.root, size):
-            if self.has(ref, size):
-                # Retention goes by age: a blob that is used again is young again.
-                os.utime(final)
+            if self._renewed(final, size):
                 path.unlink()
                 return ref
             final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,6 +78,17 @@ class FileBlobs:
             path.rename(final)
             sync_file(final.parent)
         return ref
+
+    def _renewed(self, path: Path, size: int) -> bool:
+        """Whether the blob is there; retention goes by age, and a blob that is used again is young again."""
+        try:
+            if path.stat().st_size != size:
+                return False
+            os.utime(path)
+        except FileNotFoundError:
+            # Never made, or retention has just taken it away: then it is made anew.
+            return False
+        return True
 
     def put(self, data: bytes, digest: str) -> str:
         path = self.scratch()

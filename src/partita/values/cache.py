@@ -15,7 +15,7 @@ import msgspec
 
 from partita.core.events import AssetReport, CheckReport, Meta
 from partita.core.policies import Cache
-from partita.core.values import Input, Many, Missing, Named, Part, Value, Whole
+from partita.core.values import Input, Many, Missing, Named, Of, Part, Value, Whole
 from partita.errors import ValueCodecError
 from partita.values import codecs
 from partita.values.blobs import Blobs, write_then_rename
@@ -94,6 +94,8 @@ def _digest(source: Input, blobs: Blobs) -> bytes:
             return _encoder.encode(["m", [_digest(item, blobs) for item in items]])
         case Named(items=pairs):
             return _encoder.encode(["n", [(name, _digest(item, blobs)) for name, item in pairs]])
+        case Of(partition=partition, item=item):
+            return _encoder.encode(["o", partition, _digest(item, blobs)])
         case Missing():
             return b"-"
 

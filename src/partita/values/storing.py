@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from partita.core import plain
-from partita.core.values import Input, Many, Missing, Named, Part, Value, Whole
+from partita.core.values import Input, Many, Missing, Named, Of, Part, Value, Whole
 from partita.errors import ValueCodecError
 from partita.values import codecs
 from partita.values.blobs import SPILL_BYTES, Blobs, Sink, too_large
@@ -77,6 +77,8 @@ def load(source: Input, blobs: Blobs, resolve: plain.Resolve = codecs.resolve_cl
             return [load(item, blobs, resolve) for item in items]
         case Named(items=pairs):
             return {name: load(item, blobs, resolve) for name, item in pairs}
+        case Of(item=item):
+            return load(item, blobs, resolve)
         case Missing():
             return None
     raise ValueCodecError(f"an input of unknown kind {kind.__qualname__}", hint="engine and worker differ in version")

@@ -79,13 +79,15 @@ async def called(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> 
 async def _evaluate_sensor(request: questions.EvaluateSensor, functions: Functions) -> Answer:
     from partita.worker.looking import look
 
-    return await look(request, functions)
+    found: Answer = await look(request, functions)
+    return found
 
 
 async def _evaluate_condition(request: questions.EvaluateCondition, functions: Functions) -> Answer:
     from partita.worker.conditions import evaluate
 
-    return await evaluate(request, functions)
+    found: Answer = await evaluate(request, functions)
+    return found
 
 
 async def _next_instants(request: questions.NextInstants, functions: Functions) -> Answer:
@@ -142,6 +144,12 @@ async def _test_resource(request: questions.TestResource, functions: Functions) 
     return questions.ResourceTested(works=result is not False)
 
 
+async def _read_secret(request: questions.ReadSecret, functions: Functions) -> Answer:
+    from partita.define.secret import resolve
+
+    return questions.Returned(pack(resolve(request.name)))
+
+
 async def _call_function(request: questions.CallFunction, functions: Functions) -> Answer:
     result = await called(functions.find(request.call).function, **unpack(request.args))
     if isinstance(result, Iterator) or (isinstance(result, Iterable) and not isinstance(result, _PLAIN_ITERABLES)):
@@ -150,6 +158,15 @@ async def _call_function(request: questions.CallFunction, functions: Functions) 
 
 
 _PLAIN_ITERABLES = (str, bytes, list, tuple, dict, set, frozenset)
+
+
+async def _send_message(request: questions.SendMessage, functions: Functions) -> Answer:
+    from partita.worker.sending import NotSent, send
+
+    try:
+        return questions.MessageSent(send(request.channel, request.message))
+    except NotSent as error:
+        return questions.MessageSent(error=str(error) or "not sent", retry_after_s=error.retry_after_s)
 
 
 async def _bind_params(request: questions.BindParams, functions: Functions) -> Answer:
@@ -176,6 +193,8 @@ _ANSWERS: dict[type, Callable[[Any, Functions], Coroutine[Any, Any, Answer]]] = 
     questions.NextInstants: _next_instants,
     questions.MapPartitions: _map_partitions,
     questions.TestResource: _test_resource,
+    questions.ReadSecret: _read_secret,
     questions.CallFunction: _call_function,
+    questions.SendMessage: _send_message,
     questions.BindParams: _bind_params,
 }

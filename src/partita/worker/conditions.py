@@ -4,8 +4,8 @@ One evaluation for sensors and for wait-steps (`pt.wait_for`). Options are plain
 
     file      path (a glob), at_least (1), settle_s (0)
     object    url (with a glob), at_least, settle_s, options (of fsspec)
-    http      url, method ("GET"), headers, body, status ([200]), json ({"job.state": "done"}), contains, when (a call)
-    sql       query, params, connect ("sqlite:///x.db") or connect_call; met when the first column of the first row is true
+    http      url, method ("GET"), headers ("Bearer {secret:NAME}"), body, status ([200]), json ({"job.state": "done"}), contains, when (a call)
+    sql       query, params, connect ("sqlite:///x.db", a resource) or connect_call; met when the first column of the first row is true
     function  the call with its arguments: met when it returns something that is true
 
 Rule: each kind answers with why; a server that cannot be reached is a condition that is not met, a wrong query is an error.
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from partita.core.plain import NotPlain, pack, unpack
+from partita.define.sensor import SECRET_IN_TEXT
 from partita.errors import WorldError
 from partita.worker.answering import Functions, called
 from partita.worker.arrivals import files, objects, settled
@@ -92,7 +93,7 @@ def fetch(options: dict[str, Any]) -> Response | str:
     data = body.encode() if isinstance(body, str) else body
     try:
         request = urllib.request.Request(
-            url, data=data, headers=options.get("headers") or {}, method=options.get("method") or "GET"
+            url, data=data, headers=_headers(options), method=options.get("method") or "GET"
         )
         with _opened(request) as response:
             found = response.read(_MOST_BODY + 1)
@@ -105,6 +106,14 @@ def fetch(options: dict[str, Any]) -> Response | str:
     if len(found) > _MOST_BODY:
         raise WorldError(f"{url} answered with more than 1 MiB")
     return Response(status, headers, found, _json_of(found))
+
+
+def _headers(options: dict[str, Any]) -> dict[str, str]:
+    """The headers to send, with the values of the secrets that they name: "Bearer {secret:TOKEN}"."""
+    from partita.define.secret import resolve
+
+    given: dict[str, str] = options.get("headers") or {}
+    return {name: SECRET_IN_TEXT.sub(lambda match: resolve(match[1]), value) for name, value in given.items()}
 
 
 @contextlib.contextmanager
@@ -202,10 +211,15 @@ async def _connected(options: dict[str, Any], functions: Functions) -> Any:
     if call := options.get("connect_call"):
         return await called(functions.find(call).function)
     url = str(options.get("connect", ""))
+    if "://" not in url:
+        from partita.define.injecting import resource_named
+
+        resource = resource_named(url)
+        return resource.connect() if hasattr(resource, "connect") else resource
     if not url.startswith("sqlite:///"):
         raise WorldError(
             f"{url!r} is no database that can be opened by its address",
-            hint='give connect="sqlite:///file.db", or a function that returns a DB-API connection',
+            hint='give connect="sqlite:///file.db", the name of a resource, or a function that returns a connection',
         )
     import sqlite3
 

@@ -154,7 +154,7 @@ class Evaluating:
             )
         error = future.exception()
         if error is None:
-            return Answered(ask.no, future.result())
+            return Answered(ask.no, self._masked(future.result()))
         failure = describe(error)
         return Answered(
             ask.no,
@@ -164,6 +164,16 @@ class Evaluating:
                 traceback=self._masker.text(failure.traceback),
             ),
         )
+
+    def _masked(self, answer: Answer) -> Answer:
+        """The answer without secrets in what people read of it."""
+        if isinstance(answer, questions.SensorLook):
+            return msgspec.structs.replace(answer, skipped=self._masker.text(answer.skipped))
+        if isinstance(answer, questions.ConditionMet):
+            return msgspec.structs.replace(answer, reason=self._masker.text(answer.reason))
+        if isinstance(answer, questions.ResourceTested):
+            return msgspec.structs.replace(answer, message=self._masker.text(answer.message))
+        return answer
 
     def _user_loop(self) -> asyncio.AbstractEventLoop:
         """The loop of the user's coroutines, in a thread of its own."""

@@ -170,19 +170,22 @@ async def _requests_of(
     if spec.call:
         context = SensorContext(None, now=dt.datetime.fromtimestamp(request.at, dt.UTC), name=spec.name)
         asked, skipped = await _asked(functions.find(spec.call).function, [datas if several else datas[0]], context)
-        return [run for one in asked for run in _wanted(spec, one, keys, functions)], skipped
+        # Several runs of one event are several runs, also if its function names no keys.
+        of_each = [keys if len(asked) == 1 else tuple(f"{key}#{i}" for key in keys) for i in range(len(asked))]
+        runs = [run for one, own in zip(asked, of_each, strict=True) for run in _wanted(spec, one, own, functions)]
+        return runs, skipped
     fields = _as_lists(datas) if several else datas[0]
     template = options.get("params")
     params = filled(template, fields) if template is not None else None
     partition = str(filled({"partition": options.get("partition") or ""}, datas[-1])["partition"] or "")
-    runs: list[WantedRun] = []
+    made: list[WantedRun] = []
     for target in spec.targets:
         given = params
         if given is None:
             given = _fitting(datas[-1], target, functions) if spec.of == "webhook" and not several else {}
         one = RunRequest(params=given, pipeline=target, partition=partition)
-        runs += _wanted(spec, one, keys, functions)
-    return runs, "" if runs else "it starts nothing: it has no `start` and no function"
+        made += _wanted(spec, one, _keyed(keys, target, len(spec.targets)), functions)
+    return made, "" if made else "it starts nothing: it has no `start` and no function"
 
 
 def _as_lists(datas: list[dict[str, Any]]) -> dict[str, Any]:
@@ -294,7 +297,10 @@ async def _see_http(look: _Look) -> Seen:
     if isinstance(response, str):
         raise WorldError(response)
     reason = await http_reason(response, look.options, look.functions)
-    digest = _mark(str(response.status) + response.body.decode("utf-8", "replace"))
+    # What changes with every look must not be remembered with every look.
+    digest = b""
+    if look.options.get("each_change"):
+        digest = _mark(str(response.status) + response.body.decode("utf-8", "replace"))
     return _edge(look, reason, digest, _answered(response))
 
 

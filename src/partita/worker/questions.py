@@ -9,12 +9,13 @@ Rule: plain data both ways, as msgpack frames; whatever user code does becomes a
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from partita.core.alerts import Message
 from partita.core.events import Failure
-from partita.core.manifest import Problem, SensorSpec
+from partita.core.manifest import ChannelSpec, Problem, SensorSpec
 
 
 class EvaluateSensor(msgspec.Struct, frozen=True, array_like=True, tag="evaluate_sensor"):
@@ -119,6 +120,12 @@ class ResourceTested(msgspec.Struct, frozen=True, array_like=True, tag="resource
     message: str = ""
 
 
+class ReadSecret(msgspec.Struct, frozen=True, array_like=True, tag="read_secret"):
+    """The value of a secret, as the project's processes find it: webhooks are verified with it. Answered by `Returned`."""
+
+    name: str
+
+
 class CallFunction(msgspec.Struct, frozen=True, array_like=True, tag="call_function"):
     """Call one of the project's functions with `args` (a packed dict by name). An iterator is read to `limit` items."""
 
@@ -131,6 +138,21 @@ class Returned(msgspec.Struct, frozen=True, array_like=True, tag="returned"):
     """What it returned, packed plain data."""
 
     value: bytes
+
+
+class SendMessage(msgspec.Struct, frozen=True, array_like=True, tag="send_message"):
+    """Send a message where a channel of the project says."""
+
+    channel: ChannelSpec
+    message: Message
+
+
+class MessageSent(msgspec.Struct, frozen=True, array_like=True, tag="message_sent"):
+    """How it went: what the other side answered, or why it did not take it."""
+
+    answer: str = ""
+    error: str = ""
+    retry_after_s: float | None = None
 
 
 class BindParams(msgspec.Struct, frozen=True, array_like=True, tag="bind_params"):
@@ -147,8 +169,18 @@ class BoundParams(msgspec.Struct, frozen=True, array_like=True, tag="bound_param
     problems: tuple[Problem, ...] = ()
 
 
-Request = EvaluateSensor | EvaluateCondition | NextInstants | MapPartitions | TestResource | CallFunction | BindParams
-Answer = SensorLook | ConditionMet | Instants | MappedPartitions | ResourceTested | Returned | BoundParams
+Request = (
+    EvaluateSensor
+    | EvaluateCondition
+    | NextInstants
+    | MapPartitions
+    | TestResource
+    | ReadSecret
+    | CallFunction
+    | SendMessage
+    | BindParams
+)
+Answer = SensorLook | ConditionMet | Instants | MappedPartitions | ResourceTested | Returned | MessageSent | BoundParams
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
@@ -173,7 +205,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     stuck: int = 0
 
 
-_encoder = msgspec.msgpack.Encoder()
+_encoder: Final = msgspec.msgpack.Encoder()
 _LENGTH = struct.Struct(">I")
 ask_decoder: Final[msgspec.msgpack.Decoder[Ask]] = msgspec.msgpack.Decoder(Ask)
 answered_decoder: Final[msgspec.msgpack.Decoder[Answered]] = msgspec.msgpack.Decoder(Answered)
@@ -181,5 +213,5 @@ answered_decoder: Final[msgspec.msgpack.Decoder[Answered]] = msgspec.msgpack.Dec
 
 def frame(message: Ask | Answered) -> bytes:
     """The bytes of one frame; `worker.wire.frames` takes them apart again."""
-    body: Any = _encoder.encode(message)
+    body: bytes = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body

@@ -8,6 +8,7 @@ Rule: nothing that user code does gets past `run`; it answers with an outcome, a
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import time
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 from partita.core.events import AssetReport, Detail, Failure
 from partita.core.states import AttemptState
-from partita.core.values import Input, Value, Whole
+from partita.core.values import Input, Named, Of, Value, Whole
 from partita.define.calls import Call
 from partita.define.context import Context, enter, leave
 from partita.define.io import BoundIO
@@ -236,7 +237,7 @@ class StepRunner:
     def _add_context(self, attempt: Attempt, arguments: dict[str, Any]) -> None:
         call = attempt.plan.call
         for name, io in call.input_io.items():
-            arguments[name] = io.load(attempt())
+            arguments[name] = _read(io, attempt, attempt.plan.brief.inputs.get(name))
         if call.context_param:
             arguments[call.context_param] = attempt()
         if call.members_param:
@@ -439,6 +440,17 @@ def _with_versions(inputs: dict[str, Input], call: Call, arguments: Mapping[str,
             return None
         inputs[name] = Whole(Value("plain", 1, b"\xc0", digest=digest))
     return inputs
+
+
+def _read(io: BoundIO, attempt: Attempt, source: Input | None) -> Any:
+    """What an IO object has: of the step's own partitions, or of those that the mapping of the dependency says."""
+
+    def of(partition: str) -> Any:
+        return io.load(dataclasses.replace(attempt(), partition=partition, partitions=(partition,)))
+
+    if isinstance(source, Named):
+        return {partition: of(partition) for partition, _ in source.items}
+    return of(source.partition) if isinstance(source, Of) else io.load(attempt())
 
 
 def _name_of(attempt: Attempt) -> str:

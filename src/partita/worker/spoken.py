@@ -29,6 +29,9 @@ class Spoken:
         self._cut += max(0, len(text) - self._left)
         self._left = max(0, self._left - len(text))
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
     def text(self) -> str:
         """All of it, with a last line that says how much was cut off."""
         whole = "".join(self._parts)
@@ -73,7 +76,7 @@ def listen() -> None:
     import logging
 
     old = {sys.stdout: _Routed(sys.stdout), sys.stderr: _Routed(sys.stderr)}
-    sys.stdout, sys.stderr = old[sys.stdout], old[sys.stderr]  # type: ignore[assignment]
+    sys.stdout, sys.stderr = old[sys.stdout], old[sys.stderr]
     for reference in list(logging._handlerList):  # type: ignore[attr-defined]
         handler = reference()
         if isinstance(handler, logging.StreamHandler) and getattr(handler, "stream", None) in old:

@@ -39,4 +39,11 @@ class AlertMoved(FactBase, frozen=True, array_like=True, tag="alert_moved"):
     run: str = ""
 
 
-MessageFact = MessageQueued | MessageTried | AlertMoved
+class JournalRead(FactBase, frozen=True, array_like=True, tag="journal_read"):
+    """A reader of the journal (`name`) has dealt with all rows up to `no`."""
+
+    name: str
+    no: int
+
+
+MessageFact = MessageQueued | MessageTried | AlertMoved | JournalRead

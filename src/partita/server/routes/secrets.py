@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from partita.define.secret import problem_of_name
 from partita.engine.access import ChangeSecrets, Done
 from partita.server import access_objects
 from partita.server.calling import Call, Cursor, Limit
@@ -18,7 +19,6 @@ from partita.server.problems import Refused, not_found
 from partita.server.routing import route
 from partita.store import access
 from partita.values.sealing import KEY_VARIABLE, make_keys
-from partita.define.secret import problem_of_name
 from partita.worker.secrets import problem_of_value
 
 _SecretName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

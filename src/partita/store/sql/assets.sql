@@ -105,13 +105,10 @@ SELECT asset, partition, state, since, reason, due_at FROM freshness WHERE asset
 -- name: freshness_list
 SELECT asset, partition, state, since, reason, due_at FROM freshness WHERE asset > ? ORDER BY asset, partition LIMIT ?;
 
--- ==== partitions, projects ====
+-- ==== partitions ====
 
 -- name: dynamic_keys
 SELECT key FROM partitions WHERE namespace = ? AND name = ? ORDER BY at, key;
 
 -- name: dynamic_key
 SELECT 1 FROM partitions WHERE namespace = ? AND name = ? AND key = ?;
-
--- name: manifests_after
-SELECT project, data FROM manifests WHERE project > ? ORDER BY project LIMIT ?;

@@ -101,11 +101,3 @@ JOIN steps AS s ON s.run = r.no ORDER BY r.no DESC;
 -- How long the newest materializations of an asset took.
 -- name: durations_of_asset
 SELECT ended_at - began_at FROM materializations WHERE asset = ? AND ended_at <> 0.0 ORDER BY no DESC LIMIT ?;
-
--- What projects define, of those that are served or were loaded last.
--- name: manifests
-SELECT data FROM manifests WHERE project NOT IN (SELECT project FROM projects WHERE active = 0) ORDER BY project;
-
--- Keys of a dynamic partition definition.
--- name: dynamic_keys
-SELECT key FROM partitions WHERE namespace = ? AND name = ? ORDER BY at, key;

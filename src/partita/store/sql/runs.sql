@@ -10,6 +10,9 @@ INSERT INTO runs (id, namespace, project, pipeline, graph, code, origin, state, 
 VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 RETURNING no;
 
+-- name: insert_tag
+INSERT INTO run_tags (tag, run) VALUES (?, ?) ON CONFLICT (tag, run) DO NOTHING;
+
 -- name: insert_journal
 INSERT INTO journal (run, seq, at, events) VALUES (?, ?, ?, ?);
 
@@ -173,27 +176,57 @@ FROM runs;
 {run_columns} WHERE state IN ('queued', 'running') ORDER BY no;
 
 -- The lists are made of one arm per state, each of which reads `limit` rows of an index in order: with IN instead,
--- all runs of these states would be read and sorted. See `queries.runs`.
+-- all runs of these states would be read and sorted. See `listing.py` and `queries.runs`.
+
+-- What else was asked for (NULL: whatever it is), as filters on the way: none of it may lead.
+-- name: runs_rest
+AND runs.no > ? AND leaving = 0 AND pipeline || '' = coalesce(?, pipeline) AND namespace || '' = coalesce(?, namespace)
+AND project || '' = coalesce(?, project) AND by || '' = coalesce(?, by)
+AND created_at + 0.0 >= ? AND created_at + 0.0 < ?
+AND (? IS NULL OR EXISTS (SELECT 1 FROM run_tags WHERE tag = ? AND run = runs.no));
+
 -- name: runs_arm
-{run_columns} WHERE state = ? AND no < ? ORDER BY no DESC LIMIT ?;
+{run_columns} WHERE state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- name: runs_arm_of_pipeline
-{run_columns} WHERE pipeline = ? AND state = ? AND no < ? ORDER BY no DESC LIMIT ?;
+{run_columns} WHERE pipeline = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+
+-- name: runs_arm_of_project
+{run_columns} WHERE project = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+
+-- name: runs_arm_of_namespace
+{run_columns} WHERE namespace = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+
+-- name: runs_arm_of_by
+{run_columns} WHERE by = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+
+-- The tag's runs in order, each looked up.
+-- name: runs_arm_of_tag
+{run_columns} JOIN run_tags AS t ON t.run = runs.no
+WHERE t.tag = ? AND state || '' = ? AND t.run < ? {runs_rest} ORDER BY t.run DESC LIMIT ?;
 
 -- A partition has few runs, so they may be sorted.
 -- name: runs_arm_of_partition
-{run_columns} WHERE partition = ? AND partition <> '' AND state || '' = ? AND no < ? ORDER BY no DESC LIMIT ?;
+{run_columns} WHERE partition = ? AND partition <> '' AND state || '' = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- name: runs_arm_of_pipeline_and_partition
-{run_columns} WHERE partition = ? AND partition <> '' AND pipeline = ? AND state || '' = ? AND no < ?
+{run_columns} WHERE partition = ? AND partition <> '' AND pipeline = ? AND state || '' = ? AND no < ? {runs_rest}
 ORDER BY no DESC LIMIT ?;
 
 -- Runs without a partition are the common case: a filter on the way.
 -- name: runs_arm_unpartitioned
-{run_columns} WHERE partition || '' = '' AND state = ? AND no < ? ORDER BY no DESC LIMIT ?;
+{run_columns} WHERE partition || '' = '' AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- name: runs_arm_of_pipeline_unpartitioned
-{run_columns} WHERE partition || '' = '' AND pipeline = ? AND state = ? AND no < ? ORDER BY no DESC LIMIT ?;
+{run_columns} WHERE partition || '' = '' AND pipeline = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+
+-- Between which numbers the runs of a time are. Numbers grow with time but for a clock that was set back: so the thousand
+-- nearest are asked, and not the nearest.
+-- name: first_run_since
+SELECT min(no) FROM (SELECT no FROM runs WHERE created_at >= ? ORDER BY created_at LIMIT 1000);
+
+-- name: last_run_until
+SELECT max(no) FROM (SELECT no FROM runs WHERE created_at < ? ORDER BY created_at DESC LIMIT 1000);
 
 -- ==== steps, attempts, journal of a run ====
 

@@ -10,10 +10,10 @@ ON CONFLICT (project) DO UPDATE SET namespace = excluded.namespace, folder = exc
 -- name: remove_project
 UPDATE projects SET active = 0 WHERE project = ?;
 
--- There are as many as somebody has folders: the list needs no pages.
+-- By name, those after a name.
 -- name: projects
 SELECT project, namespace, folder, code, loaded_at, took_s, problems, error, active
-FROM projects ORDER BY project LIMIT 1000;
+FROM projects WHERE project > ? ORDER BY project LIMIT ?;
 
 -- name: project
 SELECT project, namespace, folder, code, loaded_at, took_s, problems, error, active FROM projects WHERE project = ?;

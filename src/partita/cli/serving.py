@@ -1,0 +1,33 @@
+"""Whether a service is at work here, and what it says about itself.
+
+Rule: light, for every command may ask; it looks at files before it imports anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from partita.settings import Settings
+
+
+def is_served(settings: Settings) -> bool:
+    """Whether an engine answers here that makes runs for others: that of `partita up`, and not that of a `partita run`."""
+    if not settings.home.socket.exists():
+        return False
+    from partita.cli.project import has_engine
+
+    return settings.home.service.exists() and has_engine(settings)
+
+
+def service_of(settings: Settings) -> dict[str, Any] | None:
+    """What `partita up` wrote about itself: pid, since, address, projects, parts. None if it is not at work here."""
+    import json
+
+    from partita.executors.identity import is_alive
+
+    try:
+        content = json.loads(settings.home.service.read_text())
+        return content if is_alive(content["process"]) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,242 @@
+"""Schedules and their ticks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+import msgspec
+
+from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
+from partita.server import examples, objects
+from partita.server.calling import Call, Cursor, Limit, Name, Reply
+from partita.server.objects import Instant, Page, Run
+from partita.server.problems import Refused, not_found
+from partita.server.routing import route
+from partita.store import schedules as rows
+from partita.store.schedules import ScheduleRow
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+Moment = Annotated[str, msgspec.Meta(max_length=40, description="An instant: 2026-11-22T03:00:00Z")]
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """A schedule: when it starts what, when it did last, and what it decided then."""
+
+    namespace: str
+    name: str
+    project: str
+    pipeline: str
+    version: int
+    active: bool
+    paused: bool
+    automatic: bool
+    reason: str
+    next_at: Instant | None
+    last_at: Instant | None
+    last_decision: str
+    decided_at: Instant | None
+    failures: int
+    spec: dict[str, Any]
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """The one decision about a due instant; with `until`, about all of a range (`count` of them)."""
+
+    namespace: str
+    schedule: str
+    instant: Instant | None
+    decision: str
+    reason: str
+    run: str
+    version: int
+    tzdata: str
+    decided_at: Instant | None
+    until: Instant | None
+    count: int
+
+
+class Instants(msgspec.Struct, frozen=True):
+    """Coming instants of a schedule."""
+
+    items: list[str]
+
+
+class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it is asked for, for the record."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+
+
+_SCHEDULE = Schedule(
+    "default",
+    "nightly",
+    "shop",
+    "nightly",
+    1,
+    True,
+    False,
+    False,
+    "",
+    "2026-11-23T03:00:00.000Z",
+    "2026-11-22T03:00:00.000Z",
+    "run",
+    "2026-11-22T03:00:00.002Z",
+    0,
+    {"rule": "cron 0 3 * * *", "tz": "UTC"},
+)
+_TICK = Tick(
+    "default",
+    "nightly",
+    "2026-11-22T03:00:00.000Z",
+    "run",
+    "",
+    examples.RUN.id,
+    1,
+    "2026f",
+    "2026-11-22T03:00:00.002Z",
+    None,
+    1,
+)
+
+
+@route(
+    "GET",
+    "/schedules",
+    permission="view",
+    summary="Schedules, by namespace and name; those that are declared no more are not active",
+    errors=(422,),
+    example=Page([_SCHEDULE]),
+)
+def schedules(call: Call, limit: Limit = 100, cursor: Cursor = "") -> Page[Schedule]:
+    return call.page(
+        lambda after, count: rows.schedules(call.reader, after=after or ("", ""), limit=count),
+        cursor=cursor,
+        limit=limit,
+        key=lambda row: (row.namespace, row.name),
+        shown=_shown,
+        namespace_of=lambda row: row.namespace,
+        key_type=tuple[str, str],
+    )
+
+
+@route(
+    "GET",
+    "/schedules/{namespace}/{schedule}",
+    permission="view",
+    summary="A schedule",
+    errors=(404,),
+    example=_SCHEDULE,
+)
+def schedule(call: Call, namespace: Name, schedule: Name) -> Schedule:
+    return _shown(_row(call, namespace, schedule))
+
+
+@route(
+    "GET",
+    "/schedules/{namespace}/{schedule}/ticks",
+    permission="view",
+    summary="Ticks of a schedule with their decisions, newest first",
+    errors=(404, 422),
+    example=Page([_TICK]),
+)
+def ticks(call: Call, namespace: Name, schedule: Name, limit: Limit = 50, cursor: Cursor = "") -> Page[Tick]:
+    _row(call, namespace, schedule)
+    return call.page(
+        lambda before, count: rows.ticks(call.reader, namespace, schedule, before=before, limit=count),
+        cursor=cursor,
+        limit=limit,
+        key=lambda row: row.instant,
+        shown=lambda row: objects.shaped(Tick, row),
+        key_type=float,
+    )
+
+
+@route(
+    "GET",
+    "/schedules/{namespace}/{schedule}/next",
+    permission="view",
+    summary="The next instants of a schedule",
+    errors=(404, 422),
+    example=Instants(["2026-11-23T03:00:00.000Z"]),
+)
+def next_instants(
+    call: Call, namespace: Name, schedule: Name, count: Count = 20, after: Moment | None = None
+) -> Instants:
+    row = _row(call, namespace, schedule)
+    begin = _instant(after) if after else None
+    said = call.ask(NextTicks(row.name, count, begin, row.namespace), ScheduleSaid)
+    return Instants([objects.iso(at) or "" for at in said.ticks])
+
+
+@route(
+    "POST",
+    "/schedules/{namespace}/{schedule}/pause",
+    permission="operate",
+    summary="Start no more runs of a schedule",
+    errors=(404,),
+    example=_SCHEDULE,
+    body_example={"reason": "the source moves"},
+)
+def pause(call: Call, namespace: Name, schedule: Name, body: Because) -> Schedule:
+    row = _row(call, namespace, schedule)
+    return _asked(call, row, PauseSchedule(row.name, call.principal.name, body.reason, row.namespace))
+
+
+@route(
+    "POST",
+    "/schedules/{namespace}/{schedule}/resume",
+    permission="operate",
+    summary="Let a schedule go on, from its next tick",
+    errors=(404,),
+    example=_SCHEDULE,
+    body_example={},
+)
+def resume(call: Call, namespace: Name, schedule: Name, body: Because) -> Schedule:
+    row = _row(call, namespace, schedule)
+    return _asked(call, row, ResumeSchedule(row.name, call.principal.name, row.namespace))
+
+
+@route(
+    "POST",
+    "/schedules/{namespace}/{schedule}/trigger",
+    permission="operate",
+    summary="Start a run now as the schedule would; no tick is decided by it",
+    errors=(404, 422),
+    status=201,
+    example=examples.RUN,
+    body_example={},
+)
+def trigger(call: Call, namespace: Name, schedule: Name, body: Because) -> Run | Reply:
+    row = _row(call, namespace, schedule)
+    request = TriggerSchedule(row.name, call.principal.name, row.namespace)
+    said = call.change(request, ScheduleSaid, namespace=row.namespace, object=f"schedule:{row.name}")
+    made = call.reader.run(said.run) if said.run else None
+    if made is None:
+        raise Refused(409, f"schedule {row.name} has started nothing")
+    return objects.run(made)
+
+
+def _asked(call: Call, row: ScheduleRow, request: msgspec.Struct) -> Schedule:
+    call.change(request, ScheduleSaid, namespace=row.namespace, object=f"schedule:{row.name}")
+    return _shown(_row(call, row.namespace, row.name))
+
+
+def _row(call: Call, namespace: str, name: str) -> ScheduleRow:
+    row = rows.schedule(call.reader, namespace, name)
+    if row is None:
+        raise not_found("schedule", name)
+    call.require(row.namespace, "schedule", name)
+    return row
+
+
+def _shown(row: ScheduleRow) -> Schedule:
+    return objects.shaped(Schedule, row, spec=objects.schedule_spec(row.spec))
+
+
+def _instant(text: str) -> float:
+    try:
+        at = dt.datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise Refused(422, "`after` is no instant", hint="2026-11-22T03:00:00Z") from None

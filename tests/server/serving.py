@@ -1,0 +1,139 @@
+"""A real service for tests: a scheduler process and a web process over a folder, as `partita up` starts them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+PIPELINES = '''
+import time
+import partita as pt
+
+
+@pt.task
+def extract(region: str) -> int:
+    print("extracting", region)
+    return 5
+
+
+@pt.task
+def load(rows: int) -> int:
+    print("loaded", rows)
+    return rows
+
+
+@pt.pipeline(tags=["daily"])
+def nightly(region: str = "eu", days: int = 1):
+    """Everything that people look at in the morning."""
+    load(extract(region))
+
+
+@pt.task
+def breaks() -> None:
+    raise ValueError("the disk is on fire")
+
+
+@pt.task
+def after(x) -> None: ...
+
+
+@pt.pipeline
+def broken():
+    after(breaks())
+
+
+@pt.task
+def waits(file: str) -> None:
+    from pathlib import Path
+
+    print("waiting", flush=True)
+    while not Path(file).exists():
+        time.sleep(0.005)
+
+
+@pt.pipeline
+def patient(file: str):
+    waits(file)
+
+
+@pt.asset(group="raw", owner="ann")
+def flights() -> int:
+    """All flights of a day."""
+    return 3
+
+
+@pt.asset
+def delays(flights: int) -> int:
+    return flights + 1
+
+
+outside = pt.external_asset("outside", description="made by others")
+'''
+
+
+class Part:
+    """A process of the service; `ready` is what it said when it answered."""
+
+    def __init__(self, module: str, *arguments: str, folder: Path) -> None:
+        self._errors = (folder / f"{module}.err").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            cwd=folder,
+        )
+
+    def wait_for(self, event: str) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            said: dict[str, Any] = json.loads(line)
+            assert said["event"] not in ("failed", "broken"), said
+            if said["event"] == event:
+                return said
+        raise AssertionError(f"it ended before it said {event}: {self.errors()}")
+
+    def errors(self) -> str:
+        self._errors.flush()
+        return Path(self._errors.name).read_text()
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        finally:
+            self.process.kill()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+            self._errors.close()
+
+
+class Serving:
+    """Both of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / ".partita"
+        (folder / "pipelines.py").write_text(PIPELINES)
+        self.scheduler = Part(
+            "partita.engine.main", "--home", str(self.home), "--workers", "2", str(folder), folder=folder
+        )
+        self.scheduler.wait_for("loaded")
+        self.web = Part("partita.server.main", "--home", str(self.home), folder=folder)
+        ready = self.web.wait_for("ready")
+        self.address: str = ready["address"]
+        self.link: str = ready["link"]
+        self.token = (self.home / "token").read_text().strip()
+
+    def client(self, **more: Any) -> httpx2.Client:
+        headers = {"Authorization": f"Bearer {self.token}", **more.pop("headers", {})}
+        return httpx2.Client(base_url=self.address, headers=headers, timeout=30.0, **more)
+
+    def end(self) -> tuple[int, int]:
+        return self.web.end(), self.scheduler.end()
