@@ -210,7 +210,7 @@ def main() -> None:
             figures["history_claim_ms"] = statistics.median(p[1] for p in pairs)
             figures["history_claim_ratio"] = figures["history_claim_ms"] / figures["history_claim_empty_ms"]
             for service in services:
-                service.engine.store.release(service.engine._lease)  # type: ignore[arg-type]
+                service.engine._tenure.end()
             figures |= measure_retention(large, full, arguments.seconds, days)
     print(json.dumps(figures))
 

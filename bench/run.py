@@ -88,6 +88,22 @@ def _rows(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
         _latency("`partita --help`", f["help_ms"], f["python_ms"], 150),
         _latency("a one-step pipeline, from the shell to done", f["one_step_ms"], f["python_ms"], 600),
         _latency("the same, the very first time in a folder", f["one_step_first_ms"], f["python_ms"], 600),
+        _startup("`partita up` on an empty folder to a healthy answer, the first time", f["up_first_s"], f, 1.5),
+        _startup("the same, afterwards", f["up_again_s"], f, 1.0),
+        (
+            "`partita up` at rest: memory (PSS of all processes)",
+            f"{f['up_pss_mb']:.0f} MiB",
+            f"{f['bare_pss_mb']:.0f} MiB (one `python` that sleeps)",
+            "150 MiB",
+            f["up_pss_mb"] <= 150,
+        ),
+        (
+            "`partita up` at rest: processor",
+            f"{f['up_idle_cpu_percent']:.2f} % of a core",
+            "",
+            "0.5 %",
+            f["up_idle_cpu_percent"] <= 0.5,
+        ),
         (
             "load 200 pipelines x 10 tasks",
             f"{f['load_200_pipelines_s']:.2f} s",
@@ -106,6 +122,10 @@ def _throughput(what: str, ours: float, bare: float) -> tuple[str, str, str, str
 
 def _latency(what: str, ms: float, bare_ms: float, limit: float) -> tuple[str, str, str, str, bool]:
     return what, f"{ms:.0f} ms", f"{bare_ms:.0f} ms (`python -c pass`)", f"{limit:.0f} ms", ms <= limit
+
+
+def _startup(what: str, s: float, f: dict[str, float], limit: float) -> tuple[str, str, str, str, bool]:
+    return what, f"{s:.2f} s", f"{f['bare_server_s']:.2f} s (`http.server`)", f"{limit:g} s", s <= limit
 
 
 def _machine() -> str:
@@ -150,6 +170,7 @@ def main() -> None:
     figures = _measured("engine_runs.py", *(["--quick", "--rounds", "2"] if quick else []))
     figures |= _measured("engine_memory.py", *(["--steps", "20000"] if quick else []))
     figures |= _measured("startup.py", *(["--rounds", "3"] if quick else []))
+    figures |= _measured("up.py", *(["--rounds", "2", "--idle", "5"] if quick else []))
     figures["core_us"] = max(row["us_per_event"] for row in _measured("core_events.py", "--json"))
     rows = _rows(figures)
     for what, ours, bare, asked, ok in rows:

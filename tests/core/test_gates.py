@@ -104,9 +104,7 @@ class TestApproval:
         assert value_of(run, "go")["approved"] is False  # type: ignore[index]
 
     def test_a_branch_goes_by_its_choice(self) -> None:
-        arms = [
-            Step(c, needs=("go",), guards=(Guard("go", (plain.pack(c),)),)) for c in ("canary", "full")
-        ]
+        arms = [Step(c, needs=("go",), guards=(Guard("go", (plain.pack(c),)),)) for c in ("canary", "full")]
         spec = asking(choices=("canary", "full"), rejecting=())
         run = Run(graph(gate("go", spec), *arms)).start()
         vote(run, "full")

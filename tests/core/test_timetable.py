@@ -138,7 +138,7 @@ def test_times_without_a_zone_are_refused() -> None:
         ("0 0 29 2 *", ["2096-02-29T00:00", "2104-02-29T00:00"]),
         ("0 0 30 2 *", []),
         ("0 0 31 4,6,9,11 *", []),
-        ("0 0 */28 2 mon", ["2093-02-01T00:00"]),
+        ("0 0 */28 2 mon", ["2094-02-01T00:00"]),
     ],
 )
 def test_rare_and_impossible_days_are_found_out_at_once(expression: str, expected: list[str]) -> None:
@@ -168,7 +168,7 @@ def fields() -> st.SearchStrategy[str]:
             number.map(str),
             st.integers(2, 12).map(lambda n: f"*/{n}"),
             st.lists(number, min_size=2, max_size=3, unique=True).map(lambda n: ",".join(map(str, n))),
-            st.tuples(number, number).map(lambda p: f"{min(p)}-{max(p)}"),
+            st.tuples(number, number).filter(lambda p: p[0] < p[1]).map(lambda p: f"{p[0]}-{p[1]}"),
         )
 
     return st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 6)).map(" ".join)
@@ -188,24 +188,33 @@ def test_next_goes_forward_and_before_is_its_mirror(expression: str, tz: str, st
         assert list(islice(table.ticks_before(found[-1]), len(found) - 1)) == found[-2::-1]
 
 
-@pytest.mark.parametrize("name", sorted(zones._names()) if zones._names() else ZONES)
-def test_every_zone_keeps_the_rule_at_each_of_its_changes(name: str) -> None:
+@pytest.mark.parametrize("name", ["Antarctica/Macquarie", *sorted(zones._names())[::10]])
+def test_a_zone_keeps_the_rule_at_its_changes(name: str) -> None:
+    keeps_the_rule(name, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_zone_keeps_the_rule_at_its_changes() -> None:
+    for name in sorted(zones._names()):
+        keeps_the_rule(name, 40)
+
+
+def keeps_the_rule(name: str, count: int) -> None:
     """Against a reader of the clock that goes through the minutes around each change, one by one."""
     zone, info = zones.zone(name), zones.tzinfo(name)
-    number, last = max(1, zone.number(0)), zone.number(2_500_000_000)
-    changes = [n for n in range(number, last + 1) if zone.stretch(n).before is not None]
-    generator = random.Random(name)
-    for n in generator.sample(changes, min(3, len(changes))):
-        start, _, offset, before = zone.stretch(n)
+    stretches = [zone.stretch(n) for n in range(zone.number(0) + 1, zone.number(2_500_000_000) + 1)]
+    # The reader looks each minute: offsets with seconds (Monrovia until 1972) are not for it.
+    whole = [s for s in stretches if s.start % 60 == 0 and s.offset % 60 == 0 and (s.before or 0) % 60 == 0]
+    for start, _, offset, before in random.Random(name).sample(whole, min(count, len(whole))):
         for at in (start - 1, start):
             shown = dt.datetime.fromtimestamp(at, info).utcoffset()
             assert shown == dt.timedelta(seconds=zone.offset(at)), (name, at)
         assert before is not None
         hour, minute = divmod((start + max(before, offset)) // 60 % 1440 - 30, 60)
         for expression in (f"{minute % 60} {hour % 24} * * *", f"{minute % 60} * * * *"):
-            table = timetable(f"cron {expression}", name)
-            begin, stop = start - 26 * 3600, start + 26 * 3600
-            ours = [t for t in islice(table.ticks(begin), 80) if t < stop]
+            begin, stop = start - 7 * 3600, start + 7 * 3600
+            ours = [t for t in islice(timetable(f"cron {expression}", name).ticks(begin), 80) if t < stop]
             assert ours == list(slowly(Cron(expression), info, begin, stop)), (name, expression, start)
 
 
@@ -213,10 +222,10 @@ def slowly(cron: Cron, info: Any, begin: int, stop: int) -> Iterator[int]:
     """The rule by reading the clock each minute: it knows of changes only by what the clock showed the minute before."""
     found: set[int] = set()
     wall_before = None
-    step = 60 if begin % 60 == 0 else 1
+    step = 60
     shown: dict[int, int] = {}
     first_change = None
-    for at in range(begin - 86_400 * 2, stop, step):
+    for at in range(begin - 4 * 3600, stop, step):
         local = dt.datetime.fromtimestamp(at, info)
         offset = int(local.utcoffset().total_seconds())  # type: ignore[union-attr]
         wall = at + offset
@@ -325,11 +334,11 @@ def test_dates_are_read_in_the_zone_and_skipped_times_are_moved() -> None:
 
 def test_business_days_leave_out_weekends_holidays_and_own_days() -> None:
     rule = "business 09:00 holidays=DE closed=2026-05-15 open=2026-05-16"
-    days = [t[:10] for t in ticks(rule, "Europe/Berlin", "2026-04-30T12:00", 10)]
+    days = [t[:10] for t in ticks(rule, "Europe/Berlin", "2026-04-30T12:00", 9)]
     assert days[0] == "2026-05-04"  # 1 May is a Friday and a holiday
     assert "2026-05-14" not in days  # Ascension Day
     assert "2026-05-15" not in days
-    assert days[-1] == "2026-05-16"
+    assert days[-1] == "2026-05-16"  # a Saturday that is worked on
 
 
 def test_the_nth_business_day_of_each_month() -> None:

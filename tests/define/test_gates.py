@@ -56,7 +56,13 @@ class TestApproval:
     def test_its_options_are_its_spec(self) -> None:
         spec = spec_of(
             lambda: pt.approval(
-                "deploy?", by=["role:operator", "ana"], quorum=2, four_eyes=True, remind="1h", timeout="2d", default="reject"
+                "deploy?",
+                by=["role:operator", "ana"],
+                quorum=2,
+                four_eyes=True,
+                remind="1h",
+                timeout="2d",
+                default="reject",
             )
         )
         assert spec == GateSpec(
@@ -202,7 +208,11 @@ class TestConditions:
         [
             (pt.until.file("in/*.csv", settle="1m"), "file", {"path": "in/*.csv", "at_least": 1, "settle_s": 60.0}),
             (pt.until.sql("select 1", connect="sqlite:///x.db"), "sql", {"connect": "sqlite:///x.db"}),
-            (pt.until.http("https://x", json={"a.b": 1}), "http", {"url": "https://x", "json": {"a.b": 1}, "status": [200]}),
+            (
+                pt.until.http("https://x", json={"a.b": 1}),
+                "http",
+                {"url": "https://x", "json": {"a.b": 1}, "status": [200]},
+            ),
             (pt.until.run("nightly", within="2h"), "run", {"name": "nightly", "state": "succeeded", "within": 7200.0}),
             (pt.until.asset("flights", partition="2013"), "asset", {"name": "flights", "partition": "2013"}),
         ],

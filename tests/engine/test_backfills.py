@@ -275,3 +275,28 @@ def test_lists_have_pages(tmp_path: Path) -> None:
     assert [p.part for p in (*parts, *rest)] == [0, 1, 2]
     assert [r.no for r in rows.backfills(bench.store, namespace="default")] == [3, 2, 1]
     assert DAYS.kind == "daily"
+
+
+def test_after_a_start_it_waits_until_its_project_is_loaded(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, project("shop", pipelines=[pipeline("nightly")]))
+    row = bench.start("nightly", "2026-01-01..2026-01-03", max_runs=1)
+    bench.clock.advance(60.0)
+    later = Bench(tmp_path, store=bench.store, clock=bench.clock)
+    assert later.carry_out() == [["2026-01-01"]], "only the run that was open already"
+    assert later.row(row.id).state == "running"
+    later.service.load(bench.manifests[0])
+    assert later.carry_out() == [["2026-01-02"], ["2026-01-03"]]
+
+
+def test_a_cancel_that_nobody_was_there_to_carry_out_is_carried_out_by_the_next_engine(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, project("shop", pipelines=[pipeline("nightly")]))
+    row = bench.start("nightly", "2026-01-01..2026-01-09", max_runs=2)
+    bench.turns()
+    handler = bench.service.handlers()[AskBackfill]
+    bench.service.engine.post(lambda: handler(AskBackfill(row.id, "cancel", "ann")))
+    bench.service.engine.turn(0.0, chores=False)  # as the command line does without a service
+    bench = bench.again()
+    bench.turns(8)
+    assert bench.row(row.id).state == "cancelled"
+    assert all(run.state == "cancelled" for run in bench.store.runs())
+    assert list(bench.store.audit()) == []

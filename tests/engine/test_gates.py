@@ -97,7 +97,9 @@ class Bench:
         self.clock.advance(seconds)
         self.settle()
 
-    def answer(self, run: ActiveRun, step: str = "go", choice: str = "approve", by: str = "ana", **more: Any) -> GateReply:
+    def answer(
+        self, run: ActiveRun, step: str = "go", choice: str = "approve", by: str = "ana", **more: Any
+    ) -> GateReply:
         return self.ask(AnswerGate(run.id, step, by, choice, **more))
 
     def ask(self, request: Any) -> GateReply:
@@ -291,7 +293,9 @@ class TestExternal:
         run = bench.run()
         token = self.token(run)
         assert token == GateTokens(KEY).token(run.id, "cb", "")
-        reply = bench.ask(ReportExternal(token, value=plain.pack({"rows": 3}), metadata=(Meta("n", "number", b"\x03"),)))
+        reply = bench.ask(
+            ReportExternal(token, value=plain.pack({"rows": 3}), metadata=(Meta("n", "number", b"\x03"),))
+        )
         assert (reply.state, reply.run, reply.step) == ("answered", run.id, "cb")
         row = bench.store.gates(run.id)[0]
         assert (row.how, row.metadata) == ("report", (Meta("n", "number", b"\x03"),))

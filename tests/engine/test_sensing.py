@@ -99,7 +99,7 @@ class Scene:
     def turn(self, seconds: float = 0.0) -> None:
         """Let time pass, and everything happen that is due."""
         self.clock.advance(seconds)
-        while self.service.turn(0.0) or self.service.engine.chores and self._is_due():
+        while self.service.turn(0.0) or (self.service.engine.chores and self._is_due()):
             pass
 
     def _is_due(self) -> bool:

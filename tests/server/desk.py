@@ -93,9 +93,7 @@ class Desk:
 
     def token(self, *scopes: Grant, owner: str = "", days: float = 1.0, name: str = "t") -> Bearer:
         bearer = new_token(self.clock.at)
-        self.ask(
-            IssueToken(bearer.id, bearer.digest, owner, name, scopes, "admin", self.clock.at + days * 86_400)
-        )
+        self.ask(IssueToken(bearer.id, bearer.digest, owner, name, scopes, "admin", self.clock.at + days * 86_400))
         return bearer
 
     def session(self, name: str) -> Bearer:

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from partita.core.permissions import GRANTABLE, ROLES, Principal, granted
-from partita.engine.access import Done, Entry, ExchangeLink, IssueToken, Note, OpenSession, RevokeToken, SetUser, carried
+from partita.engine.access import (
+    Done,
+    Entry,
+    ExchangeLink,
+    IssueToken,
+    Note,
+    OpenSession,
+    RevokeToken,
+    SetUser,
+    carried,
+)
 from partita.errors import DefinitionError
 from partita.server.access import require
 from partita.server.bearers import digest_of, local_token, new_link, new_session
@@ -125,7 +135,8 @@ def test_an_address_that_was_typed_may_look_and_not_change(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonp"]
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonp"],
 )
 def test_a_body_must_be_json(desk: Desk, kind: str) -> None:
     headers = {"content-type": kind, "content-length": "2"}
@@ -506,7 +517,10 @@ def test_the_policy_is_read_from_the_project_and_the_environment(tmp_path: Path)
         ('public_url = "ftp://x"', "public_url is an address"),
         ("session_hours = 0", "session_hours"),
         ("hosts = 7", "hosts is a list"),
-        ('auth = "oidc"\n[tool.partita.server.oidc]\nissuer = "https://i"\nclient_id = "x"\nclient_secret = "plain"', "env:NAME"),
+        (
+            'auth = "oidc"\n[tool.partita.server.oidc]\nissuer = "https://i"\nclient_id = "x"\nclient_secret = "plain"',
+            "env:NAME",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_policy_is_one_clear_error(tmp_path: Path, text: str, says: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,7 +172,11 @@ def test_whom_the_guard_refuses_no_route_answers(world: tuple[Desk, App, dict[st
                         headers["origin"] = f"http://{HOST}"
                     status = await answer(app, route.method, asked, headers)
                     desk.guard._denials.forget("127.0.0.1")
-                    assert status in ((401,) if asked == path else (401, 403, 404, 405, 400)), (route.key, asked, status)
+                    assert status in ((401,) if asked == path else (401, 403, 404, 405, 400)), (
+                        route.key,
+                        asked,
+                        status,
+                    )
                     count += 1
         return count
 

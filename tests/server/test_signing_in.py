@@ -151,9 +151,7 @@ def test_guessing_is_slowed_down(site: Site) -> None:
 
 def test_a_link_signs_in_whoever_has_it_once(site: Site) -> None:
     link = new_link(time.time())
-    site.desk.ask(
-        IssueToken(link.id, link.digest, "", "link", (("*", "admin"),), "x", time.time() + 60, "link")
-    )
+    site.desk.ask(IssueToken(link.id, link.digest, "", "link", (("*", "admin"),), "x", time.time() + 60, "link"))
     assert site.ask("POST", "/api/v1/session", {"link": link.text}).status == 201
     assert "admin" in site.ask("GET", "/api/v1/session").body["permissions"]["*"]
     site.cookies.clear()
@@ -264,7 +262,6 @@ def test_a_provider_signs_somebody_in_with_the_roles_of_their_groups(tmp_path: P
         back = sign_in()
         assert (back.status, dict(back.headers)["location"]) == (302, "/")
         me = site.ask("GET", "/api/v1/session").body
-        print("DBG", me, site.cookies, back.headers)
         assert (me["name"], list(me["permissions"])) == ("ann@example.com", ["sales"])
         first = dict(site.cookies)
         provider.claims["groups"] = ["boss"]

@@ -54,15 +54,15 @@ _LEASES = (
     ),
     _bug(
         "the lease is never renewed",
-        "engine/loop.py",
-        "        if not self.blocked and self._renew_at - self._lease_s <= now < self._renew_at:",
+        "engine/tenure.py",
+        "        if not at_once and self.renew_at - self._lease_s <= now < self.renew_at:",
         "        if now > 0:",
     ),
     _bug(
         "a backward jump of the clock puts the renewal off",
-        "engine/loop.py",
-        "        if not self.blocked and self._renew_at - self._lease_s <= now < self._renew_at:",
-        "        if not self.blocked and now < self._renew_at:",
+        "engine/tenure.py",
+        "        if not at_once and self.renew_at - self._lease_s <= now < self.renew_at:",
+        "        if not at_once and now < self.renew_at:",
     ),
     _bug(
         "tickets are handed out without another look at the lease",
@@ -73,7 +73,7 @@ _LEASES = (
     ),
     _bug(
         "an engine that wakes takes the lease after others had it, and goes on",
-        "engine/loop.py",
+        "engine/tenure.py",
         "        if lease.epoch > self.epoch + 1:",
         "        if lease.epoch > self.epoch + 1_000_000:",
         critical=True,
@@ -122,8 +122,8 @@ _DURABILITY = (
     _bug(
         "an engine that could not renew its lease never starts anything again",
         "engine/loop.py",
-        '        if not self._uncommitted:\n            self.blocked = ""',
-        "        if not self._uncommitted:\n            self.blocked = self.blocked",
+        '        if renewed and not self._uncommitted:\n            self.blocked = ""',
+        "        if renewed and not self._uncommitted:\n            self.blocked = self.blocked",
     ),
     _bug(
         "the end of a step is not journaled",

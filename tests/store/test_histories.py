@@ -14,6 +14,11 @@ from partita.core.events import (
     Detail,
     Event,
     Failure,
+    GateAnswered,
+    GateHeard,
+    GateOpened,
+    GateReported,
+    GateVoted,
     Materialized,
     Meta,
     PauseRequested,
@@ -67,6 +72,7 @@ def _any_event(rng: random.Random, step: str, index: str, attempt: int, at: floa
             StepReused(at, step, index, "run-0", value=value()),
             Materialized(at, step, index, attempt, "flights", index, str(at), "c", (Meta("n", "number", b"\x01"),)),
             CheckEvaluated(at, step, index, attempt, "flights", "fresh", index, rng.random() < 0.5, "warn"),
+            *_gate_events(rng, step, index, at),
             RunStarted(at),
             CancelRequested(at, "ann"),
             PauseRequested(at, "ann"),
@@ -74,6 +80,17 @@ def _any_event(rng: random.Random, step: str, index: str, attempt: int, at: floa
             RunEnded(at, rng.choice(["succeeded", "failed"])) if rng.random() < 0.1 else RunStarted(at),  # type: ignore[arg-type]
         ]
     )
+
+
+def _gate_events(rng: random.Random, step: str, index: str, at: float) -> list[Event]:
+    by, accepted = rng.choice(["ana", "bo"]), rng.random() < 0.5
+    return [
+        GateOpened(at, step, index, "approval", at + 60),
+        GateVoted(at, step, index, by, "approve", ("operator",), "ok", b"\x01"),
+        GateHeard(at, step, index, "on it"),
+        GateReported(at, step, index, "succeeded", "ci", value(str(at))),
+        GateAnswered(at, step, index, "people", accepted, "approve", (by,), "so", value() if accepted else None, b"\x01"),
+    ]
 
 
 def outcome(store: Store, commits: list[RunCommit], epoch: int) -> str:
@@ -88,8 +105,9 @@ def outcome(store: Store, commits: list[RunCommit], epoch: int) -> str:
 def all_rows(store: Store) -> list[object]:
     runs = store.runs(limit=100)
     per_run = [
-        (store.steps(r.id), store.attempts(r.id), store.journal(r.id), store.materialized_in(r.id)) for r in runs
-    ]
+        (store.steps(r.id), store.attempts(r.id), store.journal(r.id), store.materialized_in(r.id),
+         store.gates(r.id), store.votes(r.id)) for r in runs
+    ]  # fmt: skip
     latest = [store.materialization("flights", index) for index in INDEXES]
     return [runs, store.open_runs(), per_run, store.checks(), store.materializations("flights", limit=1000), latest,
             store.usual("daily")]  # fmt: skip

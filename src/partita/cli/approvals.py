@@ -9,7 +9,7 @@ from partita.cli import options, project, terminal
 from partita.cli.naming import find_run, named, typed
 from partita.cli.parsing import Argument, Option
 from partita.cli.styled import Line, short
-from partita.cli.tables import Column, print_table
+from partita.cli.tables import Cell, Column, print_table
 from partita.cli.words import ago, duration, exact, iso, when
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def approvals(
 ) -> int:
     """List the approvals that wait; of one run, with all that there is to decide on.
 
-    Answer with: partita approve RUN   partita reject RUN --comment "why"
+    Answer with `partita approve RUN` or `partita reject RUN`.
     """
     from partita.engine.approvals import waiting, waiting_in
 
@@ -48,7 +48,9 @@ def approvals(
     else:
         _print_list(terminal.out(), found, time.time())
     if found and not json and not project.has_engine(settings):
-        terminal.note(("◌ ", "amber"), "no engine is at work here: an answer is kept, and counts when the run is taken up")
+        terminal.note(
+            ("◌ ", "amber"), "no engine is at work here: an answer is kept, and counts when the run is taken up"
+        )
     reader.close()
     return 0
 
@@ -101,7 +103,9 @@ def print_approval(out: Out, approval: Approval, now: float) -> None:
     """One approval with its material."""
     gate, spec = approval.gate, approval.spec
     title = named(gate.step, gate.index)
-    out.line(("◌ ", "amber"), (approval.question, "bold"), (f"   {title} of run {gate.run_no} of {gate.pipeline}", "dim"))
+    out.line(
+        ("◌ ", "amber"), (approval.question, "bold"), (f"   {title} of run {gate.run_no} of {gate.pipeline}", "dim")
+    )
     out.line(f"  answered by {approval.who}: {' or '.join(spec.choices)}")
     if gate.opened_at is not None:
         out.line((f"  waits for {duration(now - gate.opened_at)}", "dim"), (_then(approval, now), "dim"))
@@ -128,7 +132,7 @@ def _print_list(out: Out, found: list[Approval], now: float) -> None:
         Column("since", right=True),
         Column("until"),
     )
-    rows = [
+    rows: list[list[Cell]] = [
         [
             str(a.gate.run_no),
             a.gate.pipeline,
@@ -162,8 +166,10 @@ def _piece_lines(piece: Shown) -> list[Line]:
         return [name, *_table_lines(value)]
     if isinstance(value, str) and "\n" in value:
         lines = value.splitlines()
-        more: list[Line] = [[(f"    … {len(lines) - _LINES} more lines", "dim")]] if len(lines) > _LINES else []
-        return [name, *([(f"    {line}", "")] for line in lines[:_LINES]), *more]
+        told: list[Line] = [[(f"    {line}", "")] for line in lines[:_LINES]]
+        if len(lines) > _LINES:
+            told.append([(f"    … {len(lines) - _LINES} more lines", "dim")])
+        return [name, *told]
     return [[*name, ("  ", ""), (value if isinstance(value, str) else shown(value), "")]]
 
 
@@ -184,4 +190,6 @@ def _fields(schema: Any) -> str:
     found = properties(schema)
     if not found:
         return "--set VALUE"
-    return "  ".join(f"--set {name}={prop.get('type') or prop.get('format') or 'VALUE'}" for name, prop in found.items())
+    return "  ".join(
+        f"--set {name}={prop.get('type') or prop.get('format') or 'VALUE'}" for name, prop in found.items()
+    )

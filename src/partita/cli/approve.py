@@ -195,7 +195,7 @@ def _without_engine(settings: Settings, request: AnswerGate) -> GateReply:
         engine.start()
         answered = engine.post(lambda: gates.answer(request))
         engine.run_until(answered.done, timeout_s=0.2)
-        reply = answered.result()
+        reply: GateReply = answered.result()
         engine.close()
     finally:
         store.close()

@@ -197,7 +197,7 @@ def report_check(
     who = by or project.user_name()
     request = ReportCheck(name, check, passed, who, partition, severity, message, _metadata(metadata))
     answer(project.settings_of(folder), request, Reported)
-    glyph = ("● ", "green") if passed else ("✗ ", "red")
+    glyph: tuple[str, Style] = ("● ", "green") if passed else ("✗ ", "red")
     terminal.out().line(glyph, f"check {check} of {name} {'passed' if passed else 'failed'}, says {who}")
     return 0
 
@@ -271,12 +271,12 @@ def explain_asset(here: Here, spec: AssetSpec, partition: str, *, json: bool) ->
 def _print_causes(stale: Staleness) -> None:
     now = time.time()
     for cause in stale.causes:
-        at = f"   {ago(cause.at, now)} ago, {exact(cause.at)}" if cause.at else ""
+        at = f"   {ago(cause.at, now)}, {exact(cause.at)}" if cause.at else ""
         terminal.out().line(("  · ", "dim"), cause.text, (at, "dim"))
 
 
 def _print_tree(tree: Tree, depth: int) -> None:
-    mark = ("✓ ", "green") if tree.holds else ("✗ ", "dim")
+    mark: tuple[str, Style] = ("✓ ", "green") if tree.holds else ("✗ ", "dim")
     terminal.out().line("  " * (depth + 1), mark, tree.text)
     for child in tree.children if depth < _DEEP else ():
         _print_tree(child, depth + 1)

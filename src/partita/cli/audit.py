@@ -45,9 +45,7 @@ def audit(
         Column("about"),
         Column("result"),
     )
-    cells = [
-        [str(e.no), e.at[:19].replace("T", " "), e.principal, e.action, e.object, e.result] for e in entries
-    ]
+    cells = [[str(e.no), e.at[:19].replace("T", " "), e.principal, e.action, e.object, e.result] for e in entries]
     print_table(terminal.out(), columns, cells)
     return 0
 

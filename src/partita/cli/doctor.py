@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from partita.cli import options, project, terminal
 from partita.cli.styled import Style
-from partita.cli.words import duration, many, size
+from partita.cli.words import ago, duration, many, size
 from partita.errors import PartitaError, WorldError
 
 if TYPE_CHECKING:
@@ -63,7 +63,15 @@ def _all(folder: Path | None) -> Iterator[Finding]:
     except PartitaError as error:
         yield Finding("fail", "project", error.message, error.hint or "")
         return
-    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_folders, _disk, _store, _engine, _definitions)
+    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _folders,
+        _disk,
+        _store,
+        _storage,
+        _service,
+        _engine,
+        _definitions,
+    )
     for look in looks:
         try:
             yield from look(settings)
@@ -168,6 +176,47 @@ def _store(settings: Settings) -> Iterator[Finding]:
             f"{many(len(left), 'run')} without an engine: {numbers}",
             f"take it up: partita retry {left[0].no}   or end it: partita cancel {left[0].no}",
         )
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    """What takes how much, and whether what is to be removed can be read."""
+    from partita.cli.storage import in_short
+    from partita.engine.keeping import policy_for
+    from partita.engine.storage import storage_of
+
+    policy = policy_for(settings.project)
+    if not settings.home.db.exists():
+        return
+    reader = project.open_memory(settings)
+    found = storage_of(settings.home, reader, policy, now=time.time())
+    reader.close()
+    is_free = found.free > found.spaces[0].bytes // 2 and found.free > 64 << 20
+    yield Finding("warn" if is_free else "ok", "storage", in_short(found), "partita db vacuum" if is_free else "")
+
+
+def _service(settings: Settings) -> Iterator[Finding]:
+    """What `partita up` says of itself, of its projects, and of what is unwell."""
+    from partita.cli.serving import service_of
+    from partita.store import house, versions
+
+    service = service_of(settings)
+    if service is None:
+        yield Finding("ok", "service", "not at work here", "serve schedules, sensors and the API: partita up")
+        return
+    parts = ", ".join(f"{name} {pid}" for name, pid in service.get("parts", {}).items())
+    at = f", answers at {service['address']}" if service.get("address") else ""
+    yield Finding("ok", "service", f"up since {ago(service['since'], time.time())}{at} (processes: {parts})")
+    reader = project.open_memory(settings)
+    try:
+        for row in versions.projects(reader):
+            if row.active:
+                told = f"{row.project} at {row.folder}, version {row.code or 'none'}"
+                yield Finding("fail" if row.error else "ok", "", told + (f": {row.error}" if row.error else ""))
+        for unwell in house.health(reader):
+            if not unwell.part.startswith("project "):
+                yield Finding("warn", "", f"{unwell.part}: {unwell.problem}")
+    finally:
+        reader.close()
 
 
 def _engine(settings: Settings) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from partita.cli.tables import Column, print_table
 from partita.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from partita.settings import Settings
     from partita.store.access import TokenRow
 
 _DAYS = 90
@@ -111,7 +112,7 @@ def tokens_link(
     return 0
 
 
-def _address(settings: project.Settings) -> str:
+def _address(settings: Settings) -> str:
     """Where the service that runs here answers."""
     import json as json_module
 
@@ -125,7 +126,7 @@ def _address(settings: project.Settings) -> str:
     return address
 
 
-def _rows(settings: project.Settings) -> list[TokenRow]:
+def _rows(settings: Settings) -> list[TokenRow]:
     from partita.store import access
 
     if not settings.home.db.exists():

@@ -14,6 +14,7 @@ from partita.errors import DefinitionError
 
 if TYPE_CHECKING:
     from partita.core.permissions import Grant
+    from partita.settings import Settings
     from partita.store.access import UserRow
 
 Name = Annotated[str, Argument("NAME", "The user")]
@@ -118,7 +119,7 @@ def _grants(texts: list[str]) -> tuple[Grant, ...]:
         raise DefinitionError(str(error), hint="for example viewer, or sales:operator") from None
 
 
-def _rows(settings: project.Settings) -> list[UserRow]:
+def _rows(settings: Settings) -> list[UserRow]:
     from partita.store import access
 
     if not settings.home.db.exists():

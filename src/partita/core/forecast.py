@@ -132,7 +132,7 @@ class _World:
         self.planned = planned
         self.slots = dict(slots)
         self.start, self.end = start, end
-        self.now = start
+        self.clock = start
         self.used: dict[str, int] = {}
         self.peaks: dict[str, int] = {}
         self.ticks: list[_Tick] = []
@@ -149,7 +149,7 @@ class _World:
         for number, planned in enumerate(self.planned):
             self._begin(number, planned)
         while self._events and len(self.ticks) < _MOST_TICKS:
-            self.now, _, event = heapq.heappop(self._events)
+            self.clock, _, event = heapq.heappop(self._events)
             if isinstance(event, _Due):
                 self._decide(event)
             elif isinstance(event, _StepEnd):
@@ -183,7 +183,7 @@ class _World:
             return
         spec = self.planned[number].spec
         due = scheduling.due_at(spec, spec.name, instant, self._lead(number))
-        heapq.heappush(self._events, (max(due, self.now), next(self._counter), _Due(number, instant)))
+        heapq.heappush(self._events, (max(due, self.clock), next(self._counter), _Due(number, instant)))
 
     def _lead(self, number: int) -> float:
         planned = self.planned[number]
@@ -197,7 +197,7 @@ class _World:
             spec.name,
             Instants.of(spec),
             next_at=due.instant,
-            now=self.now,
+            now=self.clock,
             lead_s=self._lead(due.number),
             running=len(running),
         )
@@ -205,7 +205,7 @@ class _World:
             for run in list(running):
                 self._cancel(run)
         for decision in decided.decisions:
-            tick = _Tick(planned, decision, self.now, _clocks(spec, decision.instant), overlaps=bool(running))
+            tick = _Tick(planned, decision, self.clock, _clocks(spec, decision.instant), overlaps=bool(running))
             self.ticks.append(tick)
             if decision.decision == "run":
                 self._create(due.number, tick)
@@ -242,7 +242,7 @@ class _World:
             if (limit is not None and self.going.get(name, 0) >= limit) or not first:
                 left.append(run)
                 continue
-            run.started_at = self.now
+            run.started_at = self.clock
             self.going[name] = self.going.get(name, 0) + 1
             for key, count in run.left.items():
                 if count == 0:
@@ -254,7 +254,7 @@ class _World:
     def _offer(self, run: _Run, key: str) -> None:
         step = run.planned.pipeline.graph.step(key)
         needs = () if step.kind == "gate" else ((WORKERS, 1), *step.policies.pools)
-        self.waiting.append(_Waiting(run, key, self.now, tuple(needs)))
+        self.waiting.append(_Waiting(run, key, self.clock, tuple(needs)))
 
     def _start_steps(self) -> None:
         left: deque[_Waiting] = deque()
@@ -271,8 +271,8 @@ class _World:
                 self.peaks[pool] = max(self.peaks.get(pool, 0), self.used[pool])
             if waiting.blame:
                 run = waiting.run
-                run.waited[waiting.blame] = run.waited.get(waiting.blame, 0.0) + self.now - waiting.since
-            end = self.now + waiting.run.seconds[waiting.step]
+                run.waited[waiting.blame] = run.waited.get(waiting.blame, 0.0) + self.clock - waiting.since
+            end = self.clock + waiting.run.seconds[waiting.step]
             heapq.heappush(self._events, (end, next(self._counter), _StepEnd(waiting)))
         self.waiting = left
 
@@ -292,7 +292,7 @@ class _World:
             self._end_run(run)
 
     def _end_run(self, run: _Run) -> None:
-        run.ended_at = self.now
+        run.ended_at = self.clock
         self.running[self._numbers[id(run.planned)]].remove(run)
         if run.started_at is not None:
             self.going[run.planned.pipeline.name] -= 1

@@ -134,9 +134,7 @@ def missing_votes(spec: GateSpec, votes: Mapping[str, GateVoted]) -> int:
     return spec.quorum - max(counts.values(), default=0)
 
 
-def approval_value(
-    spec: GateSpec, choice: str, *, by: Collection[str], comment: str, answer: bytes | None
-) -> Value:
+def approval_value(spec: GateSpec, choice: str, *, by: Collection[str], comment: str, answer: bytes | None) -> Value:
     """The result of an approval's step, as its users read it."""
     given = plain.unpack(answer) if answer is not None else None
     return value_of(

@@ -56,6 +56,11 @@ class Universe:
         """Keys were added to or taken from a dynamic definition."""
         self._next_at = None
 
+    @property
+    def is_timed(self) -> bool:
+        """Do its partitions (or a dimension of them) cover time?"""
+        return self.spec is not None and _timed(self.spec) is not None
+
     def due_at(self) -> float:
         """When the next partition comes to be."""
         return self._next_at if self._next_at is not None else 0.0
@@ -198,6 +203,8 @@ class Holding:
         self.made_no: list[int] = []
         self.changed_no: list[int] = []
         self.made_at: list[float] = []
+        # Made before its partition came to be: known from then on.
+        self.early: dict[str, Made] = {}
         self.upstreams: list[Link] = []
         self.readers: list[Link] = []
         # The place in an order in which each asset stands after its upstreams.
@@ -238,6 +245,7 @@ class Holding:
         """Note the newest materialization of a partition; its bit."""
         at = self.universe.index.get(key, 0)
         if not at:
+            self.early[key] = made
             return OUTSIDE
         bit = 1 << at
         self.made |= bit
@@ -291,6 +299,10 @@ class Ledger:
         if made.changed_no != made.no:
             return []
         holding.updated |= bit
+        return self._tell_readers(holding, bit)
+
+    def _tell_readers(self, holding: Holding, bit: int) -> list[Holding]:
+        """There is new data: who is older than it now."""
         woken: list[Holding] = []
         for link in holding.readers:
             mask = link.any_of(bit) & ~OUTSIDE
@@ -343,6 +355,8 @@ class Ledger:
         found = [h for h in self.holdings.values() if id(h.universe) in grown] if grown else []
         for holding in found:
             holding.widen()
+            for key in [key for key in holding.early if key in holding.universe.index]:
+                self._tell_readers(holding, holding.put(key, holding.early.pop(key)))
             # A run may have been asked for it before it had ended.
             for key in holding.making:
                 holding.in_progress |= holding.universe.bit(key) & ~OUTSIDE

@@ -14,7 +14,17 @@ from typing import Final, Literal
 import msgspec
 
 Permission = Literal[
-    "public", "signed", "signed_in", "view", "log.read", "operate", "report", "author", "secret.use", "audit.read", "admin"
+    "public",
+    "signed",
+    "signed_in",
+    "view",
+    "log.read",
+    "operate",
+    "report",
+    "author",
+    "secret.use",
+    "audit.read",
+    "admin",
 ]
 Role = Literal["viewer", "operator", "author", "admin"]
 Grant = tuple[str, str]
@@ -39,9 +49,7 @@ ROLES: Final[dict[str, frozenset[str]]] = {
     "viewer": frozenset({"view"}),
     "operator": frozenset({"view", "log.read", "operate", "report"}),
     "author": frozenset({"view", "log.read", "operate", "report", "author", "secret.use"}),
-    "admin": frozenset(
-        {"view", "log.read", "operate", "report", "author", "secret.use", "audit.read", "admin"}
-    ),
+    "admin": frozenset({"view", "log.read", "operate", "report", "author", "secret.use", "audit.read", "admin"}),
 }
 """What a role may do. There is no permission to read a secret, so nobody has it."""
 
@@ -66,9 +74,7 @@ def granted(grants: Iterable[Grant], permission: str, namespace: str) -> bool:
 
 def namespaces_of(grants: Iterable[Grant], permission: str) -> frozenset[str] | None:
     """The namespaces in which grants hold a permission; None = in all of them."""
-    found = frozenset(
-        where for where, what in grants if what == permission or permission in ROLES.get(what, ())
-    )
+    found = frozenset(where for where, what in grants if what == permission or permission in ROLES.get(what, ()))
     return None if EVERYWHERE in found else found
 
 

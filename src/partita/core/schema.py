@@ -145,12 +145,13 @@ def _wrong_text(value: str, schema: Mapping[str, Any], where: str) -> str:
     pattern = schema.get("pattern")
     if isinstance(pattern, str) and len(value) <= 1000 and not _matches(pattern, value):
         return f"{where} is {_shown(value)}: a text like {pattern} is expected"
-    reader = {"date": dt.date.fromisoformat, "date-time": dt.datetime.fromisoformat}.get(schema.get("format", ""))
-    if reader is not None:
-        try:
-            reader(value)
-        except ValueError:
-            return f"{where} is {_shown(value)}: a {schema['format']} is expected"
+    try:
+        if schema.get("format") == "date":
+            dt.date.fromisoformat(value)
+        elif schema.get("format") == "date-time":
+            dt.datetime.fromisoformat(value)
+    except ValueError:
+        return f"{where} is {_shown(value)}: a {schema['format']} is expected"
     return ""
 
 

@@ -21,7 +21,7 @@ from partita.core.automation import (
     Upstream,
     children_of,
 )
-from partita.core.freshness import instant
+from partita.core.freshness import duration, instant
 from partita.core.ledger import OUTSIDE, Holding, Link, bits
 from partita.core.looker import Looker, Watch, inside
 from partita.core.staleness import name_of
@@ -53,10 +53,12 @@ class Teller:
                 text = WORDS[of][0 if holds else 1].replace("a check", f"check {check}" if check else "a check")
                 return Tree(text, holds, tuple(self._evidence(condition, holding, bit)) if holds else ())
             case Latest(count=count, within_s=within_s):
-                what = "the last partition" if count == 1 else f"the last {count} partitions"
+                what = "the last partition that has ended" if count == 1 else f"among the last {count} partitions"
                 if within_s is not None:
-                    what = f"the partitions of the last {within_s / 86400:g} d"
-                return Tree(f"it is {'' if holds else 'not '}among {what}", holds)
+                    what = f"among the partitions of the last {duration(within_s)}"
+                if not holding.universe.is_timed:
+                    what = "of no time, so it is always in the latest window"
+                return Tree(f"it is {'' if holds else 'not '}{what}", holds)
             case Cron(rule=rule, tz=tz):
                 ticker = self._looker.tickers[condition]
                 last = instant(ticker.last_at) if ticker.last_at > self._watch.declared_at else "never yet"
@@ -72,6 +74,9 @@ class Teller:
             Since: "once the first, since the second was so last",
         }
         text = condition.name if isinstance(condition, Named) else texts[type(condition)]
+        if isinstance(condition, Named) and isinstance(condition.item, Both):
+            # Its name says enough; "all of" under it would be one level more of nothing.
+            condition, path = condition.item, f"{path}.0"
         children = tuple(
             self._tree(child, holding, f"{path}.{at}", bit, link) for at, child in enumerate(children_of(condition))
         )

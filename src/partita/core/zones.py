@@ -50,13 +50,16 @@ class Stretch(NamedTuple):
 class Zone:
     """A time zone as stretches of one offset each, numbered from 0."""
 
-    def __init__(self, name: str, changes: list[int], offsets: list[int], rule: _Rule | None) -> None:
-        # `offsets[i]` holds up to `changes[i]`; the last one for ever, or until `rule` adds more.
+    def __init__(
+        self, name: str, changes: list[int], offsets: list[int], rule: _Rule | None, ruled_from: int = EARLIEST
+    ) -> None:
+        # `offsets[i]` holds up to `changes[i]`; the last one for ever, or until `rule` adds more, after `ruled_from`.
         self.name = name
         self._changes = changes
         self._offsets = offsets
         self._rule = rule
-        self._until_year = _year(changes[-1]) - 1 if changes and rule is not None else 1900
+        self._ruled_from = ruled_from
+        self._until_year = _year(ruled_from) - 1 if ruled_from > EARLIEST else 1900
 
     def number(self, instant: int) -> int:
         """The number of the stretch that an instant lies in."""
@@ -102,7 +105,7 @@ class Zone:
     def _list_year(self, year: int) -> None:
         assert self._rule is not None
         for at, offset in self._rule.changes(year):
-            if (not self._changes or at > self._changes[-1]) and offset != self._offsets[-1]:
+            if at > self._ruled_from and offset != self._offsets[-1]:
                 self._changes.append(at)
                 self._offsets.append(offset)
         self._until_year = year
@@ -253,7 +256,7 @@ def _names() -> frozenset[str]:
 def _parsed(name: str, data: bytes) -> Zone:
     """A zone of the bytes of its file: the second block, whose times have 64 bits, and the rule at its end."""
     at = 44 + _block(data, 0, 4)
-    _, _, leaps, count, kinds, chars = struct.unpack_from(">6l", data, at + 20)
+    _, _, _, count, kinds, _ = struct.unpack_from(">6l", data, at + 20)
     start = at + 44
     changes = struct.unpack_from(f">{count}q", data, start)
     which = data[start + 8 * count : start + 9 * count]
@@ -270,16 +273,12 @@ def _parsed(name: str, data: bytes) -> Zone:
                 continue
             listed.append(change)
             values.append(offsets[kind])
-    del leaps, chars
     if rule is not None and rule.begin is None:
         if rule.std != values[-1] and not listed:
             values[-1] = rule.std
         rule = None
-    zone = Zone(name, listed, values, rule)
-    if rule is not None and changes:
-        # Changes of other things than the offset count too: the rule holds after the last of them.
-        zone._until_year = _year(changes[-1]) - 1
-    return zone
+    # Changes of other things than the offset count too: the rule holds after the last of them.
+    return Zone(name, listed, values, rule, max(changes[-1], EARLIEST) if changes else EARLIEST)
 
 
 def _block(data: bytes, at: int, width: int) -> int:

@@ -93,12 +93,12 @@ def approval(
 class ExternalHandle(Handle):
     """What `pt.external` gives: the value that the other system reports, and the token with which it does."""
 
-    __slots__ = ("_token",)
+    __slots__ = ()
 
     @property
     def token(self) -> Handle:
         """The token to hand to a step before: `start_job(cb.token) >> cb`."""
-        return self._token
+        return Handle(self._tracer, Token(self._lasts[0]), self._axes)
 
 
 def external(
@@ -131,9 +131,7 @@ def external(
         )
         step = _add(tracer, name, spec, (), options)
         key = step._lasts[0]
-        handle = ExternalHandle(tracer, step._binding, step._axes, firsts=(key,), lasts=(key,))
-        handle._token = Handle(tracer, Token(key), step._axes)
-        return handle
+        return ExternalHandle(tracer, step._binding, step._axes, firsts=(key,), lasts=(key,))
 
     return _build("external", build)
 
@@ -197,7 +195,9 @@ class until:
         return Condition("file", f"files {_said(path)}", options)
 
     @staticmethod
-    def object(url: Any, *, at_least: int = 1, settle: Duration = 0, options: Mapping[str, Any] | None = None) -> Condition:
+    def object(
+        url: Any, *, at_least: int = 1, settle: Duration = 0, options: Mapping[str, Any] | None = None
+    ) -> Condition:
         """Objects of a store match a pattern ("s3://bucket/in/*.csv", by fsspec)."""
         found = {"url": url, "at_least": at_least, "settle_s": seconds(settle), "options": dict(options or {})}
         return Condition("object", f"objects {_said(url)}", found)
@@ -212,7 +212,7 @@ class until:
         status: int | Sequence[int] = 200,
         json: Mapping[str, Any] | None = None,
         contains: str = "",
-        when: Callable[[Any], object] | None = None,
+        when: Callable[[Any], Any] | None = None,
     ) -> Condition:
         """An address answers as wanted: `json={"job.state": "done"}` looks into the answer, `when` is a function of it."""
         statuses = [status] if isinstance(status, int) else list(status)
@@ -337,7 +337,9 @@ def _add(
     for option in options:
         if option not in _OPTIONS:
             near = did_you_mean(option, (*_OPTIONS, "timeout", "default", "name", "show", "by", "remind", "poke"))
-            raise wrong(f"step `{name}`: there is no option `{option}`", hint=near or f"there are {', '.join(_OPTIONS)}")
+            raise wrong(
+                f"step `{name}`: there is no option `{option}`", hint=near or f"there are {', '.join(_OPTIONS)}"
+            )
     place = caller()
     settings = settings_of(dict(options), of=f"step `{name}`", place=place)
     return tracer.add(
@@ -534,4 +536,14 @@ def _schema(of: str, answer: Any) -> str:
         ) from None
 
 
-__all__ = ["Condition", "DefinitionError", "ExternalHandle", "approval", "external", "sleep", "sleep_until", "until", "wait_for"]
+__all__ = [
+    "Condition",
+    "DefinitionError",
+    "ExternalHandle",
+    "approval",
+    "external",
+    "sleep",
+    "sleep_until",
+    "until",
+    "wait_for",
+]

@@ -135,4 +135,3 @@ def _test_call(definition: ResourceDef, name: str, table: Mapping[str, Any]) -> 
     test = _Test(_Build(definition, name, table))
     is_async = inspect.iscoroutinefunction(getattr(definition.cls, "test", None))
     return Call(name=f"resource:{name}", function=test, asynchronous=is_async)
-

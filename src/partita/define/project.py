@@ -91,8 +91,8 @@ class Config:
     shares: tuple[tuple[str, float], ...] = ()
     namespace_limit: int | None = None
     namespace: str = "default"
-    secrets: tuple[str, ...] = ()
-    secret_sources: tuple[tuple[str, str], ...] = ()
+    # Name, source ("" = the store, else the environment).
+    secrets: tuple[tuple[str, str], ...] = ()
     resources: tuple[tuple[str, dict[str, Any]], ...] = ()
 
 
@@ -123,8 +123,7 @@ def read_config(folder: Path) -> Config:
             shares=_shares(table.get("shares", {})),
             namespace_limit=_limit(table.get("limit")),
             namespace=_checked_name(table.get("namespace", "default")),
-            secrets=tuple(_secrets(table.get("secrets", []))),
-            secret_sources=_sources(table.get("secrets", [])),
+            secrets=_secrets(table.get("secrets", [])),
             resources=_tables(table.get("resources", {}), "resources"),
         )
     except ValueError as error:
@@ -195,22 +194,14 @@ def _limit(value: object) -> int | None:
     return value
 
 
-def _secrets(value: object) -> list[str]:
+def _secrets(value: object) -> tuple[tuple[str, str], ...]:
     """`secrets = ["NAME"]`, or a table of names and where each is kept."""
-    names = list(value) if isinstance(value, dict) else _texts(value, "secrets")
-    for name in names:
-        if problem := problem_of_name(name):
-            raise ValueError(problem)
-    return names
-
-
-def _sources(value: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict):
-        return ()
-    for name, source in value.items():
-        if problem := problem_of_source(source):
+    found = value if isinstance(value, dict) else dict.fromkeys(_texts(value, "secrets"), "")
+    for name, source in found.items():
+        problem = problem_of_name(name) or (source != "" and problem_of_source(source))
+        if problem:
             raise ValueError(f"secret {name}: {problem}")
-    return tuple(value.items())
+    return tuple(found.items())
 
 
 def _tables(value: object, key: str) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -357,7 +348,7 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
         namespace_limit=config.namespace_limit,
         namespace=config.namespace,
         secrets=_mentioned(config, resources),
-        secret_sources=config.secret_sources,
+        secret_sources=tuple((name, source) for name, source in config.secrets if source),
         resources=tuple(resources),
         sensors=sensors,
         alerts=alerts,
@@ -394,7 +385,7 @@ def pipeline_spec(
 def _mentioned(config: Config, resources: list[ResourceSpec]) -> tuple[str, ...]:
     """The names of all secrets that the project declares or its modules name."""
     of_resources = [name for spec in resources for name in spec.secrets]
-    return tuple(dict.fromkeys([*config.secrets, *of_resources, *mentions()]))
+    return tuple(dict.fromkeys([*(name for name, _ in config.secrets), *of_resources, *mentions()]))
 
 
 def _twice(kind: str, name: str, first: Place, second: Place) -> Problem:

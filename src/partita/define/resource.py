@@ -120,9 +120,7 @@ class ResourceDef(Declared):
                 properties[field] = msgspec.json.schema(self.types[field])
             except TypeError:
                 properties[field] = {}
-        required = [
-            f.name for f in self.fields.values() if not _has_default(f) and self.types[f.name] is not Secret
-        ]
+        required = [f.name for f in self.fields.values() if not _has_default(f) and self.types[f.name] is not Secret]
         return {"type": "object", "properties": properties, "required": required}
 
     def _secrets(self, name: str, table: Mapping[str, Any]) -> tuple[str, ...]:

@@ -241,7 +241,7 @@ class Access:
                 Entry(
                     f"run:{run.id}",
                     "secret.use",
-                    progress.secret,
+                    f"secret:{progress.secret}",
                     run.run.namespace,
                     detail=msgspec.json.encode({"step": instance.node.key, "attempt": instance.attempt}),
                 ),
@@ -369,7 +369,9 @@ class Access:
         found = access.token_by_digest(self._store, r.link)
         now = self._clock.now()
         if found is None or found.of != "link" or not found.holds(now) or (TokenRevoked, found.id) in self._staged:
-            raise DefinitionError("this link was used, has expired, or is none", hint="make a new one: partita tokens link")
+            raise DefinitionError(
+                "this link was used, has expired, or is none", hint="make a new one: partita tokens link"
+            )
         generation = self._active_user(found.owner).generation if found.owner else 0
         self._revoked(found.id, "link")
         self._issued(

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from partita.core import mappings
-from partita.core.freshness import FreshnessState
+from partita.core.freshness import FreshnessState, Look, look
 from partita.core.ledger import OUTSIDE, Holding
 from partita.core.manifest import AssetSpec
 from partita.core.staleness import Read, Staleness, staleness
@@ -52,7 +52,7 @@ def health(
     specs = {spec.name: spec for _, spec in assets}
     needed = {dep for name in names if name in specs for dep in specs[name].deps} | set(names)
     ledger = ledger_of(reader, [(p, s) for p, s in assets if s.name in needed], now=now, namespace=namespace)
-    return [_health(reader, ledger.holdings[name]) for name in names if name in ledger.holdings]
+    return [_health(reader, ledger.holdings[name], now) for name in names if name in ledger.holdings]
 
 
 def staleness_of(
@@ -87,7 +87,7 @@ def staleness_of(
     )
 
 
-def _health(reader: rows.Fetching, holding: Holding) -> AssetHealth:
+def _health(reader: rows.Fetching, holding: Holding, now: float) -> AssetHealth:
     for key, verdict in rows.failed_verdicts(reader, holding.name, limit=100_000):
         if verdict.severity == "error":
             holding.failed[verdict.check] = holding.failed.get(verdict.check, 0) | holding.universe.bit(key)
@@ -98,7 +98,7 @@ def _health(reader: rows.Fetching, holding: Holding) -> AssetHealth:
     stale = (holding.newer | holding.outdated) & holding.made & exists & ~failing
     made = (holding.made & exists).bit_count()
     newest = rows.newest_made(reader, holding.name)
-    fresh = rows.freshness(reader, holding.name)
+    fresh = _freshness(reader, holding, newest[1].at if newest is not None else None, now)
     state: Literal["current", "stale", "failing", "missing", "external"] = "current"
     if failing:
         state = "failing"
@@ -120,3 +120,12 @@ def _health(reader: rows.Fetching, holding: Holding) -> AssetHealth:
         freshness=fresh.state if fresh is not None else None,
         freshness_reason=fresh.reason if fresh is not None else "",
     )
+
+
+def _freshness(reader: rows.Fetching, holding: Holding, made_at: float | None, now: float) -> Look | None:
+    """By the policy, at this moment: what was recorded says since when."""
+    policy = holding.spec.freshness
+    if policy is None:
+        return None
+    row = rows.freshness(reader, holding.name)
+    return look(policy, made_at, since=row.since if row is not None else now, now=now)

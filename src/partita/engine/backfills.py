@@ -26,6 +26,7 @@ from partita.core.facts.backfills import (
 from partita.core.manifest import Manifest
 from partita.core.states import TERMINAL_RUN
 from partita.engine.active import ActiveRun
+from partita.engine.catalog import Catalog
 from partita.engine.clock import Clock
 from partita.engine.control import Handler
 from partita.engine.ids import new_run_id
@@ -94,8 +95,11 @@ class Backfills:
 
     name = "backfills"
 
-    def __init__(self, engine: Engine, submitter: Submitter, clock: Clock, store: SqlStore) -> None:
+    def __init__(
+        self, engine: Engine, catalog: Catalog, submitter: Submitter, clock: Clock, store: SqlStore
+    ) -> None:
         self._engine = engine
+        self._catalog = catalog
         self._submitter = submitter
         self._clock = clock
         self._store = store
@@ -114,7 +118,8 @@ class Backfills:
         return {StartBackfill: self._start, AskBackfill: self._ask, RetryBackfill: self._retry}
 
     def loaded(self, manifest: Manifest) -> None:
-        """Parts that could not be planned have failed; new code is for those that come."""
+        """Backfills that waited for their project go on."""
+        self._due = 0.0
 
     def start(self, now: float) -> None:
         """Take up what has not ended, and what became of its runs meanwhile."""
@@ -135,6 +140,9 @@ class Backfills:
         left = _AT_ONCE
         for backfill in list(self._running.values()):
             while left and (part := backfill.course.next_part()) is not None:
+                # After a start it takes a moment until projects are loaded; one that cannot be is waited for.
+                if backfill.course.work.stages[part.stage].project not in self._catalog.manifests:
+                    break
                 self._start_part(now, backfill, part)
                 left -= 1
             if backfill.course.is_finished:
@@ -276,12 +284,12 @@ class Backfills:
             run = self._submitter.create(request)
         except OriginTaken as taken:
             # It was made already, and nothing was noted of it: a store that was restored from a copy, for example.
-            self._started(now, backfill, part, request.partition, taken.run)
+            self._started(now, backfill, part, _label(course, part), taken.run)
             self._look_after(backfill, taken.run)
             self._due = now
             return
         except PartitaError as error:
-            fact = PartEnded(now, backfill.id, *part, request.partition, "failed", reason=error.message)
+            fact = PartEnded(now, backfill.id, *part, _label(course, part), "failed", reason=error.message)
             self._engine.record(fact)
             self._skip(now, backfill, course.finish(part, "failed"), error.message)
             return

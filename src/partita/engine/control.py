@@ -128,8 +128,9 @@ class ControlServer:
         self._socket.close()
         self._thread.join(5.0)
         for connection in list(self._connections):
+            # Only reading: an answer that is on its way, perhaps to what ended the last run here, still gets out.
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RD)
         self._pool.shutdown(wait=False, cancel_futures=True)
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()

@@ -277,7 +277,9 @@ class Gates:
         if instance is not None and instance.state == "waiting":
             return GateReply("closed", f"{step} has not opened yet: its needs have not ended", run, step, index)
         if row is None and instance is None:
-            return GateReply("unknown", f"there is no gate {step} {index}".rstrip() + " that has opened", run, step, index)
+            return GateReply(
+                "unknown", f"there is no gate {step} {index}".rstrip() + " that has opened", run, step, index
+            )
         return GateReply("closed", f"{step} {index}".rstrip() + " waits no longer", run, step, index)
 
     # --- what follows from events -------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -42,20 +41,16 @@ from partita.core.plan import Instance
 from partita.core.run_queue import RunQueue
 from partita.core.values import Value
 from partita.engine.active import ActiveRun
+from partita.engine.chores import Chores
 from partita.engine.clock import Clock
 from partita.engine.members import events_of
 from partita.engine.restore import known_of, run_created_of
 from partita.engine.stored import stored_input, stored_value
-from partita.errors import Fenced, InvalidTransition, StoreFull, StoreLocked
+from partita.engine.tenure import Tenure
+from partita.errors import StoreFull
 from partita.executors.contract import Assignment, Ended, Executor, OpenAttempt, Placement, Report
-from partita.store.contract import Lease, OriginTaken, RunCommit, RunRow, Store
+from partita.store.contract import OriginTaken, RunCommit, RunRow, Store
 from partita.worker.wire import Progress
-
-RESOURCE = "engine"
-# How long a chore rests after it has failed.
-_REST_S = 30.0
-_log = logging.getLogger("partita.engine")
-
 
 RunInput = CancelRequested | PauseRequested | ResumeRequested | GateVoted | GateReported | GateHeard
 """What people, other systems and chores may say to a run."""
@@ -67,36 +62,6 @@ class Listener(Protocol):
     def committed(self, run: ActiveRun, events: Sequence[Event]) -> None: ...
 
     def progressed(self, run: ActiveRun, instance: Instance, progress: Progress) -> None: ...
-
-
-class Chore(Protocol):
-    """Something that the engine does beside its runs, in the loop's thread: schedules, sensors, backfills, retention ...
-
-    What it decides it says by `Engine.record`, `create` and `request`; all of it is committed together at the end of
-    the turn, and acted on after that. It must be quick: whatever waits (user code, network) is done elsewhere.
-    """
-
-    name: str
-
-    def start(self, now: float) -> None:
-        """Take up what the store says. Called once, before the first turn."""
-        ...
-
-    def due_at(self) -> float:
-        """When it next has something to do (infinity: only when it is told of something)."""
-        ...
-
-    def turn(self, now: float) -> None:
-        """Do what is due."""
-        ...
-
-    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
-        """Events of a run are durable."""
-        ...
-
-    def recorded(self, facts: Sequence[Fact]) -> None:
-        """Facts are durable."""
-        ...
 
 
 class _Open:
@@ -142,15 +107,8 @@ class Engine:
         # Nothing new is started: this engine is about to end.
         self.draining = False
         self.listeners = list(listeners)
-        self.chores: list[Chore] = []
-        # What chores could not do, by their names, since when; they are tried again later.
-        self.troubles: dict[str, str] = {}
-        self._holder = holder
-        self._lease_s = lease_s
-        self._lease: Lease | None = None
-        self._renew_at = 0.0
-        # By this engine's clock: that of the store may be another one.
-        self._held_until = 0.0
+        self.chores = Chores(self.record)
+        self._tenure = Tenure(store, clock, holder=holder, lease_s=lease_s)
         # The token with which another system answers a gate, by run, step and index.
         self.token_of: Callable[[str, str, str], str] | None = None
         self._interval = interval
@@ -167,7 +125,6 @@ class Engine:
         self._origins: dict[tuple[str, str], str] = {}
         # Answers that leave after the commit of what was asked for.
         self._answers: list[tuple[Future[Any], Any]] = []
-        self._rested: dict[str, float] = {}
         self._is_due_again = False
         self._starts: list[tuple[ActiveRun, Instance, int, Placement]] = []
         self._kills: list[tuple[int, str]] = []
@@ -184,14 +141,12 @@ class Engine:
 
     def start(self) -> list[ActiveRun]:
         """Take the lease, take up every run that has not ended, and take over what still runs of them."""
-        now = self.clock.now()
-        self._hold(self.store.acquire(RESOURCE, self._holder, self._lease_s), now)
+        self._tenure.begin()
         left: list[OpenAttempt] = []
         resumed = [self._restore(row, left) for row in self.store.open_runs()]
         # Also when nothing is open: what lies in the spool is of no more use then.
         self.executor.adopt(left)
-        for chore in self.chores:
-            chore.start(now)
+        self.chores.start(self.clock.now())
         self._start_queued()
         self._finish_turn()
         return resumed
@@ -205,7 +160,7 @@ class Engine:
         due = self._ring_timers()
         self._renew_lease()
         if chores:
-            self._turn_chores()
+            self.chores.turn(self.clock.now())
         done = self._finish_turn()
         self._answer()
         return done or bool(reports) or posted or due
@@ -218,14 +173,16 @@ class Engine:
     def close(self, *, kill: bool = False) -> None:
         """Commit what waits, give the lease back, let the workers go."""
         self.executor.close(kill=kill)
-        if self._lease is not None:
-            self.store.release(self._lease)
-            self._lease = None
+        self._tenure.end()
 
     @property
     def epoch(self) -> int:
-        assert self._lease is not None, "the engine has not been started"
-        return self._lease.epoch
+        return self._tenure.epoch
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What chores could not do, by their names."""
+        return self.chores.troubles
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -402,24 +359,6 @@ class Engine:
             else:
                 answer.set_result(result)
 
-    def _turn_chores(self) -> None:
-        """Let the chores do what is due. One that fails is a trouble that is shown, and rests; the others go on."""
-        now = self.clock.now()
-        for chore in self.chores:
-            rested = self._rested.get(chore.name, 0.0)
-            if chore.due_at() > now or now < rested <= now + _REST_S:
-                continue
-            try:
-                chore.turn(now)
-                if self._rested.pop(chore.name, None) is not None:
-                    self.troubles.pop(chore.name, None)
-            except (Fenced, StoreLocked, InvalidTransition):
-                raise
-            except Exception as error:  # a bug in one chore must not stop all runs
-                self.troubles[chore.name] = f"{type(error).__name__}: {error}"
-                self._rested[chore.name] = now + _REST_S
-                _log.exception("chore %s failed and rests for %g s", chore.name, _REST_S)
-
     def _ring_timers(self) -> bool:
         now = self.clock.now()
         rung = False
@@ -545,8 +484,7 @@ class Engine:
         for commit in committed:
             self._tell(self.active[commit.run], commit.events)
         if facts:
-            for chore in self.chores:
-                chore.recorded(facts)
+            self.chores.recorded(facts)
         self._let_go()
         return True
 
@@ -577,8 +515,7 @@ class Engine:
     def _tell(self, run: ActiveRun, events: Sequence[Event]) -> None:
         for listener in self.listeners:
             listener.committed(run, events)
-        for chore in self.chores:
-            chore.committed(run, events)
+        self.chores.committed(run, events)
 
     def _let_go(self) -> None:
         """Forget runs that have ended, and let others start in their place."""
@@ -661,7 +598,13 @@ class Engine:
 
     def _activate(self, no: int, run: RunCreated, graph: Graph, known: list[Known], *, seq: int) -> ActiveRun:
         active = ActiveRun(
-            no=no, run=run, graph=graph, known=known, seq=seq, stored=self._stored, interval=self._interval(run),
+            no=no,
+            run=run,
+            graph=graph,
+            known=known,
+            seq=seq,
+            stored=self._stored,
+            interval=self._interval(run),
             mapped=lambda run, binding: stored_input(self.store, run, binding),
             token=self.token_of,
         )
@@ -682,40 +625,24 @@ class Engine:
         if self._mailbox:
             return 0.0
         now = self.clock.now()
-        until = [timeout_s, 1.0 if self.blocked else 5.0, self._renew_at - now, self.admission.due_at() - now]
+        until = [timeout_s, 1.0 if self.blocked else 5.0, self._tenure.renew_at - now, self.admission.due_at() - now]
         if self._timers:
             until.append(self._timers[0][0] - now)
-        for chore in self.chores:
-            rested = self._rested.get(chore.name, 0.0)
-            until.append(max(chore.due_at(), rested if rested <= now + _REST_S else 0.0) - now)
+        until.append(self.chores.due_at(now) - now)
         return max(0.0, min(until))
 
     def _has_lease(self) -> bool:
         """Is the lease still ours? This process may have stood still between its commit and what follows from it."""
         self._renew_lease()
-        return self.clock.now() < self._held_until
+        return self._tenure.is_held()
 
     def _renew_lease(self) -> None:
         """Raises `StoreLocked` or `Fenced` when another engine has taken over: then this one must stop at once."""
-        now = self.clock.now()
-        # A clock that jumped backward must not put the renewal off; and one that failed is tried again at once.
-        if not self.blocked and self._renew_at - self._lease_s <= now < self._renew_at:
-            return
         try:
-            lease = self.store.acquire(RESOURCE, self._holder, self._lease_s)
+            # One that failed is tried again at once.
+            renewed = self._tenure.renew(at_once=bool(self.blocked))
         except StoreFull as error:
             self.blocked = str(error)
             return
-        # One more: it ran out and nobody took it (the clock jumped, the machine slept). More: somebody did, and has gone
-        # since; what this engine holds in memory is of another time.
-        if lease.epoch > self.epoch + 1:
-            self.store.release(lease)
-            raise Fenced(f"epoch {self.epoch} of the engine is over: others were here since", hint="start it again")
-        self._hold(lease, now)
-        if not self._uncommitted:
+        if renewed and not self._uncommitted:
             self.blocked = ""
-
-    def _hold(self, lease: Lease, asked_at: float) -> None:
-        self._lease = lease
-        self._renew_at = asked_at + self._lease_s / 3
-        self._held_until = asked_at + self._lease_s

@@ -142,13 +142,9 @@ class Sensing:
         sensor = self._sensors.get((manifest.namespace, spec.name))
         is_new = sensor is None
         if sensor is None:
-            sensor = Sensor(manifest.namespace, manifest.project, spec)
+            sensor = Sensor.of(row) if row is not None else Sensor(manifest.namespace, manifest.project, spec)
             self._sensors[sensor.id] = sensor
-            if row is not None:
-                sensor.state, sensor.last_at = row.state, row.evaluated_at
-                sensor.paused, sensor.reason = row.paused, row.reason
-                sensor.failures = row.failures if row.spec == spec else 0
-        elif sensor.spec != spec:
+        if sensor.spec != spec:
             sensor.declare(spec)
             sensor.failures = 0
         sensor.project = manifest.project

@@ -12,6 +12,7 @@ from typing import Any, Final
 from partita.core import plain
 from partita.core.manifest import SensorSpec
 from partita.core.sensing import Event
+from partita.store.sensors import SensorRow
 
 LISTENING: Final = ("run_end", "asset", "absence", "webhook")
 """Kinds that look when there is something for them, and not at intervals."""
@@ -59,6 +60,14 @@ class Sensor:
         self.told: deque[Event] = deque()
         self.version = 0
         self.declare(spec)
+
+    @staticmethod
+    def of(row: SensorRow) -> Sensor:
+        """A sensor as the store knows it."""
+        sensor = Sensor(row.namespace, row.project, row.spec)
+        sensor.state, sensor.last_at = row.state, row.evaluated_at
+        sensor.paused, sensor.reason, sensor.failures = row.paused, row.reason, row.failures
+        return sensor
 
     @property
     def name(self) -> str:

@@ -6,18 +6,12 @@ Rule: each is a fact of who did it, but for a try, which leaves nothing behind.
 from __future__ import annotations
 
 import difflib
-import itertools
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from typing import Any, Protocol
 
-import msgspec
-
-from partita.core import plain
 from partita.core.facts.sensors import SensorPaused, SensorReset
-from partita.core.sensing import Event, Memory, remembered, to_remember
+from partita.core.sensing import Memory, to_remember
 from partita.engine.control import Handler
-from partita.engine.deliveries import fields_of
 from partita.engine.loop import Engine
 from partita.engine.sensor import LISTENING, NEVER, Sensor
 from partita.engine.sensor_requests import (
@@ -27,17 +21,12 @@ from partita.engine.sensor_requests import (
     SensorDone,
     SensorNow,
     SensorsNow,
-    TestedRun,
     TestSensor,
-    TestSensorAnswer,
 )
+from partita.engine.sensor_trial import Trial
 from partita.errors import DefinitionError
 from partita.executors.evaluator import Evaluator
 from partita.store import sensors as rows
-from partita.worker.questions import Answered, EvaluateSensor, SensorLook, WantedRun
-
-_encode = msgspec.msgpack.Encoder().encode
-_MOST_TRIED = 200
 
 
 class Planner(Protocol):
@@ -60,7 +49,7 @@ class SensorCare:
     ) -> None:
         self._engine = engine
         self._store: Any = engine.store
-        self._evaluator = evaluator
+        self._trial = Trial(self._store, evaluator, now)
         self._clock = now
         self._sensors = sensors
         self._planner = planner
@@ -70,12 +59,16 @@ class SensorCare:
             PauseSensor: self._pause,
             ResetSensor: self._reset,
             LookNow: self._look_now,
-            TestSensor: self._test,
+            TestSensor: lambda request: self._trial.begin(self._find(request.namespace, request.sensor), request),
             SensorsNow: lambda request: self._now(),
         }
 
     def _find(self, namespace: str, name: str) -> Sensor:
         sensor = self._sensors.get((namespace, name))
+        row = rows.sensor(self._store, namespace, name) if sensor is None else None
+        if row is not None and row.active:
+            # Its project is not loaded here, or not yet.
+            sensor = Sensor.of(row)
         if sensor is None:
             near = difflib.get_close_matches(name, [n for ns, n in self._sensors if ns == namespace], 1)
             hint = f"did you mean {near[0]!r}?" if near else "`partita sensors` lists them"
@@ -138,65 +131,3 @@ class SensorCare:
             )
             for s in self._sensors.values()
         )
-
-    # --- trying ---------------------------------------------------------------------------------------------------
-
-    def _test(self, request: TestSensor) -> Future[TestSensorAnswer]:
-        """Let it look without consequences: the cursor stays, no run is made, nothing is kept."""
-        sensor = self._find(request.namespace, request.sensor)
-        state = sensor.state if request.cursor is None else to_remember(Memory(cursor=request.cursor))
-        now = self._clock()
-        events = self._events(sensor, request.event, now)
-        question = EvaluateSensor(sensor.spec, state, now, tuple(_encode(event) for event in events))
-        asked = self._evaluator.ask(sensor.project, question, timeout_s=min(sensor.spec.timeout_s, 25.0))
-        answer: Future[TestSensorAnswer] = Future()
-        asked.add_done_callback(lambda done: answer.set_result(self._told(sensor, done)))
-        return answer
-
-    def _events(self, sensor: Sensor, given: bytes | None, now: float) -> list[Event]:
-        if given is not None:
-            data = plain.unpack(given)
-            if sensor.spec.of == "webhook":
-                data = fields_of("test", _body(data), (), now)
-            return [Event("test", plain.pack(data))]
-        if sensor.spec.of == "absence" and not sensor.told:
-            from partita.engine.absence import event_of
-
-            found = event_of(sensor, self._store, now)
-            return [found] if found is not None else []
-        return list(itertools.islice(sensor.told, _MOST_TRIED))
-
-    def _told(self, sensor: Sensor, asked: Future[Answered]) -> TestSensorAnswer:
-        error = asked.exception()
-        if error is not None:
-            return TestSensorAnswer(error=getattr(error, "message", str(error)))
-        answered = asked.result()
-        look, failure = answered.answer, answered.failure
-        if not isinstance(look, SensorLook):
-            return TestSensorAnswer(
-                error=failure.message if failure else "no answer",
-                traceback=failure.traceback if failure else "",
-                output=answered.output,
-                took_s=answered.took_s,
-            )
-        memory = remembered(look.state)
-        return TestSensorAnswer(
-            runs=tuple(self._tried(sensor, run) for run in look.requests),
-            skipped=look.skipped,
-            cursor=memory.cursor,
-            waiting=len(memory.pending),
-            output=answered.output,
-            took_s=answered.took_s,
-        )
-
-    def _tried(self, sensor: Sensor, run: WantedRun) -> TestedRun:
-        is_known = bool(run.keys) and all(rows.run_of_key(self._store, *sensor.id, key) for key in run.keys)
-        params = plain.unpack(run.raw) if run.raw else {n: plain.unpack(v) for n, v in run.params.items()}
-        return TestedRun(run.pipeline, run.keys, plain.pack(params), run.partition, run.tags, is_known)
-
-
-def _body(data: Any) -> bytes:
-    """What a test gives as a delivery, as the body of one."""
-    if isinstance(data, bytes):
-        return data
-    return data.encode() if isinstance(data, str) else msgspec.json.encode(data)

@@ -14,28 +14,30 @@ from typing import Any, Protocol, cast
 from partita.core.manifest import Manifest
 from partita.engine import submission
 from partita.engine.access import Access
-from partita.engine.backfills import Backfills
 from partita.engine.asking import Asking
 from partita.engine.automation import Automation
+from partita.engine.backfills import Backfills
 from partita.engine.catalog import Catalog
+from partita.engine.chores import Chore
 from partita.engine.clock import Clock, SystemClock
-from partita.engine.control import Handler
+from partita.engine.control import Handler, handlers_of
+from partita.engine.deadlines import Deadlines
 from partita.engine.freshness import FreshnessWatch
+from partita.engine.gates import Gates
 from partita.engine.keeping import policy_for
 from partita.engine.limits import Limits
-from partita.engine.deadlines import Deadlines
-from partita.engine.gates import Gates
-from partita.engine.loop import Chore, Engine, Listener
+from partita.engine.loop import Engine, Listener
 from partita.engine.notify import Notify
 from partita.engine.projects import Hosts, Projects
-from partita.engine.resources import Resources
 from partita.engine.reporting import Reporting
+from partita.engine.resources import Resources
 from partita.engine.retention import Retention
 from partita.engine.sensing import Sensing
 from partita.engine.submitter import Submitter
 from partita.engine.ticker import Ticker
 from partita.engine.tokens import GateTokens
 from partita.executors.contract import Executor
+from partita.executors.evaluator import NoEvaluator
 from partita.settings import Settings
 from partita.store.access import sealed_rows
 from partita.store.writing import SqlStore
@@ -114,21 +116,18 @@ class Service:
             *self._make_telling(),
             self._make_access(),
             Resources(self.catalog, lambda: getattr(self.engine.executor, "evaluator", None)),
-            Backfills(self.engine, self.submitter, self.clock, self.store),
+            Backfills(self.engine, self.catalog, self.submitter, self.clock, self.store),
             Retention(self.engine, self.store, self.clock, self.settings.home, policy_for(self.settings.project)),
             Reporting(self.engine, self.store, self.catalog, self.clock),
             FreshnessWatch(self.engine, self.store, self.catalog),
             Automation(self.engine, self.store, self.catalog, self.submitter, self.clock),
             self.ticker,
-            *self._make_sensing(),
+            self._make_sensing(),
         ]
 
-    def _make_sensing(self) -> list[Part]:
-        """Who lets sensors look, where there is an evaluator for it."""
-        evaluator = getattr(self.engine.executor, "evaluator", None)
-        if evaluator is None:
-            return []
-        return [Sensing(self.engine, self.catalog, self.submitter, self.clock, evaluator)]
+    def _make_sensing(self) -> Sensing:
+        evaluator = getattr(self.engine.executor, "evaluator", None) or NoEvaluator()
+        return Sensing(self.engine, self.catalog, self.submitter, self.clock, evaluator)
 
     def _make_serving(self) -> list[Part]:
         """Who loads projects, and who makes the runs that are asked for: last, for the others are to know of a load first."""
@@ -151,7 +150,8 @@ class Service:
 
     def handlers(self) -> dict[type, Handler]:
         """All that the service can be asked."""
-        return {kind: handler for part in self.parts for kind, handler in part.handlers().items()}
+        own = {kind: handler for part in self.parts for kind, handler in part.handlers().items()}
+        return {**handlers_of(self.engine), **own}
 
     def load(self, manifest: Manifest) -> None:
         """Take in what a project defines now, before `start` or while running."""

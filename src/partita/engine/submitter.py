@@ -18,7 +18,6 @@ from partita.engine.clock import Clock
 from partita.engine.loop import Engine
 from partita.engine.submission import RunRequest, graph_of_request, plan_run
 
-
 # Graphs that are kept: pipelines, and selections of assets. Some hundred kilobytes each, if they are large.
 _GRAPHS = 1_000
 

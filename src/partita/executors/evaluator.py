@@ -29,9 +29,8 @@ from partita.executors import control
 from partita.executors.channel import Channel
 from partita.executors.loading import HostConnection
 from partita.worker import questions
-from partita.worker.answering import Functions, answer, driven
+from partita.worker.answering import Functions, answer, driven, told
 from partita.worker.evaluating import STUCK
-from partita.worker.failures import describe
 from partita.worker.questions import Answered, Ask, Request
 from partita.worker.spoken import Spoken
 
@@ -53,6 +52,16 @@ class Evaluator(Protocol):
     def ask(self, project: str, request: Request, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Future[Answered]:
         """Have a question answered; the future is done in this thread. Never raises."""
         ...
+
+
+class NoEvaluator:
+    """Where there are no processes of projects, nothing of theirs can be asked."""
+
+    def ask(self, project: str, request: Request, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Future[Answered]:
+        """It cannot be answered."""
+        future: Future[Answered] = Future()
+        future.set_exception(ExecutorError("nothing runs the project's functions here", hint="start it: partita up"))
+        return future
 
 
 def bind(evaluator: Evaluator, project: str, pipeline: str, raw: Mapping[str, object]) -> Future[dict[str, bytes]]:
@@ -345,10 +354,11 @@ class InlineEvaluator:
         spoken, began = Spoken(), time.monotonic()
         answered = Answered(1)
         try:
-            with contextlib.redirect_stdout(spoken), contextlib.redirect_stderr(spoken):
+            stream: Any = spoken
+            with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
                 answered = Answered(1, _answer_now(request, functions))
         except Exception as error:  # the user's code failed, which is an answer
-            answered = Answered(1, failure=describe(error))
+            answered = Answered(1, failure=told(error))
         future.set_result(Answered(1, answered.answer, answered.failure, spoken.text(), time.monotonic() - began))
         return future
 

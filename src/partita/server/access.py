@@ -80,7 +80,9 @@ class AccessGuard:
 
     def _admitted(self, incoming: Incoming) -> Principal:
         if problem := origins.problem_of_host(incoming.headers, self._names):
-            raise Refused(421, problem, hint="add it to `hosts` under [tool.partita.server] if it is a name of this server")
+            raise Refused(
+                421, problem, hint="add it to `hosts` under [tool.partita.server] if it is a name of this server"
+            )
         self._check_browser(incoming)
         if incoming.permission in ("", "public"):
             return msgspec.structs.replace(ANONYMOUS, address=incoming.address)
@@ -187,7 +189,9 @@ class AccessGuard:
         )
         if problem:
             raise Refused(403, problem)
-        if incoming.permission != "signed" and (problem := origins.problem_of_content(incoming.method, incoming.headers)):
+        if incoming.permission != "signed" and (
+            problem := origins.problem_of_content(incoming.method, incoming.headers)
+        ):
             raise Refused(415, problem)
 
     def _of_token(self, shown: str, incoming: Incoming) -> Principal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -93,7 +93,7 @@ class Resource(msgspec.Struct, frozen=True):
     description: str
     secrets: list[str]
     can_test: bool
-    schema: msgspec.Raw
+    schema: dict[str, Any]
     written_at: str
 
 
@@ -147,7 +147,7 @@ def resource(manifest: Manifest, spec: ResourceSpec) -> Resource:
         spec.description,
         list(spec.secrets),
         spec.can_test,
-        msgspec.Raw((spec.schema or "{}").encode()),
+        msgspec.json.decode(spec.schema or "{}"),
         spec.written_at,
     )
 

@@ -166,7 +166,7 @@ def _responses(route: Route, schemas: dict[int, dict[str, Any]]) -> dict[str, An
     if route.query_type is not None:
         codes.add(422)
     if route.method != "GET":
-        codes |= {409, 422, 507}
+        codes |= {409, 415, 422, 507}
     # A body where there is none to be, a path or query that is too long.
     codes |= {413, 422, 503}
     return {

@@ -100,7 +100,7 @@ def route(
         if named - types_of.keys():
             raise TypeError(f"{method} {path} names {named - types_of.keys()} that the function does not take")
         own = f"{function.__module__.rpartition('.')[2]}_{function.__name__}"
-        query = {name: kind for name, kind in types_of.items() if name not in named}
+        query = {name: _without_none(kind) for name, kind in types_of.items() if name not in named}
         _declared.append(
             Route(
                 method=method,
@@ -216,6 +216,13 @@ def _struct(name: str, fields: dict[str, Any], defaults: dict[str, Any]) -> type
     # A name that Python keeps for itself has an underscore here: `from_` is "from".
     rename = {field: field.removesuffix("_") for field in fields}
     return msgspec.defstruct(name, specs, frozen=True, forbid_unknown_fields=True, kw_only=True, rename=rename)
+
+
+def _without_none(kind: Any) -> Any:
+    """The type of a parameter that may be left out: to say "null" is not to leave it out."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind
+    return Union[tuple(arg for arg in get_args(kind) if arg is not type(None))]  # noqa: UP007
 
 
 def _is_list(kind: Any) -> bool:

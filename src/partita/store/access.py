@@ -239,8 +239,8 @@ def _token(row: tuple[Any, ...]) -> TokenRow:
 
 
 def _audit(row: tuple[Any, ...]) -> AuditRow:
-    *before, detail, address, hashed = row
-    return AuditRow(*before, detail or b"", address, hashed)
+    no, at, principal, action, object, result, namespace, detail, address, hashed = row
+    return AuditRow(no, at, principal, action, object, result, namespace, detail or b"", address, hashed)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ I4 terminal is final             I9  nothing waits without a reason             
 I5 user code after its start     I10 limits hold, ended runs hold nothing
 I6 needs ended before the start  I12 the journal folds to the rows
 I2 no due tick is without a decision (with I1 of ticks, in store/schedules.py)
-I11, I15 and I16 come with the outbox, sensors and backfills.
+I16 backfills make nothing twice (in store/backfills.py); I17 also in store/house.py
+I11 and I15 come with the outbox and sensors.
 
 Rule: one small function per invariant over the picture of one run; a run is read in one snapshot, and only one run is
 held at a time.

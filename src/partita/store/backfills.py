@@ -177,6 +177,41 @@ def durations(reader: Fetching, asset: str, *, limit: int = 20) -> list[float]:
     return [row[0] for row in reader.fetch("durations_of_asset", (asset, limit))]
 
 
+# --- the audit ----------------------------------------------------------------------------------------------------
+
+
+def audit(reader: Fetching) -> Iterator[str]:
+    """I16: nothing is made twice by a backfill, its parts say what their runs say, and its limit holds."""
+    for namespace, pipeline, partition, count in reader.fetch("doubled_partitions"):
+        yield f"{count} runs of {pipeline} ({namespace}) are running over partition {partition}"
+    before: int | None = None
+    while page := backfills(reader, before_no=before, limit=_PAGE):
+        before = page[-1].no
+        for row in page:
+            yield from (f"backfill {row.no} ({row.id}): {message}" for message in _audited(reader, row))
+
+
+def _audited(reader: Fetching, row: BackfillRow) -> Iterator[str]:
+    planned = work(reader, row.id)
+    for number, stage in enumerate(planned.stages):
+        keys = planned.keysets[stage.keys]
+        if len(set(keys)) != len(keys):
+            yield f"stage {number} ({stage.name}) has a partition twice"
+    tally = counts(reader, row)
+    running = tally.get("running", 0)
+    if running > row.spec.max_runs:
+        yield f"{running} of its runs are open, and it may have {row.spec.max_runs}"
+    if running and row.state != "running":
+        yield f"it has ended {row.state}, and {running} of its parts run"
+    if sum(tally.values()) != row.total or row.total != planned.total:
+        yield f"it has {sum(tally.values())} parts and was planned with {planned.total}"
+    for _, id, _, stage, part, state, run_state, origin in reader.fetch("parts_with_runs", (row.no,)):
+        if state == "succeeded" and run_state != "succeeded":
+            yield f"part {part} of stage {stage} has succeeded, and its run is {run_state}"
+        if not origin.startswith(f"backfill:{id}:{part}:{stage}"):
+            yield f"part {part} of stage {stage} is said to be the run of {origin}"
+
+
 # --- writing ------------------------------------------------------------------------------------------------------
 
 Execute = Callable[[str, Params], list[Row]]

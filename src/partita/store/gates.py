@@ -63,7 +63,9 @@ class OpenGate(msgspec.Struct, frozen=True):
         return (self.opened_at or 0.0, self.run_no, self.step, self.index)
 
 
-def open_gates(reader: Fetching, of: str = "approval", *, after: Cursor | None = None, limit: int = 50) -> list[OpenGate]:
+def open_gates(
+    reader: Fetching, of: str = "approval", *, after: Cursor | None = None, limit: int = 50
+) -> list[OpenGate]:
     """Gates of a kind that wait, those that wait longest first; `after` is the cursor of the last one of a page."""
     return [_open_gate(row) for row in reader.fetch("open_gates", (of, *(after or _FIRST), limit))]
 

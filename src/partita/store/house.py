@@ -172,6 +172,12 @@ def health(reader: Fetching) -> list[HealthRow]:
     return [HealthRow(*row) for row in reader.fetch("health")]
 
 
+def audit(reader: Fetching) -> Iterator[str]:
+    """I17: what is decided from is there: the newest materialization of each partition."""
+    for asset, partition in reader.fetch("lost_latest"):
+        yield f"asset {asset} {partition}".rstrip() + ": its newest materialization is gone"
+
+
 # --- taking away, within `SqlStore.tidy` ----------------------------------------------------------------------------
 
 

@@ -39,6 +39,8 @@ def statement(wanted: Wanted, *, above: int, below: int, limit: int) -> tuple[st
     if not states:
         return None
     arm, leading = _arm(wanted)
+    if arm == "runs_arm_of_tag":
+        states = [f",{','.join(states)},"]
     since = -_NO_TIME if wanted.since is None else wanted.since
     until = _NO_TIME if wanted.until is None else wanted.until
     rest = (above, wanted.pipeline, wanted.namespace, wanted.project, wanted.by, since, until, wanted.tag, wanted.tag)

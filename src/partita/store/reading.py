@@ -18,7 +18,7 @@ from partita.core.manifest import Manifest
 from partita.core.run_queue import Asked
 from partita.core.states import STEP_MOVES
 from partita.core.values import Value
-from partita.store import gates, queries, schedules
+from partita.store import backfills, gates, house, queries, schedules
 from partita.store.access import broken_links
 from partita.store.audit import audit
 from partita.store.contract import (
@@ -193,6 +193,11 @@ class SqlReader:
         found = self._lease_row(resource)
         return found if found and found.holder else None
 
+    def free_pages(self) -> tuple[int, int]:
+        """How many pages of the database are free, and the bytes of one."""
+        _, free, size = self._db.pages()
+        return free, size
+
     def audit(self) -> Iterator[Finding]:
         return audit(self, snapshot=self._db.snapshot, own_check=self._own_check)
 
@@ -209,6 +214,8 @@ class SqlReader:
         """What the database can say about all rows at once."""
         damage = [Finding("database", message) for message in self._db.findings()]
         damage += [Finding("I20", message) for message in broken_links(self)]
+        damage += [Finding("I16", message) for message in backfills.audit(self)]
+        damage += [Finding("I17", message) for message in house.audit(self)]
         return damage + [
             Finding("I1", f"{count} runs of namespace {namespace} have the origin {origin!r}")
             for namespace, origin, count in self._fetch("doubled_origins")

@@ -14,9 +14,13 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from partita.errors import StoreError
 from partita.values.blobs import write_then_rename
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 KEY_VARIABLE = "PARTITA_SECRET_KEY"
 _NONCE = 12
@@ -67,7 +71,8 @@ class Keys:
             return _cipher(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound_to(namespace, name))
         except (InvalidTag, ValueError):
             raise StoreError(
-                f"secret {name!r} is damaged: it is not what was sealed", hint=f"set it again: partita secrets set {name}"
+                f"secret {name!r} is damaged: it is not what was sealed",
+                hint=f"set it again: partita secrets set {name}",
             ) from None
 
 
@@ -140,7 +145,7 @@ def _bound_to(namespace: str, name: str) -> bytes:
     return f"partita secret\0{namespace}\0{name}".encode("utf-8", "surrogatepass")
 
 
-def _cipher(key: bytes):  # type: ignore[no-untyped-def]
+def _cipher(key: bytes) -> ChaCha20Poly1305:
     # Imported by whoever opens a secret, and by no worker that uses none.
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 

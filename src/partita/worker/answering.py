@@ -8,17 +8,23 @@ Rule: one small function per question; none of them catches what user code raise
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import inspect
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+import msgspec
+
+from partita.core.events import Failure
 from partita.core.manifest import Problem
 from partita.core.plain import pack, unpack
 from partita.define.calls import Call
 from partita.errors import DefinitionError
 from partita.worker import questions
+from partita.worker.failures import describe
 from partita.worker.questions import Answer, Request
 
 _MOST_INSTANTS = 10_000
@@ -53,6 +59,19 @@ def is_async(function: Callable[..., Any]) -> bool:
 async def answer(request: Request, functions: Functions) -> Answer:
     """Carry out a question. Raises whatever user code raises."""
     return await _ANSWERS[type(request)](request, functions)
+
+
+def told(error: BaseException) -> Failure:
+    """What a question's error says, with the user's part of its traceback; without any, it was not the user's code."""
+    start = error.__traceback__
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(_NOT_THEIRS):
+        start = start.tb_next
+    failure = describe(error.with_traceback(start))
+    return failure if start is not None else msgspec.structs.replace(failure, traceback="")
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NOT_THEIRS = (_PACKAGE, os.path.dirname(os.__file__) + os.sep + "concurrent", os.path.dirname(asyncio.__file__))
 
 
 def driven(work: Coroutine[Any, Any, Answer]) -> Answer:

@@ -224,7 +224,10 @@ async def _connected(options: dict[str, Any], functions: Functions) -> Any:
     import sqlite3
 
     # Read-only: a condition looks, and does not make an empty database of a typing mistake.
-    return sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=10.0)
+    try:
+        return sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=10.0)
+    except sqlite3.OperationalError as error:
+        raise WorldError(f"{url} cannot be opened: {error}") from None
 
 
 def plain_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -28,9 +28,8 @@ import msgspec
 
 from partita.core.events import Failure
 from partita.worker import questions
-from partita.worker.answering import Functions, answer, driven
+from partita.worker.answering import Functions, answer, driven, told
 from partita.worker.capture import Capture
-from partita.worker.failures import describe
 from partita.worker.masking import Masker
 from partita.worker.questions import Answer, Answered, Ask
 from partita.worker.setup import Setup, find_secrets
@@ -155,7 +154,7 @@ class Evaluating:
         error = future.exception()
         if error is None:
             return Answered(ask.no, self._masked(future.result()))
-        failure = describe(error)
+        failure = told(error)
         return Answered(
             ask.no,
             failure=msgspec.structs.replace(

@@ -93,12 +93,5 @@ class RequestAnswered(FactBase, frozen=True, array_like=True, tag="request_answe
 
 
 AccessFact = (
-    UserChanged
-    | TokenIssued
-    | TokenRevoked
-    | AccessSwept
-    | SecretChanged
-    | Audited
-    | AuditTrimmed
-    | RequestAnswered
+    UserChanged | TokenIssued | TokenRevoked | AccessSwept | SecretChanged | Audited | AuditTrimmed | RequestAnswered
 )

@@ -86,15 +86,13 @@ def back(
             raise DefinitionError("the provider has not signed you in", hint="begin again")
         who = login.finish(state, sessions.shown(call.incoming.headers, _cookie(call)), code)
         expires_at = time.time() + guard.policy.session_s
-        call.ask(
-            SignInElsewhere(who.name, who.email, who.roles, session.id, session.digest, expires_at, address), Done
-        )
+        call.ask(SignInElsewhere(who.name, who.email, who.roles, session.id, session.digest, expires_at, address), Done)
     except DefinitionError as refused:
         guard.sign_in_failed("", address)
         raise Refused(401, refused.message, hint=refused.hint or "") from None
     call.audited = True
-    cleared = sessions.clear_cookie(_cookie(call), secure=guard.is_secure(call.incoming))
-    return Reply(Redirected("/"), 302, (("Location", "/"), *begun(call, session).headers, ("Set-Cookie", cleared)))
+    # The cookie of the attempt is of no use any more, and ends by itself.
+    return Reply(Redirected("/"), 302, (("Location", "/"), *begun(call, session).headers))
 
 
 def _login(call: Call) -> OidcLogin:

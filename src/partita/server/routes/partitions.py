@@ -19,7 +19,7 @@ Key = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Keys to add or to take away."""
 
-    keys: Annotated[list[Key], msgspec.Meta(min_length=1, max_length=10_000)]
+    keys: Annotated[list[Key], msgspec.Meta(min_length=1, max_length=1000)]
 
 
 class Changed(msgspec.Struct, frozen=True):

@@ -160,9 +160,7 @@ def begun(call: Call, session: Bearer) -> Reply:
     principal = guard.principal(shown)
     assert principal is not None
     cookie = sessions.set_cookie(name, session.text, secure=secure, max_age_s=guard.policy.session_s)
-    return Reply(
-        access_objects.session(principal, guard.policy.auth), status=201, headers=(("Set-Cookie", cookie),)
-    )
+    return Reply(access_objects.session(principal, guard.policy.auth), status=201, headers=(("Set-Cookie", cookie),))
 
 
 def guard_of(call: Call) -> AccessGuard:

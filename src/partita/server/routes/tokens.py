@@ -78,9 +78,7 @@ def make(call: Call, body: TokenWanted) -> access_objects.NewToken:
     now = time.time()
     bearer = new_token(now)
     expires_at = now + body.days * 86_400.0 if body.days else None
-    wanted = IssueToken(
-        bearer.id, bearer.digest, _owner(call), body.name, scopes, call.principal.name, expires_at
-    )
+    wanted = IssueToken(bearer.id, bearer.digest, _owner(call), body.name, scopes, call.principal.name, expires_at)
     call.change(wanted, Done, object=f"token:{bearer.id}")
     row = access.token(call.reader, bearer.id)
     assert row is not None

@@ -39,7 +39,9 @@ class UserChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Annotated[str, msgspec.Meta(max_length=300)] | None = None
 
 
-@route("GET", "/users", permission="admin", summary="Users by name", errors=(401, 403, 404), example={"items": [_EXAMPLE]})
+@route(
+    "GET", "/users", permission="admin", summary="Users by name", errors=(401, 403, 404), example={"items": [_EXAMPLE]}
+)
 def many(call: Call, cursor: Cursor = "", limit: Limit = 50) -> Page[access_objects.User]:
     """All users, also those whose accounts are closed."""
     call.require(EVERYWHERE, "users", "")

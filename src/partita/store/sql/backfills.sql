@@ -101,3 +101,16 @@ JOIN steps AS s ON s.run = r.no ORDER BY r.no DESC;
 -- How long the newest materializations of an asset took.
 -- name: durations_of_asset
 SELECT ended_at - began_at FROM materializations WHERE asset = ? AND ended_at <> 0.0 ORDER BY no DESC LIMIT ?;
+
+-- ==== for the audit ====
+
+-- Parts that say that they run or have succeeded, with what their runs say, where these are still there.
+-- name: parts_with_runs
+SELECT b.no, b.id, b.state, p.stage, p.part, p.state, r.state, r.origin
+FROM parts AS p JOIN backfills AS b ON b.no = p.backfill JOIN runs AS r ON r.id = p.run
+WHERE p.run <> '' AND p.backfill = ? AND (p.state = 'succeeded' OR p.state = 'running');
+
+-- name: doubled_partitions
+SELECT namespace, pipeline, partition, count(*) FROM runs
+WHERE state = 'running' AND partition || '' <> '' AND pipeline || '' <> 'assets'
+GROUP BY namespace, pipeline, partition HAVING count(*) > 1;

@@ -202,3 +202,9 @@ DELETE FROM health WHERE part = ?;
 
 -- name: health
 SELECT part, since, problem FROM health WHERE part > '' ORDER BY part;
+
+-- ==== for the audit ====
+
+-- name: lost_latest
+SELECT asset, partition FROM latest
+WHERE NOT EXISTS (SELECT 1 FROM materializations AS m WHERE m.no = latest.materialization);

@@ -185,25 +185,26 @@ AND project || '' = coalesce(?, project) AND by || '' = coalesce(?, by)
 AND created_at + 0.0 >= ? AND created_at + 0.0 < ?
 AND (? IS NULL OR EXISTS (SELECT 1 FROM run_tags WHERE tag = ? AND run = runs.no));
 
+-- SQLite counts an equal state and a range of numbers as more than an equal person, so it is told; PostgreSQL is not.
 -- name: runs_arm
 {run_columns} WHERE state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- name: runs_arm_of_pipeline
-{run_columns} WHERE pipeline = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+{run_columns} INDEXED BY runs_by_pipeline WHERE pipeline = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- name: runs_arm_of_project
-{run_columns} WHERE project = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+{run_columns} INDEXED BY runs_by_project WHERE project = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- name: runs_arm_of_namespace
-{run_columns} WHERE namespace = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+{run_columns} INDEXED BY runs_by_namespace WHERE namespace = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- name: runs_arm_of_by
-{run_columns} WHERE by = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+{run_columns} INDEXED BY runs_by_person WHERE by = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
--- The tag's runs in order, each looked up.
+-- The tag's runs in order, each looked up; one arm for all states (`?` names them with commas around).
 -- name: runs_arm_of_tag
 {run_columns} JOIN run_tags AS t ON t.run = runs.no
-WHERE t.tag = ? AND state || '' = ? AND t.run < ? {runs_rest} ORDER BY t.run DESC LIMIT ?;
+WHERE t.tag = ? AND instr(?, ',' || state || ',') AND t.run < ? {runs_rest} ORDER BY t.run DESC LIMIT ?;
 
 -- A partition has few runs, so they may be sorted.
 -- name: runs_arm_of_partition
@@ -218,7 +219,7 @@ ORDER BY no DESC LIMIT ?;
 {run_columns} WHERE partition || '' = '' AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- name: runs_arm_of_pipeline_unpartitioned
-{run_columns} WHERE partition || '' = '' AND pipeline = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
+{run_columns} INDEXED BY runs_by_pipeline WHERE partition || '' = '' AND pipeline = ? AND state = ? AND no < ? {runs_rest} ORDER BY no DESC LIMIT ?;
 
 -- Between which numbers the runs of a time are. Numbers grow with time but for a clock that was set back: so the thousand
 -- nearest are asked, and not the nearest.

@@ -1,0 +1,112 @@
+"""What the engine does beside its runs: schedules, sensors, gates, backfills, retention ... each a chore.
+
+Rule: a chore that fails is a trouble that is shown, and rests; the others, and all runs, go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from partita.core.events import Event
+from partita.core.facts import Fact
+from partita.core.facts.house import HealthChanged
+from partita.engine.active import ActiveRun
+from partita.errors import Fenced, InvalidTransition, StoreLocked
+
+# How long a chore rests after it has failed.
+REST_S = 30.0
+_log = logging.getLogger("partita.engine")
+
+
+class Chore(Protocol):
+    """Something that the engine does beside its runs, in the loop's thread.
+
+    What it decides it says by `Engine.record`, `create` and `request`; all of it is committed together at the end of
+    the turn, and acted on after that. It must be quick: whatever waits (user code, network) is done elsewhere.
+    """
+
+    name: str
+
+    def start(self, now: float) -> None:
+        """Take up what the store says. Called once, before the first turn."""
+        ...
+
+    def due_at(self) -> float:
+        """When it next has something to do (infinity: only when it is told of something)."""
+        ...
+
+    def turn(self, now: float) -> None:
+        """Do what is due."""
+        ...
+
+    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
+        """Events of a run are durable."""
+        ...
+
+    def recorded(self, facts: Sequence[Fact]) -> None:
+        """Facts are durable."""
+        ...
+
+
+class Chores(list[Chore]):
+    """The chores of an engine, in the order in which they take their turns."""
+
+    def __init__(self, record: Callable[[Fact], None]) -> None:
+        super().__init__()
+        # What chores could not do, by their names; they are tried again later.
+        self.troubles: dict[str, str] = {}
+        self._record = record
+        self._rested: dict[str, float] = {}
+
+    def start(self, now: float) -> None:
+        """Let each take up what the store says."""
+        for chore in self:
+            chore.start(now)
+
+    def due_at(self, now: float) -> float:
+        """When the first of them has something to do."""
+        return min((max(chore.due_at(), self._rests_until(chore, now)) for chore in self), default=float("inf"))
+
+    def turn(self, now: float) -> None:
+        """Let them do what is due. Raises what ends an engine: `Fenced`, `StoreLocked`, a bug in the machine."""
+        for chore in self:
+            if chore.due_at() > now or now < self._rests_until(chore, now):
+                continue
+            try:
+                chore.turn(now)
+            except (Fenced, StoreLocked, InvalidTransition):
+                raise
+            except Exception as error:  # a bug in one chore must not stop all runs
+                self._fail(chore, error, now)
+            else:
+                self._recover(chore, now)
+
+    def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
+        """Tell them of events that are durable."""
+        for chore in self:
+            chore.committed(run, events)
+
+    def recorded(self, facts: Sequence[Fact]) -> None:
+        """Tell them of facts that are durable."""
+        for chore in self:
+            chore.recorded(facts)
+
+    def _rests_until(self, chore: Chore, now: float) -> float:
+        until = self._rested.get(chore.name, 0.0)
+        # A clock that was set back must not make it rest for longer.
+        return until if until <= now + REST_S else 0.0
+
+    def _fail(self, chore: Chore, error: Exception, now: float) -> None:
+        trouble = f"{type(error).__name__}: {error}"
+        if self.troubles.get(chore.name) != trouble:
+            self._record(HealthChanged(now, chore.name, trouble))
+        self.troubles[chore.name] = trouble
+        self._rested[chore.name] = now + REST_S
+        _log.exception("chore %s failed and rests for %g s", chore.name, REST_S)
+
+    def _recover(self, chore: Chore, now: float) -> None:
+        if self._rested.pop(chore.name, None) is not None:
+            self.troubles.pop(chore.name, None)
+            self._record(HealthChanged(now, chore.name, ""))

@@ -1,0 +1,90 @@
+"""What takes how much space in a project's home, how long each kind is kept, and what retention would remove now.
+
+Rule: it looks and changes nothing; sizes are those of files, counts come from indexes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from partita.core.retention import KINDS, Policy
+from partita.settings import Home
+from partita.store import house
+from partita.store.sqlite import SqliteReader
+
+
+class Space(msgspec.Struct, frozen=True):
+    """What one part of the home takes."""
+
+    name: str
+    bytes: int
+    files: int
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """How long a kind is kept; `removable` things are older than that (None: nobody has counted)."""
+
+    kind: str
+    age_s: float | None
+    max_bytes: int | None
+    removable: int | None = None
+
+
+class Storage(msgspec.Struct, frozen=True):
+    """All of it. `free` are bytes of the database that nothing uses."""
+
+    spaces: tuple[Space, ...]
+    free: int
+    kept: tuple[Kept, ...]
+    removals: tuple[house.RemovalRow, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Of everything."""
+        return sum(space.bytes for space in self.spaces)
+
+
+def storage_of(home: Home, reader: SqliteReader, policy: Policy, *, now: float) -> Storage:
+    """The storage of a home whose store is open."""
+    database = [home.db, *(home.db.with_name(home.db.name + end) for end in ("-wal", "-shm"))]
+    sizes = [path.stat().st_size for path in database if path.exists()]
+    folders = {
+        "logs": home.logs,
+        "values": home.blobs,
+        "cache": home.cache,
+        "checkpoints": home.checkpoints,
+        "code": home.code,
+        "spool": home.spool,
+    }
+    free_pages, page_bytes = reader.free_pages()
+    return Storage(
+        spaces=(Space("database", sum(sizes), len(sizes)), *(_space(name, path) for name, path in folders.items())),
+        free=free_pages * page_bytes,
+        kept=tuple(
+            Kept(kind, keep.age_s, keep.max_bytes, _removable(reader, kind, policy.before(kind, now)))
+            for kind, keep in policy.kinds.items()
+            if kind in KINDS
+        ),
+        removals=tuple(house.removals(reader, limit=10)),
+    )
+
+
+def _removable(reader: SqliteReader, kind: str, before: float | None) -> int | None:
+    if kind not in ("runs", "ticks"):
+        return None
+    return 0 if before is None else house.count_before(reader, kind, before)
+
+
+def _space(name: str, folder: Path) -> Space:
+    files = size = 0
+    for parent, _, names in os.walk(folder):
+        for file in names:
+            try:
+                size += os.stat(os.path.join(parent, file)).st_size
+                files += 1
+            except FileNotFoundError:
+                pass  # it has just been removed
+    return Space(name, size, files)
