@@ -99,6 +99,7 @@ def measure_reading(path: Path, runs: int, *, now: float, days: float, rounds: i
     """The 95th percentile of lists, filters and details."""
     random_ = random.Random(3)
     with closing(open_reader(path)) as reader:
+
         def pick() -> int:
             return random_.randrange(1, runs + 1)
 
@@ -199,9 +200,7 @@ def main() -> None:
             folder.mkdir()
         with closing(open_store(full / "partita.db")) as store:
             fill(store, arguments.runs, now=now, days=days)
-        figures |= measure_reading(
-            full / "partita.db", arguments.runs, now=now, days=days, rounds=arguments.rounds
-        )
+        figures |= measure_reading(full / "partita.db", arguments.runs, now=now, days=days, rounds=arguments.rounds)
         with closing(open_store(empty / "partita.db")) as small, closing(open_store(full / "partita.db")) as large:
             services = served(small, empty), served(large, full)
             # In turns, so that what else the machine does is the same for both.

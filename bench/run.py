@@ -112,6 +112,89 @@ def _rows(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
             f["load_200_pipelines_s"] <= 1,
         ),
         ("load 5,000 assets", f"{f['load_5000_assets_s']:.2f} s", "", "3 s", f["load_5000_assets_s"] <= 3),
+        *_backfills(f),
+        *_history(f),
+        (
+            "API trigger to the first line of user code",
+            f"{f['trigger_ms']:.1f} ms (p95 {f['trigger_p95_ms']:.1f})",
+            f"{f['bare_trigger_ms']:.1f} ms (a POST and a pipe to a warm process)",
+            "10 ms",
+            f["trigger_ms"] <= 10,
+        ),
+        (
+            f"{f['schedules']:,} schedules due in the same minute: all runs made",
+            f"{f['due_s']:.2f} s",
+            f"{f['bare_due_s']:.2f} s (as many rows, a synced transaction each)",
+            "5 s",
+            f["due_s"] <= 5,
+        ),
+        (
+            f"{f['schedules']:,} schedules that are not due: a turn of the engine",
+            f"{f['idle_us']:.1f} µs",
+            f"{f['idle_without_us']:.1f} µs (without a schedule)",
+            "nothing measurable",
+            f["idle_us"] <= 1.2 * f["idle_without_us"] + 2,
+        ),
+        (
+            f"automation over {f['automation_assets']:,} assets x 30 partitions: the first look, out of the store",
+            f"{f['automation_first_s']:.2f} s",
+            "",
+            "1 s",
+            f["automation_first_s"] <= 1,
+        ),
+        (
+            "the same: one update",
+            f"{f['automation_update_ms']:.2f} ms (p99 {f['automation_update_p99_ms']:.2f})",
+            "",
+            "10 ms",
+            f["automation_update_p99_ms"] <= 10,
+        ),
+    ]
+
+
+def _backfills(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
+    plan_s = max(f["backfill_plan_all_s"], f["backfill_plan_missing_s"])
+    return [
+        (
+            f"plan a backfill of 10 years x 50 assets ({f['backfill_steps_all']:,.0f} steps)",
+            f"{plan_s:.2f} s",
+            "",
+            "2 s",
+            plan_s <= 2,
+        ),
+        (
+            "memory of the engine while it runs",
+            f"{f['backfill_memory_mb']:.0f} MB",
+            "",
+            "300 MB",
+            f["backfill_memory_mb"] <= 300,
+        ),
+    ]
+
+
+def _history(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
+    lists = ("list", "page", "failed", "pipeline", "person", "project", "tag", "time", "nobody", "detail")
+    slowest = max(lists, key=lambda name: f[f"history_{name}_ms"])
+    worst = f[f"history_{slowest}_ms"]
+    removed, turn = f["retention_runs_per_s"], f["retention_longest_turn_ms"]
+    what = f"{f['history_runs']:,.0f} runs of history"
+    return [
+        (
+            f"{what}: list, filters, detail, p95 of the slowest ({slowest})",
+            f"{worst:.1f} ms",
+            "",
+            "50 ms",
+            worst <= 50,
+        ),
+        (
+            f"{what}: a run from its creation to its end",
+            f"{f['history_claim_ms']:.2f} ms",
+            f"{f['history_claim_empty_ms']:.2f} ms (empty database)",
+            f"{f['history_claim_ratio']:.2f}x; at most 1.2x",
+            f["history_claim_ratio"] <= 1.2,
+        ),
+        (f"{what}: retention", f"{removed:,.0f} runs/s", "", "5,000 runs/s", removed >= 5000),
+        ("the longest turn of the engine meanwhile", f"{turn:.0f} ms", "", "100 ms", turn <= 100),
     ]
 
 
@@ -171,6 +254,11 @@ def main() -> None:
     figures |= _measured("engine_memory.py", *(["--steps", "20000"] if quick else []))
     figures |= _measured("startup.py", *(["--rounds", "3"] if quick else []))
     figures |= _measured("up.py", *(["--rounds", "2", "--idle", "5"] if quick else []))
+    figures |= _measured("trigger.py", *(["--rounds", "20"] if quick else []))
+    figures |= _measured("schedules.py", *(["--schedules", "2000"] if quick else []))
+    figures |= _measured("automation.py", *(["--assets", "1000"] if quick else []))
+    figures |= _measured("backfill.py", *(["--seconds", "5"] if quick else []))
+    figures |= _measured("history.py", *(["--runs", "50000", "--rounds", "20", "--seconds", "5"] if quick else []))
     figures["core_us"] = max(row["us_per_event"] for row in _measured("core_events.py", "--json"))
     rows = _rows(figures)
     for what, ours, bare, asked, ok in rows:

@@ -30,12 +30,11 @@ _PATIENCE_S = 60.0
 
 
 def measure(rounds: int, idle_s: float) -> dict[str, float]:
-    """All figures of this file. The folder is empty but for the one file that makes it a project."""
+    """All figures of this file; the folder is empty."""
     root = Path(tempfile.mkdtemp(prefix="partita-up-"))
     try:
         project = root / "shop"
         project.mkdir()
-        (project / "pipelines.py").write_text("")
         first, again = [], []
         for _ in range(rounds):
             shutil.rmtree(project / ".partita", ignore_errors=True)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from partita.client import Client
     from partita.define.alert import alert, apprise, deadline, digest, email, post, slack
     from partita.define.asset import asset, bundle, external_asset, member_check, multi_asset, out
     from partita.define.automation import auto, freshness
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Cancelled": "partita.errors",
     "CheckResult": "partita.define.check",
+    "Client": "partita.client",
     "Context": "partita.define.context",
     "DefinitionError": "partita.errors",
     "Fail": "partita.define.signals",
@@ -144,6 +146,7 @@ __all__ = [
     "IO",
     "Cancelled",
     "CheckResult",
+    "Client",
     "Context",
     "DefinitionError",
     "Fail",

@@ -44,10 +44,12 @@ __all__ = ["Asset", "Attempt", "Check", "Client", "Materialization", "NotFound",
 
 T = TypeVar("T")
 _Json = dict[str, Any]
+# Nouns have a method of this name.
+Listed = list
 _PREFIX = "/api/v1"
 _TRIES = 4
 _FIRST_PAUSE_S = 0.2
-_WAIT_S = 30
+_WAIT_S = 30.0
 
 
 class NotFound(DefinitionError):
@@ -211,7 +213,7 @@ class Runs(_Noun):
 
     def list(
         self, *, pipeline: str | None = None, state: str | None = None, partition: str | None = None, limit: int = 50
-    ) -> list[Run]:
+    ) -> Listed[Run]:
         """The newest runs, at most `limit`."""
         from itertools import islice
 
@@ -252,8 +254,8 @@ class Runs(_Noun):
         """The run when it has ended. Raises `WorldError` when it has not in time."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left_s = _WAIT_S if until is None else max(0, min(_WAIT_S, until - time.monotonic()))
-            found = self.get(run, wait=f"{max(1, round(left_s * 1000)) if left_s < 1 else round(left_s) * 1000}ms"[-8:])
+            left_s = _WAIT_S if until is None else max(0.0, min(_WAIT_S, until - time.monotonic()))
+            found = self.get(run, wait=f"{max(1, round(left_s * 1000))}ms")
             if found.state in TERMINAL_RUN:
                 return found
             if until is not None and time.monotonic() >= until:
@@ -275,7 +277,7 @@ class Runs(_Noun):
         """Run a finished run again: what failed, or from steps on. The answer is the new run."""
         return self._client.post(f"/runs/{_name(run)}/retry", {"from": steps, "version": version}, Run)
 
-    def steps(self, run: str | int) -> list[Step]:
+    def steps(self, run: str | int) -> Listed[Step]:
         """Steps that have done something, with their attempts."""
         return list(self._client.pages(f"/runs/{_name(run)}/steps", Step, limit=500))
 
@@ -289,7 +291,7 @@ class Runs(_Noun):
         """The lines that an attempt of a step has written until now."""
         offset, more = 0, True
         while more:
-            part = self._client.get(
+            part: _Json = self._client.get(
                 f"/runs/{_name(run)}/steps/{_name(step)}/log", index=index or None, attempt=attempt, offset=offset
             )
             yield from (line["text"] for line in part["lines"])
@@ -299,7 +301,7 @@ class Runs(_Noun):
 class Pipelines(_Noun):
     """Pipelines: `client.pipelines`."""
 
-    def list(self, *, project: str | None = None, tag: str | None = None) -> list[Pipeline]:
+    def list(self, *, project: str | None = None, tag: str | None = None) -> Listed[Pipeline]:
         """All pipelines, by name."""
         return list(self._client.pages("/pipelines", Pipeline, project=project, tag=tag))
 
@@ -311,7 +313,7 @@ class Pipelines(_Noun):
 class Assets(_Noun):
     """Assets: `client.assets`."""
 
-    def list(self, *, name: str | None = None, group: str | None = None, tag: str | None = None) -> list[Asset]:
+    def list(self, *, name: str | None = None, group: str | None = None, tag: str | None = None) -> Listed[Asset]:
         """All assets, by name."""
         return list(self._client.pages("/assets", Asset, name=name, group=group, tag=tag))
 
@@ -319,7 +321,7 @@ class Assets(_Noun):
         """An asset."""
         return self._client.get(f"/assets/{_name(name)}", Asset)
 
-    def materializations(self, name: str, *, partition: str | None = None, limit: int = 50) -> list[Materialization]:
+    def materializations(self, name: str, *, partition: str | None = None, limit: int = 50) -> Listed[Materialization]:
         """The newest materializations of an asset (partition)."""
         found = self._client.get(
             f"/assets/{_name(name)}/materializations", Page[Materialization], partition=partition, limit=limit
@@ -384,7 +386,7 @@ class Backfills(_Noun):
 class Schedules(_Noun):
     """Schedules: `client.schedules`."""
 
-    def list(self) -> list[_Json]:
+    def list(self) -> Listed[_Json]:
         """All schedules."""
         return list(self._client.pages("/schedules", dict))
 

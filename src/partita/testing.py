@@ -57,8 +57,8 @@ from partita.engine.clock import FakeClock
 from partita.engine.conditions import Conditions
 from partita.engine.loop import Engine, RunInput
 from partita.engine.submission import check_partition, interval, partitions_of
-from partita.errors import DefinitionError, PartitaError
 from partita.engine.tokens import GateTokens
+from partita.errors import DefinitionError, PartitaError
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
 from partita.executors.evaluator import InlineEvaluator
 from partita.settings import Home

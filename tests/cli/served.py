@@ -79,6 +79,11 @@ class Served:
     def __enter__(self) -> Served:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.service.close()
+        for part in self.service.parts:
+            # Who keeps house may have a process of its own at work.
+            getattr(getattr(part, "_sweeper", part), "close", lambda: None)()
         self.store.close()

@@ -102,7 +102,8 @@ def test_what_waits_is_listed_shown_and_answered_while_an_engine_runs(waiting: W
     assert "go waits: deploy 1.4?   partita approve 1 go" in waiting.said[-1]
 
     listed = at("approvals")
-    assert "deploy 1.4?" in listed.out and "whoever is operator" in listed.out
+    assert "deploy 1.4?" in listed.out
+    assert "whoever is operator" in listed.out
     shown = at("approvals", "1")
     assert "version  1.4" in shown.out
     assert "a.py  3" in shown.out
@@ -116,7 +117,8 @@ def test_what_waits_is_listed_shown_and_answered_while_an_engine_runs(waiting: W
     assert code == 0, said
     assert "go succeeded after" in said
     result = json.loads(at("show", "1", "deploy", "--json").out)
-    assert '"percent": 10' in json.dumps(result) and '"fine"' in json.dumps(result)
+    assert '"percent": 10' in json.dumps(result)
+    assert '"fine"' in json.dumps(result)
 
 
 def test_a_rejection_ends_the_run_with_its_comment(waiting: Waiting, at: Partita) -> None:

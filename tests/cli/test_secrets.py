@@ -123,6 +123,56 @@ def test_a_step_that_was_handed_a_secret_prints_it_masked(
     assert {name.split("/")[1] for name in trace(shop, VALUE)} <= {"partita.db", "partita.db-wal"}
 
 
+LATE = """
+from pathlib import Path
+import partita as pt
+
+
+@pt.task
+def fetch() -> None:
+    print("got", pt.secret("LATE").get())
+
+
+@pt.task
+def stumble() -> None:
+    found = Path("copied").read_text()
+    print("found", found)
+    raise ValueError(f"stumbled over {found}")
+
+
+@pt.pipeline
+def late():
+    fetch()
+
+
+@pt.pipeline
+def copied():
+    stumble()
+"""
+
+
+def test_a_secret_that_nobody_knew_before_the_step_asked_is_masked_too(shop: Path, partita: Partita) -> None:
+    (shop / "pipelines.py").write_text(LATE)
+    (shop / "pyproject.toml").write_text('[tool.partita]\nsecrets = { LATE = "file:late" }\n')
+    (shop / "late").write_text("late-value-1\n")
+    assert partita("run", "late").status == 0
+    assert "got ***" in partita("logs", "last").out
+
+
+def test_a_kept_secret_is_masked_in_steps_that_never_asked_for_it(
+    shop: Path, partita: Partita, typed: Callable[[str], None]
+) -> None:
+    (shop / "pipelines.py").write_text(LATE)
+    (shop / "copied").write_text("copied-value-1")
+    typed("copied-value-1")
+    partita("secrets", "set", "KEPT")
+    said = partita("run", "copied")
+    assert said.status == 1
+    assert "found ***" in partita("logs", "last").out
+    assert "stumbled over ***" in partita("show", "last", "stumble").out
+    assert trace(shop / ".partita", "copied-value-1") == []
+
+
 def test_secrets_are_listed_removed_and_rotated(shop: Path, partita: Partita, typed: Callable[[str], None]) -> None:
     assert "no secret is kept here" in partita("secrets").err
     for name in ("A_KEY", "B_KEY"):

@@ -21,10 +21,10 @@ from partita.server.supervisor import PartSpec, Supervisor, listen
 def tell(part, event):
     print(json.dumps({"part": part, **event}), flush=True)
 
-web = listen("127.0.0.1", 0) if "web" in sys.argv[1:] else None
+web = listen("127.0.0.1", 0) if "web" in sys.argv[2:] else None
 print(json.dumps({"event": "port", "port": web.getsockname()[1] if web else 0}), flush=True)
-parts = [PartSpec(name, f"parts.{name}", (), listen=web if name == "web" else None, vital=name != "web") for name in sys.argv[1:]]
-sys.exit(Supervisor(parts, tell=tell, patience_s=1.0).run())
+parts = [PartSpec(name, f"parts.{name}", (), listen=web if name == "web" else None, vital=name != "web") for name in sys.argv[2:]]
+sys.exit(Supervisor(parts, tell=tell, patience_s=float(sys.argv[1])).run())
 """
 
 PARTS = {
@@ -71,14 +71,17 @@ server.serve_forever()
 class Watched:
     """A supervisor in a process of its own."""
 
-    def __init__(self, folder: Path, *parts: str) -> None:
+    def __init__(self, folder: Path, *parts: str, patience_s: float = 30.0) -> None:
         (folder / "parts").mkdir()
         for name, text in PARTS.items():
             (folder / "parts" / f"{name}.py").write_text(text)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, *parts],
+            [sys.executable, "-c", MAIN, str(patience_s), *parts],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(folder)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            },
             start_new_session=True,
         )
         self.port = int(self.wait("port")["port"])
@@ -100,8 +103,8 @@ class Watched:
 def watched(tmp_path: Path) -> Iterator[Any]:
     made: list[Watched] = []
 
-    def begin(*parts: str) -> Watched:
-        made.append(Watched(tmp_path, *parts))
+    def begin(*parts: str, **more: float) -> Watched:
+        made.append(Watched(tmp_path, *parts, **more))
         return made[-1]
 
     yield begin
@@ -137,7 +140,7 @@ def test_a_part_that_says_it_is_of_no_use_is_not_started_again(watched: Any) -> 
 
 
 def test_a_part_that_does_not_end_is_ended_by_force(watched: Any) -> None:
-    up = watched("deaf")
+    up = watched("deaf", patience_s=1.0)
     up.wait("ready")
     up.process.send_signal(signal.SIGTERM)
     assert up.wait("killed")["why"] == "did not end within 1 s"

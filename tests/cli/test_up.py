@@ -147,6 +147,14 @@ def test_it_serves_says_who_it_is_and_ends_with_ctrl_c(start: Start, shop: Path)
     assert not (shop / ".partita" / "engine.sock").exists()
 
 
+def test_an_empty_folder_is_served_and_its_first_definition_is_seen(start: Start, tmp_path: Path) -> None:
+    up = start(tmp_path)
+    assert "has no pipelines.py" in up.wait("broken")["error"]
+    write_project(tmp_path, ONE)
+    assert up.wait("reloaded")["pipelines"] == 1
+    assert shell(tmp_path, "run", "one").status == 0
+
+
 def test_parameters_are_checked_by_the_projects_own_process(start: Start, shop: Path) -> None:
     start(shop).wait("loaded")
     wrong = shell(shop, "run", "one", "-p", "n=many")
@@ -309,6 +317,7 @@ def test_a_run_ends_on_its_version_though_the_service_was_killed_and_the_code_ed
     assert (slow / "said").read_text() == "old"
 
 
+@pytest.mark.slow
 def test_a_retry_has_the_version_of_its_run_or_the_latest(start: Start, tmp_path: Path) -> None:
     text = TWO_STEPS.replace('    with open("begun", "w") as pipe:\n        pipe.write("x")\n', "").replace(
         '    with open("go") as pipe:\n        pipe.read()\n', "    pass\n"

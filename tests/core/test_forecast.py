@@ -19,7 +19,9 @@ def planned(spec: ScheduleSpec, minutes: float = 10, *, pool: str = "", **more: 
     policies = Policies(pools=((pool, 1),)) if pool else Policies()
     graph = Graph("g", (Step("a", policies=policies), Step("b", needs=("a",))))
     deadlines = more.pop("deadlines", ())
-    pipeline = PipelineSpec(spec.name, graph, schedules=(spec,), deadlines=deadlines, max_runs=more.pop("max_runs", None))
+    pipeline = PipelineSpec(
+        spec.name, graph, schedules=(spec,), deadlines=deadlines, max_runs=more.pop("max_runs", None)
+    )
     return Planned(spec, pipeline, usual={"a": minutes * 60, "b": 60.0}, **more)
 
 
@@ -56,7 +58,10 @@ def test_pools_and_workers_make_steps_wait() -> None:
     assert sorted(t.waited.get("warehouse", 0) for t in found.ticks) == [0, 600, 1200]
     assert found.peaks["warehouse"] == 1
     assert play(*specs, warehouse=3).peaks["warehouse"] == 3
-    assert forecast(specs, slots={WORKERS: 1}, start=at("2026-03-28T00:00"), end=at("2026-03-29T00:00")).peaks == {WORKERS: 1, "warehouse": 1}
+    assert forecast(specs, slots={WORKERS: 1}, start=at("2026-03-28T00:00"), end=at("2026-03-29T00:00")).peaks == {
+        WORKERS: 1,
+        "warehouse": 1,
+    }
 
 
 def test_the_limit_of_runs_of_a_pipeline_makes_them_wait() -> None:

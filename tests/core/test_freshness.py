@@ -63,6 +63,7 @@ def test_within_asks_for_it_shortly_before_the_tick() -> None:
 def test_a_tick_before_it_was_declared_does_not_count() -> None:
     policy = Freshness(cron="0 6 * * *")
     declared = instant("2026-03-10T06:30")
+    assert look(policy, 0.0, since=declared, now=instant("2026-03-10T07:00")).state == "fresh"
     assert look(policy, None, since=declared, now=instant("2026-03-10T07:00")).state == "unknown"
     assert look(policy, None, since=declared, now=instant("2026-03-11T06:00")).state == "unknown"
     assert look(policy, None, since=declared, now=instant("2026-03-12T06:00")).state == "fail"

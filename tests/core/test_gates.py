@@ -306,7 +306,8 @@ class TestExternal:
         run = Run(graph(start, gate("go", CALL, needs=("start",)))).start()
         inputs = Inputs(run.machine, lambda asset: None, lambda step, index: f"token of {step}{index}")
         own = inputs.one(run.instance("start"), Token("go"))
-        assert isinstance(own, Whole) and own.value.data == plain.pack("token of go")
+        assert isinstance(own, Whole)
+        assert own.value.data == plain.pack("token of go")
         assert run.offered() == ["start"]
 
 

@@ -45,14 +45,29 @@ def ticks(rule: str, tz: str, after: str, count: int, **more: str) -> list[str]:
         ("0,30 2,3 * * *", "Europe/Berlin", "2026-03-28T12:00", ["2026-03-29T01:00", "2026-03-29T01:30"]),
         # A time that comes twice fires at the first.
         ("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00", ["2026-10-25T00:30", "2026-10-26T01:30"]),
-        ("*/30 2 * * *", "Europe/Berlin", "2026-10-24T12:00", ["2026-10-25T00:00", "2026-10-25T00:30", "2026-10-26T01:00"]),
-        ("0 1-3 * * *", "Europe/Berlin", "2026-10-24T12:00", ["2026-10-24T23:00", "2026-10-25T00:00", "2026-10-25T02:00"]),
+        (
+            "*/30 2 * * *",
+            "Europe/Berlin",
+            "2026-10-24T12:00",
+            ["2026-10-25T00:00", "2026-10-25T00:30", "2026-10-26T01:00"],
+        ),
+        (
+            "0 1-3 * * *",
+            "Europe/Berlin",
+            "2026-10-24T12:00",
+            ["2026-10-24T23:00", "2026-10-25T00:00", "2026-10-25T02:00"],
+        ),
         # Asked within the second showing: it was the first that counted.
         ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:45", ["2026-10-26T01:30"]),
         # All 24 hours is a cadence: nothing in the gap, both in the fold.
         ("0 * * * *", "Europe/Berlin", "2026-03-28T23:30", ["2026-03-29T00:00", "2026-03-29T01:00"]),
         ("30 0-23 * * *", "Europe/Berlin", "2026-03-29T00:00", ["2026-03-29T00:30", "2026-03-29T01:30"]),
-        ("30 */1 * * *", "Europe/Berlin", "2026-10-24T23:45", ["2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:30"]),
+        (
+            "30 */1 * * *",
+            "Europe/Berlin",
+            "2026-10-24T23:45",
+            ["2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:30"],
+        ),
         # Half an hour.
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00", ["2026-10-03T15:30", "2026-10-04T15:15"]),
         ("45 1 * * *", "Australia/Lord_Howe", "2026-04-04T00:00", ["2026-04-04T14:45", "2026-04-05T15:15"]),
@@ -69,7 +84,11 @@ def test_cron_where_clocks_change(expression: str, tz: str, after: str, expected
 
 
 def test_either_day_field_is_enough_if_both_are_restricted() -> None:
-    assert ticks("cron 0 0 13 * fri", "UTC", "2026-03-01T00:00", 3) == ["2026-03-06T00:00", "2026-03-13T00:00", "2026-03-20T00:00"]
+    assert ticks("cron 0 0 13 * fri", "UTC", "2026-03-01T00:00", 3) == [
+        "2026-03-06T00:00",
+        "2026-03-13T00:00",
+        "2026-03-20T00:00",
+    ]
     # A field that begins with * is not restricted, whatever follows: both must match.
     assert ticks("cron 0 0 */2 * sun", "UTC", "2026-03-01T00:00", 2) == ["2026-03-15T00:00", "2026-03-29T00:00"]
 
@@ -112,7 +131,9 @@ def test_what_is_no_expression_is_our_error(expression: str) -> None:
         timetable(f"cron {expression}")
 
 
-@pytest.mark.parametrize("tz", ["Mars/Olympus", "", "../etc/passwd", "/etc/localtime", "Europe", "x" * 5000, "Europe/Berlin\x00"])
+@pytest.mark.parametrize(
+    "tz", ["Mars/Olympus", "", "../etc/passwd", "/etc/localtime", "Europe", "x" * 5000, "Europe/Berlin\x00"]
+)
 def test_what_is_no_zone_is_our_error(tz: str) -> None:
     with pytest.raises(ScheduleError, match="no time zone"):
         timetable("cron 0 3 * * *", tz)
@@ -322,14 +343,21 @@ def test_a_million_random_texts_are_read_or_refused_at_once() -> None:
 
 
 def test_an_interval_is_real_time_from_its_anchor() -> None:
-    assert ticks("every 86400 from 2026-03-28T06:00", "Europe/Berlin", "2026-03-28T05:00", 2) == ["2026-03-29T05:00", "2026-03-30T05:00"]
+    assert ticks("every 86400 from 2026-03-28T06:00", "Europe/Berlin", "2026-03-28T05:00", 2) == [
+        "2026-03-29T05:00",
+        "2026-03-30T05:00",
+    ]
     assert ticks("every 900", "UTC", "2026-03-28T05:01", 1) == ["2026-03-28T05:15"]
     assert ticks("every 3600 from 2030-01-01T00:30", "UTC", "2026-01-01T00:00", 1) == ["2026-01-01T00:30"]
 
 
 def test_dates_are_read_in_the_zone_and_skipped_times_are_moved() -> None:
     rule = "dates 2026-12-24 2026-03-29T02:30 2026-01-01T00:00Z 2026-12-24"
-    assert ticks(rule, "Europe/Berlin", "2025-01-01T00:00", 9) == ["2026-01-01T00:00", "2026-03-29T01:00", "2026-12-23T23:00"]
+    assert ticks(rule, "Europe/Berlin", "2025-01-01T00:00", 9) == [
+        "2026-01-01T00:00",
+        "2026-03-29T01:00",
+        "2026-12-23T23:00",
+    ]
 
 
 def test_business_days_leave_out_weekends_holidays_and_own_days() -> None:
@@ -381,7 +409,9 @@ def test_recurrence_rules(rule: str, after: str, expected: list[str]) -> None:
 
 @given(st.sampled_from(["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY"]), st.integers(1, 9), st.integers(0, 8000))
 @settings(max_examples=80, deadline=None)
-def test_a_recurrence_that_begins_anew_near_the_instant_goes_on_as_from_its_start(freq: str, interval: int, days: int) -> None:
+def test_a_recurrence_that_begins_anew_near_the_instant_goes_on_as_from_its_start(
+    freq: str, interval: int, days: int
+) -> None:
     from dateutil.rrule import rrulestr
 
     text = f"FREQ={freq};INTERVAL={interval}"
@@ -390,7 +420,7 @@ def test_a_recurrence_that_begins_anew_near_the_instant_goes_on_as_from_its_star
     if freq == "HOURLY":
         after = start + dt.timedelta(days=days // 10, hours=5)
     rule = rrulestr(text, dtstart=start)
-    theirs = [t for t in islice(rule.xafter(after), 3)]
+    theirs = list(islice(rule.xafter(after), 3))
     table = timetable(f"rrule {start.isoformat()} {text}")
     assert [t.replace(tzinfo=None) for t in islice(table.after(after.replace(tzinfo=UTC)), 3)] == theirs
 

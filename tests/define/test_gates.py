@@ -182,7 +182,8 @@ class TestTimers:
     def test_a_duration_is_seconds(self) -> None:
         step = graph_of(lambda: pt.sleep("1h30m"))["sleep"]
         assert step.args == (("for", Const(plain.pack(5400.0))),)
-        assert step.gate is not None and step.gate.text == "1 h 30 min"
+        assert step.gate is not None
+        assert step.gate.text == "1 h 30 min"
 
     def test_an_instant_has_a_zone_or_is_utc(self) -> None:
         at = dt.datetime(2026, 1, 1, 6, tzinfo=dt.timezone(dt.timedelta(hours=1)))
@@ -201,7 +202,8 @@ class TestConditions:
         step = graph_of(lambda: pt.wait_for(is_open, market=build()["version"], poke="1m"))["is_open"]
         assert step.call.endswith(":is_open")
         assert step.args == (("market", Output("build", ("version",))),)
-        assert step.gate is not None and (step.gate.condition, step.gate.poke_s) == ("function", 60.0)
+        assert step.gate is not None
+        assert (step.gate.condition, step.gate.poke_s) == ("function", 60.0)
 
     @pytest.mark.parametrize(
         ("condition", "kind", "options"),
@@ -220,7 +222,8 @@ class TestConditions:
     def test_ready_made_ones_have_options(self, condition: Any, kind: str, options: dict[str, Any]) -> None:
         step = graph_of(lambda: pt.wait_for(condition))["wait_for"]
         found = {n: plain.unpack(b.data) for n, b in step.args if isinstance(b, Const)}
-        assert step.gate is not None and step.gate.condition == kind
+        assert step.gate is not None
+        assert step.gate.condition == kind
         assert {n: found[n] for n in options} == options
 
 

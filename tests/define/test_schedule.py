@@ -181,7 +181,13 @@ def test_options_of_a_schedule() -> None:
         "0 3 * * *", name="n", tz="UTC", catchup="last 2", overlap="skip", jitter="5m", start="2026-01-01",
         end=dt.date(2026, 12, 31), paused=True, pause_after=3, params={"n": 1}, partition="current", description="d",
     )  # fmt: skip
-    assert (spec.catchup, spec.overlap, spec.jitter_s, spec.start, spec.end) == ("last 2", "skip", 300, "2026-01-01", "2026-12-31")
+    assert (spec.catchup, spec.overlap, spec.jitter_s, spec.start, spec.end) == (
+        "last 2",
+        "skip",
+        300,
+        "2026-01-01",
+        "2026-12-31",
+    )
     assert (spec.paused, spec.pause_after, spec.partition, spec.description) == (True, 3, "current", "d")
     assert spec.given() == {"n": b"\x01"}
     assert pt.land_by("06:00", margin="10m").land_margin_s == 600
@@ -244,5 +250,7 @@ def test_parameters_of_a_schedule_are_checked_against_the_pipeline(tmp_path: Any
     assert project.calls["pipelines:moons"].function.__name__ == "moons"
     told = [p.message for p in project.manifest.problems]
     assert len(told) == 2
-    assert told[0].startswith("schedule `bad`: pipeline `bad` cannot run with these parameters: there is no parameter `m`")
+    assert told[0].startswith(
+        "schedule `bad`: pipeline `bad` cannot run with these parameters: there is no parameter `m`"
+    )
     assert "`n` is missing" in told[1]

@@ -191,7 +191,7 @@ def test_a_burst_is_one_group_when_it_is_over_and_is_not_put_off_for_ever() -> N
 
 def test_fields_fill_parameters() -> None:
     assert filled({"a": "{x}", "b": "{x}-{y}", "c": 3}, {"x": [1], "y": 2}) == {"a": [1], "b": "[1]-2", "c": 3}
-    with pytest.raises(LookupError, match="there is no {z} here, there is {x}"):
+    with pytest.raises(LookupError, match=r"there is no \{z\} here, there is \{x\}"):
         filled({"a": "{z}"}, {"x": 1})
 
 

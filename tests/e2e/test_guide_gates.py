@@ -16,7 +16,8 @@ def test_the_python_of_the_page_runs_from_top_to_bottom(tmp_path: Path, monkeypa
     code = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
     (tmp_path / "guide_gates.py").write_text(code)
     spec = importlib.util.spec_from_file_location("guide_gates", tmp_path / "guide_gates.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "guide_gates", module)
     spec.loader.exec_module(module)

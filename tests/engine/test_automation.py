@@ -187,6 +187,10 @@ def test_a_window_and_the_last_partition_are_read_from_the_store(tmp_path: Path)
     assert read == {"window": both, "last": "2026-03-09", "all": both}
     with pytest.raises(DefinitionError, match="raw of 2026-03-10"):
         bench.run("trailing", "2026-03-10")
+    # What the same run makes before is read from the store as well.
+    bench.run('"raw" | "trailing"', "2026-03-10")
+    bench.settle()
+    assert read["window"] == {day: day for day in ("2026-03-09", "2026-03-10")}
 
 
 def test_an_asset_without_partitions_is_kept_without_one_in_a_partitioned_run(tmp_path: Path) -> None:
@@ -331,3 +335,11 @@ def test_an_edit_of_the_code_is_seen_after_a_load(tmp_path: Path) -> None:
 def test_an_asset_without_a_condition_is_explained_by_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path, *chain())
     assert bench.ask(WhyAsset("source"), AssetAnswer) == AssetAnswer()
+
+
+def test_a_run_that_an_earlier_engine_left_open_is_not_asked_for_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, *chain())
+    bench.run('"clean" | "report"')  # and then the engine dies, before anything ran
+    later = bench.again()
+    assert later.told() == []
+    assert [run.state for run in later.store.runs()] == ["succeeded"]

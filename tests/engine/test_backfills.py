@@ -91,7 +91,7 @@ def test_batches_are_one_run_each_and_make_every_partition(tmp_path: Path) -> No
     assert rows.materialized(bench.store, "delays") == {f"2026-01-0{d}" for d in range(1, 6)}
     run = bench.store.runs()[-1]
     assert run.partitions == ("2026-01-01", "2026-01-02")
-    assert [p.partition for p in rows.parts(bench.store, bench.row(row.id))][0] == "2026-01-01..2026-01-02"
+    assert rows.parts(bench.store, bench.row(row.id))[0].partition == "2026-01-01..2026-01-02"
     assert list(bench.store.audit()) == []
 
 
@@ -104,14 +104,18 @@ def test_a_single_run_over_the_range_is_what_an_asset_may_ask_for_itself(tmp_pat
 
 def test_a_cascade_makes_the_downstreams_of_other_projects_after_what_they_read(tmp_path: Path) -> None:
     months = project("reports", asset("monthly", "delays", partitions=MONTHS))
-    bench = Bench(tmp_path, FLIGHTS, months, project("mail", pipelines=[pipeline("send", reads("monthly"), partitions=MONTHS)]))
+    bench = Bench(
+        tmp_path, FLIGHTS, months, project("mail", pipelines=[pipeline("send", reads("monthly"), partitions=MONTHS)])
+    )
     row = bench.start("raw", "2026-01-01..2026-01-31", cascade="downstreams", max_runs=4)
     order = [a for step in bench.carry_out() for a in step]
     assert order[-2:] == ["2026-01-01", "2026-01-01"], "the month and its mail come when all of its days are there"
     assert len(order) == 31 * 2 + 2
     work = rows.work(bench.store, row.id)
     assert [(s.project, s.name) for s in work.stages] == [
-        ("shop", "raw and 1 more"), ("reports", "monthly"), ("mail", "send")
+        ("shop", "raw and 1 more"),
+        ("reports", "monthly"),
+        ("mail", "send"),
     ]
     assert bench.row(row.id).state == "succeeded"
 
@@ -224,7 +228,8 @@ def test_a_batch_of_assets_keeps_their_partitions_for_itself(tmp_path: Path) -> 
     bench.service.submitter.submit(RunRequest("raw|other", "sched", "sched:n:1", partition="2026-01-02"))
     bench.turns()
     assert sorted((a.brief.asset, a.brief.partition) for a in bench.hands.open.values()) == [
-        ("other", "2026-01-02"), ("raw", "2026-01-01..2026-01-03")
+        ("other", "2026-01-02"),
+        ("raw", "2026-01-01..2026-01-03"),
     ]
 
 

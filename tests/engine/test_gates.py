@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,8 +151,8 @@ PARAMS = {"version": plain.pack("1.4")}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
 
 
 class TestApproval:
@@ -173,7 +173,8 @@ class TestApproval:
         reply = bench.answer(run, roles=("operator",), comment="fine")
         assert (reply.state, run.machine.state) == ("answered", "succeeded")
         value = run.machine.plan.nodes["deploy"].instances[()].value
-        assert value is not None and value.data is not None
+        assert value is not None
+        assert value.data is not None
         assert plain.unpack(value.data)["comment"] == "fine"
         assert waiting(bench.store) == []
         assert list(bench.store.audit()) == []
@@ -231,7 +232,8 @@ class TestApproval:
         assert bench.answer(run, comment="ok").text == "1 more answer is needed"
         assert [(v.by, v.choice, v.comment) for v in bench.store.votes(run.id)] == [("ana", "approve", "ok")]
         found = approval(bench.store, run.id, "go")
-        assert found is not None and (found.missing, found.may_not("starter", ())) != (0, "")
+        assert found is not None
+        assert (found.missing, found.may_not("starter", ())) != (0, "")
         assert bench.answer(run, by="bo").state == "answered"
 
     def test_a_cancelled_run_leaves_nothing_that_waits(self, folder: Path) -> None:
@@ -271,7 +273,8 @@ class TestTheNextEngine:
         bench.clock.advance(86400.0)
         again = bench.next_engine(folder)
         row = again.store.run(run.id)
-        assert row is not None and row.state == "failed"
+        assert row is not None
+        assert row.state == "failed"
 
     def test_a_condition_is_looked_at_again(self, folder: Path) -> None:
         bench = Bench(folder, arrival)
@@ -285,7 +288,8 @@ class TestTheNextEngine:
 class TestExternal:
     def token(self, run: ActiveRun) -> str:
         value = run.machine.plan.nodes["start_job"].instances[()].value
-        assert value is not None and value.data is not None
+        assert value is not None
+        assert value.data is not None
         return str(plain.unpack(value.data))
 
     def test_the_token_is_handed_out_and_answers(self, folder: Path) -> None:
@@ -351,7 +355,8 @@ class TestExternal:
         assert run.machine.state == "running"
         bench.pass_by(1.0)
         instance = run.machine.instance("cb")
-        assert instance is not None and "saying 'half'" in instance.reason
+        assert instance is not None
+        assert "saying 'half'" in instance.reason
 
     def test_many_heartbeats_are_few_rows(self, folder: Path) -> None:
         bench = Bench(folder, job)
@@ -398,7 +403,8 @@ class TestConditions:
         run = bench.run(params={"path": plain.pack(str(folder / "in.csv"))})
         bench.pass_by(3600.0)
         instance = run.machine.instance("there")
-        assert instance is not None and instance.reason == "waited 1 h for files (the parameter `path`)"
+        assert instance is not None
+        assert instance.reason == "waited 1 h for files (the parameter `path`)"
 
     def test_a_function_of_the_project_is_called_with_its_arguments(self, folder: Path) -> None:
         seen: list[int] = []
@@ -417,7 +423,9 @@ class TestConditions:
             bench.pass_by(10.0)
         assert (run.machine.state, seen) == ("succeeded", [7, 7, 7])
         value = run.machine.plan.nodes["deploy"].instances[()].value
-        assert value is not None and value.data is not None and plain.unpack(value.data) == {"looks": 3}
+        assert value is not None
+        assert value.data is not None
+        assert plain.unpack(value.data) == {"looks": 3}
 
     def test_one_that_fails_again_and_again_fails_its_step(self, folder: Path) -> None:
         def broken() -> bool:
@@ -432,7 +440,8 @@ class TestConditions:
         for _ in range(4):
             bench.pass_by(1.0)
         instance = run.machine.instance("look")
-        assert instance is not None and "5 looks in a row failed" in instance.reason
+        assert instance is not None
+        assert "5 looks in a row failed" in instance.reason
         assert "no such table" in instance.reason
 
     def test_the_end_of_another_pipelines_run_is_seen_at_once(self, folder: Path) -> None:

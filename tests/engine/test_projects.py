@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import select
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -156,6 +157,15 @@ def test_a_retry_names_its_version_and_what_it_takes_over(served: Served) -> Non
     assert (served.folder / "said").read_text() == "1 old"
     assert served.end_of(served.ask(Retry(first.run, "s", ("say",)))) == "succeeded"
     assert (served.folder / "said").read_text() == "1 new"
+
+
+def test_a_version_that_is_not_kept_cannot_be_had_again(served: Served) -> None:
+    first = served.ask(Submit("one", "s"))
+    assert served.end_of(first) == "succeeded"
+    shutil.rmtree(served.settings.home.code)
+    served.edit(CODE.format(imports="", word="new"))
+    with pytest.raises(DefinitionError, match="is not kept"):
+        served.ask(Retry(first.run, "s", ("say",), "same"))
 
 
 def test_the_host_of_an_older_version_goes_when_its_runs_have_ended(served: Served) -> None:

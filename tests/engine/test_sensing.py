@@ -10,6 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from textwrap import dedent
@@ -42,6 +43,7 @@ from partita.store import sensors as rows
 from partita.store.sqlite import open_in_memory
 from partita.store.writing import SqlStore
 from partita.worker.answering import Functions
+from partita.worker.questions import Answered
 
 from .backfilling import Hands
 
@@ -391,6 +393,7 @@ def test_a_file_that_has_settled_is_one_run(tmp_path: Path) -> None:
     scene.turn(10)
     assert scene.runs() == []
     scene.turn(10)
+    assert scene.runs() == []
     scene.turn(10)
     assert scene.params() == [{"what": "inbox/a.csv", "n": 7}]
     scene.turn(60)
@@ -726,3 +729,110 @@ def test_a_look_can_be_asked_for(tmp_path: Path) -> None:
     scene.ask(LookNow("counting"), SensorDone)
     scene.turn()
     assert [p["n"] for p in scene.params()] == [0, 1]
+
+
+def test_objects_of_a_store_are_events(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/bucket-of-tests/day=1/a.csv", b"12345")
+    memory.pipe("/bucket-of-tests/day=1/b.txt", b"")
+    try:
+        scene = Scene(
+            tmp_path,
+            """
+            pt.object_sensor("dumps", "memory://bucket-of-tests/day=*/*.csv", start=load, interval="10s",
+                             params={"what": "{path}", "n": "{size}"})
+            """,
+        )
+        assert scene.params() == [{"what": "memory:///bucket-of-tests/day=1/a.csv", "n": 5}]
+        memory.pipe("/bucket-of-tests/day=2/c.csv", b"")
+        scene.turn(10)
+        scene.turn(10)
+        assert [p["what"].rpartition("/")[2] for p in scene.params()] == ["a.csv", "c.csv"]
+    finally:
+        memory.rm("/bucket-of-tests", recursive=True)
+
+
+# --- while a look is under way ----------------------------------------------------------------------------------------
+
+
+class Held:
+    """An evaluator whose answers are made at once and given when the test says so."""
+
+    def __init__(self, inner: InlineEvaluator) -> None:
+        self.inner = inner
+        self.waiting: list[tuple[Future[Answered], Future[Answered]]] = []
+
+    def ask(self, project: str, request: Any, *, timeout_s: float = 60.0) -> Future[Answered]:
+        given: Future[Answered] = Future()
+        self.waiting.append((given, self.inner.ask(project, request, timeout_s=timeout_s)))
+        return given
+
+    def give(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for given, made in waiting:
+            given.set_result(made.result())
+
+
+def held(scene: Scene) -> Held:
+    """From now on answers wait."""
+    sensing: Any = next(chore for chore in scene.service.engine.chores if chore.name == "sensors")
+    evaluator = Held(sensing._evaluator)
+    sensing._evaluator = evaluator
+    return evaluator
+
+
+def test_a_sensor_never_looks_twice_at_once(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, COUNTING)
+    evaluator = held(scene)
+    scene.turn(60)
+    assert len(evaluator.waiting) == 1
+    scene.ask(LookNow("counting"), SensorDone)
+    scene.edit(COUNTING + "\n# the same\n")
+    scene.turn(600)
+    assert len(evaluator.waiting) == 1
+    evaluator.give()
+    scene.turn()
+    print(scene.service.engine.troubles, scene.looks("counting"), evaluator.waiting, scene.row("counting"))
+    assert len(scene.runs()) == 2
+
+
+@pytest.mark.parametrize("what", ["pause", "reset", "edit", "remove"])
+def test_a_look_that_began_before_a_change_counts_for_nothing(tmp_path: Path, what: str) -> None:
+    scene = Scene(tmp_path, COUNTING)
+    evaluator = held(scene)
+    scene.turn(60)
+    if what == "pause":
+        scene.ask(PauseSensor("counting", "ana"), SensorDone)
+        scene.ask(PauseSensor("counting", "ana", paused=False), SensorDone)
+    elif what == "reset":
+        scene.ask(ResetSensor("counting", "ana", pack(2)), SensorDone)
+    else:
+        scene.edit(COUNTING.replace("1m", "2m") if what == "edit" else "")
+    evaluator.give()
+    scene.turn()
+    assert len(scene.runs()) == 1
+    assert scene.cursor("counting") == (2 if what == "reset" else 1)
+
+
+def test_a_key_that_was_forgotten_before_its_run_finds_the_run(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, COUNTING)
+    (first,) = scene.runs()
+    scene.store._db.fetch("DELETE FROM run_keys")
+    scene.ask(ResetSensor("counting", "ana"), SensorDone)
+    scene.turn()
+    assert len(scene.runs()) == 1
+    (request,) = scene.looks("counting")[0].requests
+    assert (request.run, request.repeated) == (first.id, True)
+    assert [finding for finding in scene.store.audit() if finding.invariant == "I15"] == []
+
+
+def test_a_time_of_absence_that_passed_while_nobody_was_here_is_decided_by_the_next_engine(tmp_path: Path) -> None:
+    code = 'pt.absent("no_file", by="07:00", file="inbox/*", start=tidy, params={"of": "{by}"})'
+    scene = Scene(tmp_path, code)
+    scene.turn(3700)
+    assert len(scene.runs("tidy")) == 1
+    scene.clock.advance(2 * 86_400)
+    scene = scene.again(code)
+    # The newest of the two is decided, once.
+    assert [p["of"][:10] for p in scene.params("tidy")] == ["2026-03-02", "2026-03-04"]

@@ -409,7 +409,9 @@ def test_a_timetable_of_the_users_own_is_asked_and_obeyed(tmp_path: Path) -> Non
 def test_a_timetable_that_fails_is_asked_again_and_then_quarantined(tmp_path: Path) -> None:
     says = _Says()
     says.fails = True
-    bench = Bench(tmp_path, project(pipeline("sales", OWN), pipeline("b", ScheduleSpec("b", "cron 0 * * * *"))), evaluator=says)
+    bench = Bench(
+        tmp_path, project(pipeline("sales", OWN), pipeline("b", ScheduleSpec("b", "cron 0 * * * *"))), evaluator=says
+    )
     bench.through(600)
     assert bench.row().paused
     assert bench.row().reason == "5 errors in a row: boom"

@@ -19,6 +19,7 @@ from partita import __version__
 from partita.server import routes
 from partita.server.openapi import document
 from partita.server.routing import declared
+
 from .serving import Serving
 
 routes.declare()

@@ -13,6 +13,7 @@ from partita.core.graph import (
     Condition,
     Const,
     Element,
+    GateSpec,
     Graph,
     Guard,
     Is,
@@ -198,4 +199,53 @@ def random_graph(rng: Random, *, may_be_lost: bool = True) -> Graph:
     )
     for _ in range(rng.randint(2, 14)):
         rng.choice(kinds)()
+    _add_gates(builder)
     return Graph("random", tuple(builder.steps), tuple(builder.axes))
+
+
+def _add_gates(builder: _Builder) -> None:
+    """Steps that wait, in a third of the graphs. By a seed of their own, so the rest of the graph is as it was without them.
+
+    Each has a deadline at the latest, so that nothing waits for somebody who never comes.
+    """
+    rng = Random(f"gates {[(s.key, s.needs) for s in builder.steps]}")
+    if rng.random() > 0.33:
+        return
+    builder.rng = rng
+    for _ in range(rng.randint(1, 4)):
+        spec, args = _gate(rng)
+        if rng.random() < 0.3:
+            key = builder.key()
+            items = tuple(Const(plain.pack(i)) for i in range(rng.choice((1, 3, 8))))
+            builder.axes.append(Axis(key, (ListOf(items),)))
+            builder.add(key=key, kind="gate", gate=spec, args=args, axes=(key,), needs=builder.some_needs())
+        else:
+            needs = builder.some_needs()
+            when: When = (
+                rng.choice(("all_succeeded", "all_done", "any_done", "all_succeeded")) if needs else "all_succeeded"
+            )
+            key = builder.add(kind="gate", gate=spec, args=args, needs=needs, when=when).key
+        builder.add(needs=(key,), args=(("x", Output(key)),))
+
+
+def _gate(rng: Random) -> tuple[GateSpec, tuple[tuple[str, Const], ...]]:
+    if rng.random() < 0.4:
+        return GateSpec("timer"), (("for", Const(plain.pack(rng.choice((0.0, 1.0, 30.0, 300.0))))),)
+    timeout_s, on_timeout = rng.choice((20.0, 120.0)), rng.choice(("default", "default", "fail", "skip"))
+    if rng.random() < 0.5:
+        return GateSpec(
+            "external", timeout_s=timeout_s, on_timeout=on_timeout, heartbeat_s=rng.choice((None, 500.0))
+        ), ()
+    return (
+        GateSpec(
+            "approval",
+            choices=("approve", "reject"),
+            rejecting=("reject",),
+            quorum=rng.choice((1, 1, 2)),
+            timeout_s=timeout_s,
+            on_timeout=on_timeout,
+            default="approve" if on_timeout == "default" else "",
+            on_reject=rng.choice(("fail", "skip")),
+        ),
+        (),
+    )

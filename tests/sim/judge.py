@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from partita.core.graph import AllOf, AnyOf, Axis, Binding, Condition, Is, ListOf, Not, Output, Step
+from partita.core.graph import AllOf, AnyOf, Axis, Binding, Condition, GateSpec, Is, ListOf, Not, Output, Step
 from partita.core.invariants import Violation
 
 from .fates import last_fate
@@ -139,6 +139,9 @@ class _Judge:
             return
         self._need(address in self.record.started_at, f"{address} ended {self.ended[address]} without an attempt")
         self._check_times(step, place)
+        if step.gate is not None:
+            self._check_gate(step.gate, address)
+            return
         self._check_fate(step, place)
 
     def _check_fate(self, step: Step, place: Place) -> None:
@@ -165,6 +168,29 @@ class _Judge:
             self._need(state == wanted, f"{address} ended {state}, and its user code {wanted}: {tries}")
         if step.asset is not None and state == "succeeded":
             self._need(address in self.record.materialized, f"I14: {address} succeeded, and its asset was not recorded")
+
+    def _check_gate(self, spec: GateSpec, address: Address) -> None:
+        """A gate has ended as its answer says: a timer by its time, the others by what was said, or by their deadline."""
+        answer = self.record.answers.get(address)
+        self._need(answer is not None, f"{address} ended, and its gate was not answered")
+        assert answer is not None
+        hows = (
+            ("time",)
+            if spec.of == "timer"
+            else ("people", "deadline")
+            if spec.of == "approval"
+            else ("report", "deadline")
+        )
+        self._need(answer.how in hows, f"{address} is a gate for {spec.of}, and was answered by {answer.how}")
+        if answer.how == "deadline":
+            self._need_state(address, {"default": "succeeded", "fail": "failed", "skip": "skipped"}[spec.on_timeout])
+        elif answer.how == "people":
+            rejected = "skipped" if spec.on_reject == "skip" else "failed"
+            self._need_state(address, "succeeded" if answer.choice == "approve" else rejected)
+            wanted = spec.quorum if answer.choice == "approve" else 1
+            self._need(len(answer.by) >= wanted, f"{address} was answered by {answer.by}, and asks for {wanted}")
+        else:
+            self._need_state(address, "succeeded")
 
     def _must_stop(self, step: Step, place: Place) -> bool:
         """Is it the last round of a loop that must come to its end before its limit?"""

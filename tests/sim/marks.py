@@ -62,6 +62,7 @@ MARKS: tuple[str, ...] = (
     "a run was cancelled",
     "a run was cancelled while it was queued",
     "a run that was asked for twice was made once",
+    "something was said to a gate",
     "a teardown ran after a cancel",
     "a run ended at its first failure",
     "a run ran out of its time",

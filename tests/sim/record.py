@@ -14,6 +14,8 @@ from partita.core.events import (
     AttemptStarted,
     CancelRequested,
     Event,
+    GateAnswered,
+    GateOpened,
     Materialized,
     PauseRequested,
     RunCreated,
@@ -54,6 +56,8 @@ class Record:
         self.retries: dict[Address, StepRetried] = {}
         # By address, how its attempts ended; "not begun" are those that cost nothing.
         self.tries: dict[Address, Counter[str]] = {}
+        self.opened: dict[Address, GateOpened] = {}
+        self.answers: dict[Address, GateAnswered] = {}
         self.cancelled_at: int | None = None
         self.was_paused = False
         self.timed_out = False
@@ -85,6 +89,11 @@ class Record:
             case StepReused(step=step, index=index):
                 self.reused.add((step, index))
                 self._succeed((step, index), event.value, event.choice, event.again)
+            case GateOpened(step=step, index=index):
+                self.started_at.setdefault((step, index), self.length)
+                self.opened[step, index] = event
+            case GateAnswered(step=step, index=index):
+                self._answer(event)
             case StepRetried(step=step, index=index):
                 self.retries[step, index] = event
             case Materialized(step=step, index=index):
@@ -113,6 +122,16 @@ class Record:
             return
         if event.at < retry.not_before:
             raise Violation(f"a retry of {address} started {retry.not_before - event.at:.1f} s too early: {event}")
+
+    def _answer(self, event: GateAnswered) -> None:
+        address = (event.step, event.index)
+        self.answers[address] = event
+        if event.accepted:
+            self._succeed(address, event.value, event.decision, None)
+        opened = self.opened.get(address)
+        due_at = opened.due_at if opened is not None else None
+        if event.how in ("time", "deadline") and due_at is not None and self.clock_goes_on() and event.at < due_at:
+            raise Violation(f"{address} was given up {due_at - event.at:.1f} s before its time: {event}")
 
     def _succeed(self, address: Address, value: Value | None, choice: bytes | None, again: bool | None) -> None:
         self.ended_at[address] = self.length

@@ -531,4 +531,68 @@ _RESTARTS = (
     ),
 )
 
-BUGS: tuple[Bug, ...] = (*_LEASES, *_DURABILITY, *_OUTCOMES, *_JOINS, *_REQUESTS, *_ADMISSION, *_RESTARTS)
+_GATES = (
+    _bug(
+        "a gate that opens asks for no wake-up",
+        "core/waiting.py",
+        "        heapq.heappush(course.alarms, (at, step, index))\n        _ask_for_wake(course)\n",
+        "        heapq.heappush(course.alarms, (at, step, index))\n",
+        critical=True,
+    ),
+    _bug(
+        "after one wake-up no other gate asks for the next",
+        "core/waiting.py",
+        "    if course.wakes_at <= course.at:\n        course.wakes_at = math.inf\n    _ask_for_wake(course)\n",
+        "",
+        critical=True,
+    ),
+    _bug(
+        "a restart forgets the deadline of a gate",
+        "engine/restore.py",
+        "KnownGate(g.opened_at, g.due_at,",
+        "KnownGate(g.opened_at, None,",
+    ),
+    _bug(
+        "a restart opens a gate once more",
+        "core/known.py",
+        "    gate.opened_at = known.opened_at\n",
+        "",
+    ),
+    Bug(
+        "a gate is given up before its time",
+        False,
+        (
+            Edit(
+                "core/waiting.py",
+                "    while alarms and alarms[0][0] <= course.at:",
+                "    while alarms and alarms[0][0] <= course.at + 60.0:",
+            ),
+            Edit(
+                "core/waiting.py",
+                "        if at is not None and at > course.at:",
+                "        if at is not None and at > course.at + 60.0:",
+            ),
+        ),
+    ),
+    _bug(
+        "a gate that was withdrawn stays open",
+        "core/moves.py",
+        "    course.gates.pop((instance.node.key, instance.index), None)\n",
+        "",
+        critical=True,
+    ),
+    _bug(
+        "one answer is enough, whatever the quorum",
+        "core/gates.py",
+        "if counts[choice] >= spec.quorum",
+        "if counts[choice] >= 1",
+    ),
+    _bug(
+        "a rejection needs a quorum too",
+        "core/waiting.py",
+        "    is_rejected = choice in spec.rejecting and spec.on_reject",
+        "    is_rejected = choice in spec.rejecting and spec.quorum > 1 and spec.on_reject",
+    ),
+)
+
+BUGS: tuple[Bug, ...] = (*_LEASES, *_DURABILITY, *_OUTCOMES, *_JOINS, *_REQUESTS, *_ADMISSION, *_RESTARTS, *_GATES)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from partita.core.admission import Admission, Lane
+from partita.core.gates import GateState, alarm
 from partita.core.invariants import Violation
 from partita.core.plan import Instance
 from partita.core.states import TERMINAL_STEP
@@ -67,6 +68,8 @@ def _check_instance(engine: Engine, executor: SimExecutor, run: ActiveRun, insta
         _need(instance.path not in axis.lengths, run, instance, "stands for a map that has been unfolded")
     elif instance.node.bundle is not None:
         _need(bundle is not None and bundle.state in ("waiting", "ready"), run, instance, f"its bundle is {bundle}")
+    elif instance.gate is not None and instance.gate.opened_at is not None:
+        _check_gate(engine, run, instance, instance.gate)
     else:
         _check_open_needs(run, instance)
 
@@ -99,6 +102,19 @@ def check_kills(engine: Engine, executor: SimExecutor, run: str) -> None:
         is_spared = opened.instance.node.step.teardown_of or number in executor.killed
         if opened.run.id == run and not is_spared:
             raise Violation(f"I13: {run} was cancelled, and {opened.instance!r} was not asked to end")
+
+
+def _check_gate(engine: Engine, run: ActiveRun, instance: Instance, gate: GateState) -> None:
+    """An open gate that has a time of its own is woken then; until then it waits for somebody to say something."""
+    _need((instance.node.key, instance.index) in run.machine.gates, run, instance, "its gate is open, and in no list")
+    spec = instance.node.step.gate
+    assert spec is not None
+    at = alarm(spec, gate)
+    if at is None:
+        _need(spec.of != "timer", run, instance, "is a timer without a time")
+        return
+    wakes = [when for when, _, other, inner in engine._timers if other is run and inner is None]
+    _need(any(when <= at for when in wakes), run, instance, f"is due at {at}, and nothing wakes it: {wakes[:3]}")
 
 
 def _check_running(

@@ -15,7 +15,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from partita.core.events import Event, RunEnded
+from partita.core.events import Event, GateHeard, GateReported, GateVoted, RunEnded
 from partita.core.graph import Graph
 from partita.core.invariants import Violation
 from partita.core.plan import Instance
@@ -122,6 +122,8 @@ class World:
             while self.store.events < self.least_events and self.turns < TOO_LONG:
                 self._request_runs()
                 self._meddle_with_the_world()
+                if self.engine.active and self.rng.random() < 0.1:
+                    self._answer_gates()
                 self._turn()
         self._calm()
         while self.engine.active or self.requested:
@@ -429,6 +431,26 @@ class World:
             check_kills(self.engine, self.executor, run)
 
     # --- runs -------------------------------------------------------------------------------------------------------
+
+    def _answer_gates(self) -> None:
+        """People and other systems say something to a run; now and then the same thing twice."""
+        run = self.rng.choice(list(self.engine.active.values()))
+        gates = list(run.machine.gates.items()) if run.machine.state == "running" else []
+        if not gates:
+            return
+        (step, index), instance = self.rng.choice(gates)
+        spec = instance.node.step.gate
+        now, by = self.clock.now(), self.rng.choice(("ana", "bo", "cy"))
+        said: list[GateVoted | GateReported | GateHeard] = []
+        if spec is not None and spec.of == "approval":
+            said.append(GateVoted(now, step, index, by, self.rng.choice(("approve", "approve", "reject"))))
+        elif spec is not None and spec.of == "external":
+            said.append(GateHeard(now, step, index, "at it"))
+            if self.rng.random() < 0.5:
+                said.append(GateReported(now, step, index, "succeeded"))
+        for event in [*said, *said[-1:]] if self.rng.random() < 0.1 else said:
+            self.marks["something was said to a gate"] += 1
+            self._do(lambda engine, event=event: engine.request(run.id, event))  # type: ignore[misc]
 
     def _request_runs(self) -> None:
         moving = sum(not run.machine.paused for run in self.engine.active.values())

@@ -146,3 +146,10 @@ def test_keys_come_in_the_order_in_which_they_were_added(scene: Scene) -> None:
     assert rows.dynamic_keys(scene.store, "default", "customers") == ("a", "c")
     assert not rows.has_dynamic_key(scene.store, "default", "customers", "b")
     assert rows.dynamic_keys(scene.store, "other", "customers") == ()
+
+
+def test_the_audit_finds_a_report_that_nothing_points_to(scene: Scene) -> None:
+    scene.record(AssetReported(5.0, "raw", "", "airbyte", "v", (), "k"))
+    scene.store.fetch("made", ("raw", ""))
+    scene.store._db.fetch("DELETE FROM latest")
+    assert [finding.invariant for finding in scene.store.audit()] == ["I17"]

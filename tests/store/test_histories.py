@@ -89,7 +89,9 @@ def _gate_events(rng: random.Random, step: str, index: str, at: float) -> list[E
         GateVoted(at, step, index, by, "approve", ("operator",), "ok", b"\x01"),
         GateHeard(at, step, index, "on it"),
         GateReported(at, step, index, "succeeded", "ci", value(str(at))),
-        GateAnswered(at, step, index, "people", accepted, "approve", (by,), "so", value() if accepted else None, b"\x01"),
+        GateAnswered(
+            at, step, index, "people", accepted, "approve", (by,), "so", value() if accepted else None, b"\x01"
+        ),
     ]
 
 

@@ -27,7 +27,9 @@ Partitions = Annotated[
     str, Option(("--partition", "--partitions"), "Which: 2013-01-01..2013-12-31, a,b (default: all)", "KEYS")
 ]
 Only = Annotated[str, Option(("--only",), "all, missing, or failed ones", "WHICH")]
-Cascade = Annotated[str, Option(("--with",), "Also what it is made of, or what is made of it", "upstreams|downstreams|both")]
+Cascade = Annotated[
+    str, Option(("--with",), "Also what it is made of, or what is made of it", "upstreams|downstreams|both")
+]
 Batch = Annotated[int | None, Option(("--batch",), "Partitions in one run; 0 = one run for all", "N", least=0)]
 Order = Annotated[str, Option(("--order",), "oldest or newest first", "ORDER")]
 Priority = Annotated[int, Option(("--priority",), "Of its runs; higher goes first", "N")]
@@ -86,7 +88,9 @@ def start(
     settings = project.settings_of(folder)
     spec = _spec(target, partition, only, cascade, batch, order, max_runs, priority, tag, _packed(param))
     found = _plan(settings, spec, keep=True)
-    made = answer(settings, StartBackfill(found.spec, found.work, found.partitions, project.user_name()), BackfillAnswer)
+    made = answer(
+        settings, StartBackfill(found.spec, found.work, found.partitions, project.user_name()), BackfillAnswer
+    )
     row = _find(project.open_memory(settings), made.id)
     if json:
         terminal.print_json(backfill_object(row, {}))
@@ -157,7 +161,13 @@ def show(
         out,
         _PARTS,
         [
-            [p.partition, names[p.stage] if len(names) > 1 else "", state(p.state), str(numbers.get(p.run, "")), p.reason]
+            [
+                p.partition,
+                names[p.stage] if len(names) > 1 else "",
+                state(p.state),
+                str(numbers.get(p.run, "")),
+                p.reason,
+            ]
             for p in parts
         ],
         indent=2,
@@ -418,4 +428,10 @@ _SUBJECTS = (
     Column("present", right=True),
     Column("to make", right=True),
 )
-_PARTS = (Column("partition"), Column("stage"), Column("state"), Column("run", right=True), Column("reason", flexible=True))
+_PARTS = (
+    Column("partition"),
+    Column("stage"),
+    Column("state"),
+    Column("run", right=True),
+    Column("reason", flexible=True),
+)

@@ -27,7 +27,6 @@ Level = Literal["ok", "warn", "fail"]
 _LOOKS: dict[str, tuple[str, Style]] = {"ok": ("●", "green"), "warn": ("◌", "amber"), "fail": ("■", "red")}
 _LOW_DISK = 1 << 30
 _SLOW_LOAD_S = 5.0
-_OLD_TZDATA_YEARS = 1
 
 
 class Finding(NamedTuple):
@@ -104,13 +103,14 @@ def _versions() -> Iterator[Finding]:
 
 
 def _tzdata() -> Finding:
-    import tzdata
+    from partita.core import zones
 
-    version = str(tzdata.IANA_VERSION)
-    year = int(version[:4]) if version[:4].isdigit() else 0
-    is_old = time.gmtime().tm_year - year > _OLD_TZDATA_YEARS
-    hint = "rules of time zones change every year: pip install --upgrade tzdata" if is_old else ""
-    return Finding("warn" if is_old else "ok", "time zones", f"tzdata {version}, here {time.strftime('%Z')}", hint)
+    version, is_old = zones.version() or "of an unknown edition", zones.is_old(time.time())
+    where = "of the package" if zones.source() == "package" else "of the system"
+    hint = "it is older than six months, and rules change every year: pip install --upgrade tzdata" if is_old else ""
+    return Finding(
+        "warn" if is_old else "ok", "time zones", f"tzdata {version} {where}, here {time.strftime('%Z')}", hint
+    )
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:

@@ -84,6 +84,8 @@ def partitions_text(spec: PartitionSpec | None) -> str:
         return ""
     if spec.kind == "product":
         return " × ".join(f"{name} ({partitions_text(inner)})" for name, inner in spec.dimensions)
+    if spec.kind == "dynamic":
+        return f"dynamic: {spec.name}"
     if spec.kind == "static":
         keys = ", ".join(spec.keys[:6])
         return f"static: {keys}{f' and {len(spec.keys) - 6} more' if len(spec.keys) > 6 else ''}"

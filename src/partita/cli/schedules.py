@@ -181,7 +181,7 @@ def _declared(manifest: Manifest) -> list[ScheduleRow]:
         ScheduleRow(
             namespace=manifest.namespace, name=spec.name, project=manifest.project, pipeline=pipeline.name, version=0,
             spec=spec, effective_from=now, active=True, paused=spec.paused, automatic=False, reason="not served yet",
-            next_at=_safely(lambda spec=spec: next(spec.timetable().ticks(int(now)), None), None), last_at=None,  # type: ignore[misc]
+            next_at=_safely(lambda spec=spec: next(spec.timetable().ticks(int(now)), None), None), last_at=None,
             last_decision="", decided_at=None, failures=0, tzdata="",
         )
         for pipeline in manifest.pipelines
@@ -270,7 +270,11 @@ def _explained(row: ScheduleRow, last: TickRow | None, coming: list[float]) -> l
     spec = row.spec
     land = "lands by" if spec.land else "starts"
     lines = [f"{row.name} {land} {row.pipeline} {_safely(spec.words, spec.rule)}."]
-    missed = {"none": "missed ticks are skipped", "latest": "of missed ticks the newest is run", "all": "all missed ticks are run"}
+    missed = {
+        "none": "missed ticks are skipped",
+        "latest": "of missed ticks the newest is run",
+        "all": "all missed ticks are run",
+    }
     lines.append(f"If nobody was there: {missed.get(spec.catchup, f'of missed ticks the {spec.catchup} are run')}.")
     overlaps = {
         "queue": "the new one waits for it",
@@ -290,7 +294,11 @@ def _explained(row: ScheduleRow, last: TickRow | None, coming: list[float]) -> l
         lines.append(f"The last tick, {_local(spec, last.instant)}, made run {last.run}.")
     else:
         where = _local(spec, last.until or last.instant)
-        what = f"The last {number(last.count)} ticks, until {where}, were" if last.count > 1 else f"The last tick, {where}, was"
+        what = (
+            f"The last {number(last.count)} ticks, until {where}, were"
+            if last.count > 1
+            else f"The last tick, {where}, was"
+        )
         lines.append(f"{what} skipped: {last.reason}.")
     return lines
 

@@ -17,6 +17,7 @@ from partita.errors import DefinitionError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from partita.cli.styled import Span
     from partita.engine.sensor_requests import SensorNow, TestSensor, TestSensorAnswer
     from partita.settings import Settings
     from partita.store.sensors import EvaluationRow, SensorRow
@@ -333,10 +334,10 @@ def _tell_test(row: SensorRow, answer: TestSensorAnswer) -> None:
         return
     for run in answer.runs:
         given = ", ".join(f"{name}={value!r}" for name, value in _params(run.params).items())
-        known = [("  known already: there would be no run", "dim")] if run.repeated else []
+        known: list[Span] = [("  known already: there would be no run", "dim")] if run.repeated else []
         keys = f"  [{listed(run.keys, 3)}]" if run.keys else ""
         where = f" for {run.partition}" if run.partition else ""
-        mark = ("○ ", "grey") if run.repeated else ("● ", "green")
+        mark: Span = ("○ ", "grey") if run.repeated else ("● ", "green")
         out.line(mark, f"{run.pipeline}{where}({given}){keys}", *known)
     if not answer.runs:
         out.line(("– ", "grey"), f"it asks for nothing{f': {answer.skipped}' if answer.skipped else ''}")

@@ -132,9 +132,19 @@ def _line(tick: ForecastTick) -> list[Any]:
     if tick.reason:
         notes.append(tick.reason)
     decision = ("● run", "green") if tick.decision == "run" else (f"– skipped {tick.count}", "grey")
-    took = duration(tick.landed_at - tick.started_at) if tick.landed_at is not None and tick.started_at is not None else ""
+    took = (
+        duration(tick.landed_at - tick.started_at) if tick.landed_at is not None and tick.started_at is not None else ""
+    )
     note = ("; ".join(notes), "red" if tick.late_s else "")
-    return [tick.local, tick.schedule, decision, _clock(tick, tick.started_at), _clock(tick, tick.landed_at), took, note]
+    return [
+        tick.local,
+        tick.schedule,
+        decision,
+        _clock(tick, tick.started_at),
+        _clock(tick, tick.landed_at),
+        took,
+        note,
+    ]
 
 
 def _clock(tick: ForecastTick, instant: float | None) -> str:

@@ -26,7 +26,12 @@ def print_storage(out: Out, found: Storage) -> None:
         out,
         (Column("kind"), Column("kept for"), Column("at most", right=True), Column("older now", right=True)),
         [
-            [k.kind, _age(k), "" if k.max_bytes is None else size(k.max_bytes), "" if k.removable is None else str(k.removable)]
+            [
+                k.kind,
+                _age(k),
+                "" if k.max_bytes is None else size(k.max_bytes),
+                "" if k.removable is None else str(k.removable),
+            ]
             for k in found.kept
         ],
     )

@@ -66,7 +66,9 @@ def up(
         words.on_ready = service.ready
         parts = _parts(kept, served, listening, workers=workers, wait=wait)
         words.begin(served, kept)
-        supervisor = Supervisor(parts, tell=words.tell, changed=service.changed, patience_s=20.0 + wait)
+        supervisor = Supervisor(
+            parts, tell=words.tell, changed=service.changed, is_left=_terminal_watch(), patience_s=20.0 + wait
+        )
         try:
             return supervisor.run()
         finally:
@@ -80,6 +82,12 @@ def up(
 def _folders(folders: list[Path] | None, folder: Path | None) -> list[Path]:
     from partita.cli import project
 
+    if not folders and folder is None:
+        try:
+            return [project.settings_of(None).project]
+        except DefinitionError:
+            # Nothing here yet: whoever writes the first definition sees it served.
+            return [Path.cwd()]
     if not folders:
         return [project.settings_of(folder).project]
     if folder is not None:
@@ -155,6 +163,23 @@ def _parts(home: Home, served: list[Path], web: socket.socket | None, *, workers
     host, port = web.getsockname()[:2]
     arguments = (*common, "--listen-fd", str(LISTEN_FD), "--host", str(host), "--port", str(port))
     return [scheduler, PartSpec("web", "partita.server.main", arguments, listen=web, vital=False)]
+
+
+def _terminal_watch() -> Callable[[], bool]:
+    """Whether the terminal that this was started on is gone: then a SIGHUP means to end, and not to read files again."""
+    try:
+        terminal_fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return lambda: False
+
+    def is_gone() -> bool:
+        try:
+            os.tcgetpgrp(terminal_fd)
+        except OSError:
+            return True
+        return False
+
+    return is_gone
 
 
 class _ServiceFile:

@@ -17,11 +17,10 @@ import msgspec
 from partita.core.automation import (
     Condition,
     Tree,
-    depth_of,
 )
 from partita.core.freshness import instant
 from partita.core.ledger import OUTSIDE, Holding, Ledger, Universe
-from partita.core.looker import Looker, Ticker, Watch
+from partita.core.looker import Looker, Ticker, Traits, Watch
 from partita.core.staleness import Made, name_of
 from partita.core.teller import Teller
 
@@ -63,9 +62,11 @@ class Automaton:
         self._dirty: dict[str, Watch] = {}
         self._looker = Looker()
         self._touched: set[str] = set()
+        traits: dict[int, Traits] = {}
         for name, condition in conditions.items():
             if name in ledger.holdings:
-                self._watch(ledger.holdings[name], condition, (memory or {}).get(name), now)
+                known = traits.get(id(condition)) or traits.setdefault(id(condition), Traits(condition))
+                self._watch(ledger.holdings[name], known, (memory or {}).get(name), now)
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -228,8 +229,8 @@ class Automaton:
 
     # --- evaluation -------------------------------------------------------------------------------------------------
 
-    def _watch(self, holding: Holding, condition: Condition, memory: Memory | None, now: float) -> None:
-        watch = self.watches[holding.name] = Watch(holding, condition, memory.declared_at if memory else now)
+    def _watch(self, holding: Holding, traits: Traits, memory: Memory | None, now: float) -> None:
+        watch = self.watches[holding.name] = Watch(holding, traits, memory.declared_at if memory else now)
         if memory is not None:
             watch.is_changed = False
             watch.asked_at = dict(memory.asked)
@@ -244,7 +245,7 @@ class Automaton:
         for cron in watch.crons:
             self._looker.tickers.setdefault(cron, Ticker(cron, now)).watches.append(watch)
         self._dirty[holding.name] = watch
-        for name in _reached(holding, depth_of(condition)):
+        for name in _reached(holding, traits.depth):
             self._lookers.setdefault(name, []).append(watch)
 
     def _wake_grown(self, grown: list[Holding]) -> None:

@@ -475,9 +475,7 @@ def _title(group: Sequence[Member]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _needs_of(
-    stage: int, groups: Sequence[list[Member]], work: Work, until: dt.datetime
-) -> tuple[Need, ...]:
+def _needs_of(stage: int, groups: Sequence[list[Member]], work: Work, until: dt.datetime) -> tuple[Need, ...]:
     """Which earlier stages a stage waits for."""
     found: list[Need] = []
     for earlier in range(stage):
@@ -491,7 +489,9 @@ def _needs_of(
         if same and mine.keys == theirs.keys and mine.sizes == theirs.sizes:
             found.append(Need(earlier))
             continue
-        table = _table({Mapped(dep, m.partitions, ups[name].partitions) for m, name, dep in deps}, work, stage, earlier, until)
+        table = _table(
+            {Mapped(dep, m.partitions, ups[name].partitions) for m, name, dep in deps}, work, stage, earlier, until
+        )
         if any(table):
             found.append(Need(earlier, table))
     return tuple(found)

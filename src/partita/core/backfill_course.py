@@ -70,7 +70,7 @@ class BackfillCourse:
         return not self.counts["running"] and (self.cancelled or not self.counts["waiting"])
 
     @property
-    def end(self) -> BackfillState:
+    def end(self) -> Literal["succeeded", "failed", "cancelled"]:
         """The state in which it ends."""
         if self.cancelled:
             return "cancelled"

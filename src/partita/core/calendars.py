@@ -62,7 +62,9 @@ class BusinessDays(NamedTuple):
         opened = [day for day in range(first, end) if self.is_open(day)]
         if not self.nth:
             return opened
-        picked = {opened[n - 1 if n > 0 else n] for n in self.nth if -len(opened) <= (n - 1 if n > 0 else n) < len(opened)}
+        picked = {
+            opened[n - 1 if n > 0 else n] for n in self.nth if -len(opened) <= (n - 1 if n > 0 else n) < len(opened)
+        }
         return sorted(picked)
 
     def is_open(self, day: int) -> bool:
@@ -77,7 +79,9 @@ class BusinessDays(NamedTuple):
     def words(self) -> str:
         """When that is."""
         times = listed([f"{t // 3600:02}:{t // 60 % 60:02}" for t in self.times])
-        days = "business day" if not self.nth else f"{listed([_ordinal(n) for n in self.nth])} business day of the month"
+        days = (
+            "business day" if not self.nth else f"{listed([_ordinal(n) for n in self.nth])} business day of the month"
+        )
         text = f"at {times} on every {days} ({self.days_text}"
         if self.holidays:
             text += f", without the holidays of {listed(self.holidays)}"
@@ -97,7 +101,7 @@ def business_days(text: str) -> BusinessDays:
     places = tuple(place for place in options.get("holidays", "").split(",") if place)
     for place in places:
         check_place(place)
-    found = BusinessDays(
+    return BusinessDays(
         times=tuple(sorted({_time(time) for time in words[0].split(",")})),
         days=_weekdays(days),
         days_text=days,
@@ -106,7 +110,6 @@ def business_days(text: str) -> BusinessDays:
         opened=_dates(options.get("open", "")),
         nth=tuple(_nth(n) for n in options.get("nth", "").split(",") if n),
     )
-    return found
 
 
 @lru_cache(maxsize=4096)
@@ -141,8 +144,7 @@ def check_place(place: str) -> str:
 
 def _weekdays(text: str) -> frozenset[int]:
     cron = Cron(f"0 0 * * {text}")
-    found = frozenset(day for day in range(7) if cron._is_day(1, day))
-    return found
+    return frozenset(day for day in range(7) if cron._is_day(1, day))
 
 
 def _time(text: str) -> int:
@@ -161,7 +163,9 @@ def _dates(text: str) -> frozenset[int]:
 
 def _nth(text: str) -> int:
     if not text.lstrip("-").isdecimal() or len(text) > 3 or not 1 <= abs(int(text)) <= 23:
-        raise ScheduleError(f"business days: {text!r} is no number of a business day", hint="1 is the first, -1 the last")
+        raise ScheduleError(
+            f"business days: {text!r} is no number of a business day", hint="1 is the first, -1 the last"
+        )
     return int(text)
 
 

@@ -161,7 +161,9 @@ class Cron:
         return day in self._days and weekday in self._weekdays
 
 
-_LENGTHS: Final = {month: (28, 29) if month == 2 else (30,) if month in (4, 6, 9, 11) else (31,) for month in range(1, 13)}
+_LENGTHS: Final = {
+    month: (28, 29) if month == 2 else (30,) if month in (4, 6, 9, 11) else (31,) for month in range(1, 13)
+}
 
 
 def _fields(expression: object) -> list[str]:

@@ -15,8 +15,8 @@ from typing import Literal
 
 import msgspec
 
-from partita.core.run_queue import Asked
 from partita.core.graph import GateKind
+from partita.core.run_queue import Asked
 from partita.core.states import AttemptState, RunState, StepState
 from partita.core.values import Value
 

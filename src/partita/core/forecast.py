@@ -172,7 +172,9 @@ class _World:
             self.left_out[spec.name] = "its timetable is a function of the project's"
             return
         try:
-            first = planned.next_at if planned.next_at is not None else next(Instants.of(spec).after(int(self.start)), None)
+            first = (
+                planned.next_at if planned.next_at is not None else next(Instants.of(spec).after(int(self.start)), None)
+            )
         except ScheduleError as error:
             self.left_out[spec.name] = error.message
             return
@@ -261,7 +263,9 @@ class _World:
         for waiting in self.waiting:
             if waiting.run.cancelled:
                 continue
-            full = next((p for p, n in waiting.needs if p in self.slots and self.used.get(p, 0) + n > self.slots[p]), "")
+            full = next(
+                (p for p, n in waiting.needs if p in self.slots and self.used.get(p, 0) + n > self.slots[p]), ""
+            )
             if full:
                 waiting.blame = waiting.blame or full
                 left.append(waiting)

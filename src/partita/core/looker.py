@@ -19,6 +19,7 @@ from partita.core.automation import (
     Upstream,
     children_of,
     crons_of,
+    depth_of,
 )
 from partita.core.ledger import OUTSIDE, Holding, Link, bits
 from partita.core.timetable import timetable
@@ -26,22 +27,32 @@ from partita.core.timetable import timetable
 _NEVER = float("inf")
 
 
+class Traits:
+    """What is known of a condition by itself, found out once for all assets that have it."""
+
+    def __init__(self, condition: Condition) -> None:
+        self.condition = condition
+        self.crons = tuple(crons_of(condition))
+        self.has_memory = _has_memory(condition)
+        self.depth = depth_of(condition)
+
+
 class Watch:
     """The condition of one asset, with what it remembers."""
 
-    def __init__(self, holding: Holding, condition: Condition, declared_at: float) -> None:
+    def __init__(self, holding: Holding, traits: Traits, declared_at: float) -> None:
         self.holding = holding
-        self.condition = condition
+        self.condition = traits.condition
         self.declared_at = declared_at
-        self.crons = tuple(crons_of(condition))
-        self.has_memory = _has_memory(condition)
+        self.crons = traits.crons
+        self.has_memory = traits.has_memory
         # What is not asked for again, and when what was not made since was asked for.
         self.asked = 0
         self.asked_at: dict[str, float] = {}
         # By path in the condition: what a `Since` holds, what a `Newly` saw last.
         self.latches: dict[str, int] = {}
-        # The memory is another one than what was recorded last.
-        self.is_changed = True
+        # The memory is another one than what was recorded last; that it is declared counts only where time does.
+        self.is_changed = bool(traits.crons) or traits.has_memory
 
     def forget(self, mask: int) -> None:
         """What was asked for may be asked for again."""

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from partita.core import zones
 from partita.core.manifest import PartitionSpec
 from partita.errors import ParamError
 
@@ -142,6 +143,8 @@ def keys(spec: PartitionSpec, start: str = "", end: str = "", *, until: dt.datet
     """
     if spec.kind == "static":
         return _between(list(spec.keys), start, end, spec)
+    if spec.kind == "dynamic":
+        raise ParamError(f"the keys of {spec.name} are added while the service runs", hint="name those that you mean")
     if spec.kind == "product":
         dimensions = [keys(inner, until=until) for _, inner in spec.dimensions]
         return _between(["|".join(parts) for parts in itertools.product(*dimensions)], start, end, spec)
@@ -291,7 +294,8 @@ def _near(key: str, known: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=64)
 def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
+    # By the newest tz data, as schedules are.
+    return zones.tzinfo(name)
 
 
 def _instant(moment: dt.datetime) -> dt.datetime:

@@ -18,8 +18,23 @@ _EPOCH = dt.datetime(1970, 1, 1)
 _YEARS: Final = 50
 _MOST_COUNT: Final = 10_000
 _KEYS: Final = frozenset(
-    "FREQ INTERVAL COUNT UNTIL WKST BYSETPOS BYMONTH BYMONTHDAY BYYEARDAY BYWEEKNO BYDAY BYHOUR BYMINUTE BYSECOND "
-    "BYEASTER".split()
+    [
+        "FREQ",
+        "INTERVAL",
+        "COUNT",
+        "UNTIL",
+        "WKST",
+        "BYSETPOS",
+        "BYMONTH",
+        "BYMONTHDAY",
+        "BYYEARDAY",
+        "BYWEEKNO",
+        "BYDAY",
+        "BYHOUR",
+        "BYMINUTE",
+        "BYSECOND",
+        "BYEASTER",
+    ]
 )
 _DAYS: Final = ("bymonth", "bymonthday", "byyearday", "byweekno", "byeaster")
 _STEPS: Final = {"WEEKLY": 7 * 86_400, "DAILY": 86_400, "HOURLY": 3600, "MINUTELY": 60}
@@ -114,7 +129,9 @@ def recurrence(text: str) -> Recurrence:
     try:
         from dateutil.rrule import rrulestr
     except ImportError:
-        raise ScheduleError("rrule needs the package `python-dateutil`", hint="pip install 'partita[calendars]'") from None
+        raise ScheduleError(
+            "rrule needs the package `python-dateutil`", hint="pip install 'partita[calendars]'"
+        ) from None
     try:
         rule = rrulestr(body, dtstart=start)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
@@ -152,7 +169,9 @@ def _names_a_day(rule: Any) -> bool:
     if not wanted:
         return True
     start = rule._dtstart.replace(month=1, day=1)
-    return next(iter(rrule(YEARLY, dtstart=start, until=start.replace(year=start.year + 28), **wanted)), None) is not None
+    return (
+        next(iter(rrule(YEARLY, dtstart=start, until=start.replace(year=start.year + 28), **wanted)), None) is not None
+    )
 
 
 def _parts(body: str) -> dict[str, str]:

@@ -64,6 +64,9 @@ KINDS: Final[dict[str, Kind]] = {
 }
 """Every kind, in the order in which they are looked at."""
 
+# Kinds that nobody keeps for their own sake.
+_GO_WITH: Final = {"graphs": "runs", "checkpoints": "runs", "checks": "materializations"}
+
 KEPT_RUNS: Final = 20
 """So many of the newest successes of each pipeline stay whatever their age: usual durations come from them."""
 VERSIONS: Final = 10
@@ -77,7 +80,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     def before(self, kind: str, now: float) -> float | None:
         """What is older than this is to go; None = nothing is."""
-        age = self.kinds[kind].age_s
+        age = self.kinds[_GO_WITH.get(kind, kind)].age_s
         return None if age is None else now - age
 
     def is_too_much(self, kind: str, size: int) -> bool:
@@ -108,7 +111,16 @@ def policy_of(table: Mapping[str, Any], where: str = "[tool.partita.retention]")
 
 
 _AGE: Final = {"h": 3600.0, "d": DAY_S, "w": 7 * DAY_S, "m": 30 * DAY_S, "y": 365 * DAY_S}
-_SIZE: Final = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+_SIZE: Final = {
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "tib": 1 << 40,
+}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
 

@@ -169,7 +169,9 @@ def partition_of(wanted: str, spec: PartitionSpec | None, instant: int) -> str:
         )
     key = _timed(spec, instant, is_current=wanted == "current")
     if key is None:
-        raise ScheduleError(f"at {at(instant).isoformat()} there is no partition that has {'begun' if wanted == 'current' else 'ended'}")
+        raise ScheduleError(
+            f"at {at(instant).isoformat()} there is no partition that has {'begun' if wanted == 'current' else 'ended'}"
+        )
     return key
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 _MAX_DEPTH: Final = 64
@@ -73,10 +74,10 @@ def _resolved(schema: Any, root: Mapping[str, Any], depth: int) -> Mapping[str, 
     if not isinstance(schema, Mapping):
         return {}
     ref = schema.get("$ref")
-    if not isinstance(ref, str) or not ref.startswith("#/") or depth > _MAX_DEPTH:
+    if not isinstance(ref, str) or not (ref == "#" or ref.startswith("#/")) or depth > _MAX_DEPTH:
         return schema
     found: Any = root
-    for part in ref[2:].split("/"):
+    for part in ref[2:].split("/") if ref != "#" else ():
         found = found.get(part) if isinstance(found, Mapping) else None
     return _resolved(found, root, depth + 1)
 
@@ -122,15 +123,18 @@ def _wrong_constant(value: Any, schema: Mapping[str, Any], where: str) -> str:
     return ""
 
 
+_BOUNDS: Final[tuple[tuple[str, Callable[[Any, Any], bool], str], ...]] = (
+    ("minimum", operator.ge, "at least"),
+    ("maximum", operator.le, "at most"),
+    ("exclusiveMinimum", operator.gt, "more than"),
+    ("exclusiveMaximum", operator.lt, "less than"),
+)
+
+
 def _wrong_size(value: Any, schema: Mapping[str, Any], where: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        for keyword, fits, told in (
-            ("minimum", lambda limit: value >= limit, "at least"),
-            ("maximum", lambda limit: value <= limit, "at most"),
-            ("exclusiveMinimum", lambda limit: value > limit, "more than"),
-            ("exclusiveMaximum", lambda limit: value < limit, "less than"),
-        ):
-            if keyword in schema and not fits(schema[keyword]):
+        for keyword, fits, told in _BOUNDS:
+            if keyword in schema and not fits(value, schema[keyword]):
                 return f"{where} is {_shown(value)}: {told} {schema[keyword]} is expected"
     if isinstance(value, str):
         return _wrong_text(value, schema, where)

@@ -73,14 +73,13 @@ class Timetable:
             return iter(())
         return takewhile(lambda tick: tick <= self.end, self.rule.ticks(self.zone, first))
 
-    def ticks_before(self, before: int) -> Iterator[int]:
-        """The same as seconds since the epoch, newest first."""
-        stop, width = min(before, self.end + 1, LATEST), 3600
+    def ticks_before(self, before: int, *, width: int = 3600) -> Iterator[int]:
+        """The same as seconds since the epoch, newest first. `width` is how far back to look at first."""
+        stop = min(before, self.end + 1, LATEST)
         least = max(self.start, EARLIEST)
         while stop > least:
             start = max(least, stop - width)
-            last = stop
-            found = list(takewhile(lambda tick: tick < last, self.rule.ticks(self.zone, start - 1)))
+            found = list(_until(self.rule.ticks(self.zone, start - 1), stop))
             yield from reversed(found)
             stop = start
             # Wider where there is nothing, narrower where there is much: each window costs about the same.
@@ -260,6 +259,10 @@ class Own:
 
     def words(self) -> str:
         return f"as the function {self.call.partition('~')[0]} says"
+
+
+def _until(ticks: Iterator[int], stop: int) -> Iterator[int]:
+    return takewhile(lambda tick: tick < stop, ticks)
 
 
 def unique(ticks: Iterator[int]) -> Iterator[int]:

@@ -190,7 +190,7 @@ def refuse(course: Course, instance: Instance, reason: str, *, how: str, message
 
 def _decide(course: Course, instance: Instance, choice: str) -> None:
     """The answers suffice."""
-    spec, gate = spec_of(instance), state_of(instance)
+    gate = state_of(instance)
     mine = [v for v in gate.votes.values() if v.choice == choice]
     by = tuple(v.by for v in mine)
     comment = next((v.comment for v in reversed(mine) if v.comment), "")

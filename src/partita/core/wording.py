@@ -58,7 +58,9 @@ def _time(cron: Cron) -> str:
     elif minutes == (0,):
         text = exact + "on the hour"
     else:
-        text = f"{exact}at minute {_numbers(minutes)} of every hour" if not exact else f"{exact}minute {_numbers(minutes)}"
+        text = (
+            f"{exact}at minute {_numbers(minutes)} of every hour" if not exact else f"{exact}minute {_numbers(minutes)}"
+        )
     if len(hours) == 24:
         return text
     return f"{text}, in the hours {_numbers(hours)}"

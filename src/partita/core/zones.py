@@ -243,11 +243,12 @@ def _names() -> frozenset[str]:
     """Names of zones, to guess what was meant."""
     data = _package()
     try:
-        assert data is not None and data.folder is not None
-        with (data.folder.parent / "zones").open(encoding="ascii") as file:
-            return frozenset(file.read().split())
-    except (OSError, AssertionError):
-        return frozenset(zoneinfo.available_timezones())
+        if data is not None and data.folder is not None:
+            with (data.folder.parent / "zones").open(encoding="ascii") as file:
+                return frozenset(file.read().split())
+    except OSError:
+        pass  # it has no list: the folders are looked through
+    return frozenset(zoneinfo.available_timezones())
 
 
 # --- the files ------------------------------------------------------------------------------------------------------

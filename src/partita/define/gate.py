@@ -113,7 +113,7 @@ def external(
 ) -> Any:
     """A step that waits, without a slot, for another system's callback; its result is the value that is reported.
 
-    The other system calls back with `token`: `POST /api/v1/external/{token}`. With `heartbeat` it fails when nothing is
+    The other system calls back with the token: `POST /api/v1/callbacks`. With `heartbeat` it fails when nothing is
     heard for that long.
 
     >>> cb = pt.external("the training job", timeout="6h", heartbeat="10m")  # doctest: +SKIP

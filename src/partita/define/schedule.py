@@ -377,4 +377,3 @@ def _placed(build: Callable[[], T]) -> T:
         file, line = caller()
         error.file, error.line = short(file), line
         raise
-

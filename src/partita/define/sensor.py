@@ -343,7 +343,7 @@ def webhook(
     batch: int = 1,
     **common: Any,
 ) -> SensorDef:
-    """Runs for what another system posts to `/hooks/<name>`, signed with HMAC-SHA256 over the raw bytes.
+    """Runs for what another system posts to `/hooks/<namespace>/<name>`, signed with HMAC-SHA256 over the raw bytes.
 
     `secret` is the name of the secret. The signature stands in `header`, hexadecimal or base64, also after "sha256=" or "v1=".
     `signed="{timestamp}.{body}"` with a `timestamp_header` refuses what is older than `tolerance`. A delivery whose id

@@ -28,7 +28,6 @@ from partita.engine.submission import RunRequest
 from partita.engine.submitter import Submitter
 from partita.errors import DefinitionError, ParamError
 from partita.executors.control import Bound
-from partita.store import versions
 from partita.store.contract import OriginTaken, RunRow
 from partita.store.writing import SqlStore
 
@@ -78,6 +77,7 @@ class Loading(Protocol):
     @property
     def is_loading(self) -> bool: ...
     def when_loaded(self, then: Callable[[], None]) -> None: ...
+    def has_version(self, project: str, code: str) -> bool: ...
 
 
 Bind = Callable[[str, str, Mapping[str, object]], "Future[Bound]"]
@@ -219,10 +219,10 @@ class Asking:
         manifest = self._catalog.manifests.get(row.project)
         if manifest is not None and manifest.code == row.code:
             return
-        if versions.manifest_of(self._store, row.project, row.code) is None:
+        if self._loading is None or not self._loading.has_version(row.project, row.code):
             raise DefinitionError(
                 f"version {row.code} of run {row.no} is not kept",
-                hint=f"run the latest: partita retry {row.no} --latest",
+                hint=f"run the current code: partita retry {row.no} --latest",
             )
 
     # --- answers --------------------------------------------------------------------------------------------------

@@ -86,6 +86,8 @@ class Automation:
         self._clock = clock
         self._automaton: Automaton | None = None
         self._generation = -1
+        # What the conditions were made of: assets by project, and their blocking checks.
+        self._built: tuple[list[tuple[str, AssetSpec]], dict[str, set[str]]] = ([], {})
         self._started = False
         # Of runs that are to make assets (or to check them): by step, which asset and partitions are still to come.
         self._making: dict[str, dict[str, _Coming]] = {}
@@ -170,9 +172,14 @@ class Automation:
 
     def _build(self, now: float) -> None:
         """Read everything that conditions speak of from the store."""
-        self._generation = self._catalog.generation
         assets = [(manifest.project, spec) for manifest, spec in self._catalog.assets()]
         manifests = list(self._catalog.manifests.values())
+        blocking = blocking_checks(manifests)
+        is_same = (assets, blocking) == self._built and self._generation >= 0
+        self._generation = self._catalog.generation
+        if is_same:
+            return  # an edit of something else
+        self._built = assets, blocking
         self._automaton = automaton_of(self._store, assets, manifests, now=now)
         self._making.clear()
         if self._automaton is not None and self._started:
@@ -190,9 +197,11 @@ class Automation:
             for step, asset, keys in steps
             if asset in known
         }
-        if not made or run.machine.is_finished:
+        if not made:
             return
-        done = {i.node.key for i in run.machine.instances() if i.settled} if run.machine.started_at is not None else ()
+        # A run that is queued has no machine yet, and is not to get one by being asked.
+        machine = run.machine if "machine" in vars(run) else None
+        done = {i.node.key for i in machine.instances() if i.settled} if machine is not None else ()
         self._making[run.id] = made = {step: one for step, one in made.items() if step not in done}
         for coming in made.values():
             self._count_coming(coming, 1)
@@ -299,20 +308,27 @@ def automaton_of(
     reader: rows.Fetching, assets: Sequence[tuple[str, AssetSpec]], manifests: Sequence[Manifest], *, now: float
 ) -> Automaton | None:
     """The conditions of all assets over what the store knows; None if no asset has one."""
-    wanted: dict[str, Condition] = {
-        spec.name: conditions.decode(spec.automation) for _, spec in assets if spec.automation is not None
-    }
+    # Most are equal, and then they are one.
+    known: dict[bytes, Condition] = {}
+    wanted: dict[str, Condition] = {}
+    for _, spec in assets:
+        if spec.automation is not None:
+            if spec.automation not in known:
+                known[spec.automation] = conditions.decode(spec.automation)
+            wanted[spec.name] = known[spec.automation]
     if not wanted:
         return None
     namespace = manifests[0].namespace if manifests else "default"
     ledger = ledger_of(reader, _looked_at(assets, wanted), now=now, namespace=namespace)
     blocking = blocking_checks(manifests)
+    checked = set(rows.assets_with_verdicts(reader))
     for name, holding in ledger.holdings.items():
         holding.blocking = frozenset(blocking.get(name, ()))
-        for key, verdict in rows.all_verdicts(reader, name):
+        for key, verdict in rows.all_verdicts(reader, name) if name in checked else ():
             ledger.checked(name, verdict.check, key, passed=verdict.passed or verdict.severity != "error")
-        row = rows.freshness(reader, name)
-        holding.is_late = row is not None and row.state in ("warn", "fail")
+        if holding.spec.freshness is not None:
+            row = rows.freshness(reader, name)
+            holding.is_late = row is not None and row.state in ("warn", "fail")
     memories = {name: rows.memory(reader, name) for name in wanted}
     return Automaton(
         ledger, wanted, now=now, memory={name: _memory(data) for name, data in memories.items() if data is not None}

@@ -212,9 +212,7 @@ class _Members:
         """Dynamic partitions with the keys that they have now."""
         if spec is None:
             return None
-        return partitions.resolved(
-            spec, lambda name: assets.dynamic_keys(self._reader, manifest.namespace, name)
-        )
+        return partitions.resolved(spec, lambda name: assets.dynamic_keys(self._reader, manifest.namespace, name))
 
 
 def _axes(graph: Graph, key: str) -> tuple[str, ...]:
@@ -234,9 +232,7 @@ def _present(reader: PlanReader, name: str) -> Collection[str]:
     return backfills.materialized(reader, name) if pipeline == name else backfills.succeeded(reader, pipeline)
 
 
-def _failures(
-    reader: PlanReader, steps: Mapping[str, str]
-) -> Callable[[Member, Sequence[str]], Collection[str]]:
+def _failures(reader: PlanReader, steps: Mapping[str, str]) -> Callable[[Member, Sequence[str]], Collection[str]]:
     """Asks which partitions of a member failed when they were last made."""
     states = cache(lambda key: backfills.step_states(reader, key))
 

@@ -95,9 +95,7 @@ class Backfills:
 
     name = "backfills"
 
-    def __init__(
-        self, engine: Engine, catalog: Catalog, submitter: Submitter, clock: Clock, store: SqlStore
-    ) -> None:
+    def __init__(self, engine: Engine, catalog: Catalog, submitter: Submitter, clock: Clock, store: SqlStore) -> None:
         self._engine = engine
         self._catalog = catalog
         self._submitter = submitter
@@ -233,9 +231,7 @@ class Backfills:
         if backfill is not None and (self._ended or self._engine.blocked):
             raise WorldError(f"backfill {request.id} is just being written down", hint="try again in a moment")
         self._engine.record(BackfillRetried(self._clock.now(), row.id, request.by))
-        parts = [
-            (Part(p.stage, p.part), "waiting" if p.state in _AGAIN else p.state, p.tries, p.run) for p in known
-        ]
+        parts = [(Part(p.stage, p.part), "waiting" if p.state in _AGAIN else p.state, p.tries, p.run) for p in known]
         self._take_up(msgspec.structs.replace(row, paused=False, cancel_requested=False), parts)
         if row.paused:
             resume = ResumeRequested(self._clock.now(), request.by)
@@ -336,9 +332,7 @@ class Backfills:
     def _skip(self, now: float, backfill: _Running, parts: Sequence[Part], reason: str) -> None:
         course = backfill.course
         for part in parts:
-            self._engine.record(
-                PartEnded(now, backfill.id, *part, _label(course, part), "skipped", reason=reason)
-            )
+            self._engine.record(PartEnded(now, backfill.id, *part, _label(course, part), "skipped", reason=reason))
 
     def _finish(self, now: float, backfill: _Running) -> None:
         self._engine.record(BackfillEnded(now, backfill.id, backfill.course.end))

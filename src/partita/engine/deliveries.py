@@ -43,7 +43,8 @@ def refusal(options: Mapping[str, Any], body: bytes, headers: Mapping[str, str],
         sent_at = _instant(timestamp)
         if sent_at is None:
             return f"there is no time in header {name}"
-        if abs(now - sent_at) > float(options.get("tolerance_s", 300.0)):
+        # Put this way round, also a time that is no number ("nan") is too old.
+        if not abs(now - sent_at) <= float(options.get("tolerance_s", 300.0)):
             return f"it was signed {abs(now - sent_at):.0f} s {'ago' if sent_at < now else 'ahead'}"
     message = _signed(str(options.get("signed", "{body}")), body, timestamp)
     wanted = hmac.new(key, message, hashlib.sha256).digest()

@@ -249,7 +249,8 @@ class Gates:
     def _is_news(self, instance: Instance, message: str) -> bool:
         """A system that beats every second must not make a row of the journal each time."""
         gate, spec = instance.gate, instance.node.step.gate
-        assert gate is not None and spec is not None
+        assert gate is not None
+        assert spec is not None
         if spec.heartbeat_s is None or gate.heard_at is None:
             return gate.heard_at is None or gate.message != message
         is_old = self._clock.now() - gate.heard_at >= spec.heartbeat_s * _HEARD_LATELY
@@ -325,7 +326,8 @@ class Gates:
         if run is None or instance is None or address[1:] not in run.machine.gates:
             return
         spec = instance.node.step.gate
-        assert spec is not None and spec.remind_s is not None
+        assert spec is not None
+        assert spec.remind_s is not None
         next_at = now + spec.remind_s
         text = question(run.machine, instance)
         self._engine.record(GateReminded(now, *address, count + 1, next_at, text, spec.by))

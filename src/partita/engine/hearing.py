@@ -89,7 +89,8 @@ class Hearing:
                 continue
             data = {
                 "run": run.run,
-                "no": no,
+                # What people type; a text is read by the type of the parameter.
+                "no": str(no),
                 "pipeline": run.pipeline,
                 "state": event.state,
                 "partition": run.partition,

@@ -34,7 +34,7 @@ from partita.engine.control import Answer, Handler
 from partita.engine.loop import Engine
 from partita.errors import DefinitionError, PartitaError
 from partita.executors.control import Bound
-from partita.executors.kept import Listing, discard, forget, keep, kept_folder, listing
+from partita.executors.kept import Listing, discard, forget, is_kept, keep, kept_folder, listing
 from partita.executors.loading import HostConnection, start_host
 from partita.settings import Settings
 from partita.store import versions
@@ -188,6 +188,13 @@ class Projects:
             self._waiting.append(then)
         else:
             then()
+
+    def has_version(self, project: str, code: str) -> bool:
+        """Whether a run may be made of this version: it is served, or its files are kept."""
+        if self._code_of(project) == code:
+            return True
+        settings = self._settings_of(project)
+        return settings is not None and is_kept(settings.home, project, code, settings.project)
 
     def host_of(self, project: str, code: str) -> HostConnection | None:
         """A host for a version that has none; None while its project is being loaded. Raises `LookupError`."""

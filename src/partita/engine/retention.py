@@ -108,7 +108,9 @@ class Retention:
     def due_at(self) -> float:
         if self._pass is not None or self._vacuums:
             return 0.0
-        return min(self._pass_at, self._sweeper.look_at(self._clock.now()) if self._sweeper.is_running else self._sweep_at)
+        return min(
+            self._pass_at, self._sweeper.look_at(self._clock.now()) if self._sweeper.is_running else self._sweep_at
+        )
 
     def turn(self, now: float) -> None:
         """One chunk."""
@@ -163,7 +165,7 @@ class Retention:
         yield from self._leave()
         yield from self._tidy_runs(now)
         for kind in house.PAGED:
-            before = self._policy.before("materializations" if kind == "checks" else kind, now)
+            before = self._policy.before(kind, now)
             if before is not None:
                 yield from self._tidy_pages(kind, before)
         yield from self._tidy_backfills(now)
@@ -241,9 +243,7 @@ class Retention:
 
     def _tidy_versions(self, now: float) -> Iterator[None]:
         before = self._policy.before("versions", now)
-        while before is not None and (
-            found := house.old_versions(self._store, before=before, kept=VERSIONS, limit=20)
-        ):
+        while before is not None and (found := house.old_versions(self._store, before=before, kept=VERSIONS, limit=20)):
             self._do(lambda execute, found=found: house.remove_versions(execute, found))  # type: ignore[misc]
             self._gone("versions", len(found))
             yield

@@ -29,7 +29,7 @@ from partita.store.sqlite import SqliteReader, open_reader
 from partita.values.blobs import FileBlobs
 from partita.values.cache import Entry
 from partita.values.storing import items_in
-from partita.worker.wire import Spooled
+from partita.worker.wire import MemberEnded, Outcome, Spooled
 
 _LOOK_S = 1.0
 _value = msgspec.msgpack.Decoder(Value).decode
@@ -153,7 +153,8 @@ def _values_of_files(home: Home) -> Iterator[Value]:
     for path in _files(home.spool):
         with contextlib.suppress(OSError, msgspec.DecodeError):
             spooled = _spooled(path.read_bytes())
-            for outcome in (spooled.outcome, *spooled.members):
+            outcomes: list[Outcome | MemberEnded] = [spooled.outcome, *spooled.members]
+            for outcome in outcomes:
                 if outcome.value is not None:
                     yield outcome.value
                 reports = outcome.detail.assets if outcome.detail is not None else ()

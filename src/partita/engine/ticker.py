@@ -33,13 +33,14 @@ from partita.core.facts.schedules import (
 from partita.core.manifest import Manifest, PipelineSpec, ScheduleSpec
 from partita.core.partitions import window
 from partita.core.run_queue import Asked
-from partita.core.scheduling import Decided, Decision, Instants
+from partita.core.scheduling import Decided, Decision
 from partita.core.timetable import at, is_own
 from partita.engine.active import ActiveRun
 from partita.engine.catalog import Catalog
 from partita.engine.clock import Clock
 from partita.engine.control import Handler
 from partita.engine.loop import Engine
+from partita.engine.scheduled import Key, Schedule, instants_of, new_row, stands, timing
 from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
 from partita.engine.submission import RunRequest, partitions_of
 from partita.engine.submitter import Submitter
@@ -47,7 +48,6 @@ from partita.errors import DefinitionError, PartitaError, ScheduleError
 from partita.store.contract import OriginTaken
 from partita.store.schedules import Fetches, ScheduleRow, all_schedules, failures_in_a_row, tick, usual_of
 from partita.worker.questions import Answered, NextInstants
-from partita.worker.questions import Instants as InstantsAnswer
 
 if TYPE_CHECKING:
     from partita.executors.evaluator import Evaluator
@@ -61,41 +61,6 @@ _NEVER: Final = float("inf")
 _ASKED: Final = 100
 _MOST_ASKED: Final = 10_000
 _log = logging.getLogger("partita.schedules")
-
-Key = tuple[str, str]
-"""Namespace and name: what a schedule is known by."""
-
-
-class _Schedule:
-    """A schedule in memory: its row, and what is not worth a row."""
-
-    __slots__ = ("asking", "ended", "errors", "known", "lead_s", "row", "running", "token", "trouble")
-
-    def __init__(self, row: ScheduleRow) -> None:
-        self.row = row
-        # Runs of its ticks that have not ended.
-        self.running: set[str] = set()
-        # Counts its entries of the heap: only the newest one counts.
-        self.token = 0
-        self.lead_s = 0.0
-        self.errors = 0
-        self.trouble = ""
-        # Of a timetable that is a function of the user's: instants that it has answered with, and whether there are more.
-        self.known: list[int] = []
-        self.ended = False
-        self.asking = False
-
-    @property
-    def key(self) -> Key:
-        return self.row.namespace, self.row.name
-
-    @property
-    def seed(self) -> str:
-        return f"{self.row.namespace}/{self.row.name}"
-
-    def instants(self) -> Instants:
-        """Raises `ScheduleError`."""
-        return Instants.listed(self.known) if is_own(self.row.spec.rule) else Instants.of(self.row.spec)
 
 
 class Ticker:
@@ -119,7 +84,7 @@ class Ticker:
         self._submitter = submitter
         self._clock = clock
         self._evaluator = evaluator
-        self._schedules: dict[Key, _Schedule] = {}
+        self._schedules: dict[Key, Schedule] = {}
         self._heap: list[tuple[float, int, Key, int]] = []
         self._counter = itertools.count()
         self._ended: deque[tuple[Key, str, str]] = deque()
@@ -137,7 +102,7 @@ class Ticker:
         self._tzdata = zones.version()
         self._look_at_zones_at = now + _LOOK_AT_ZONES_S
         for row in all_schedules(self._store):
-            self._schedules[row.namespace, row.name] = _Schedule(self._recounted(row))
+            self._schedules[row.namespace, row.name] = Schedule(self._recounted(row))
         for run in self._engine.active.values():
             schedule = self._of_origin(run.run)
             if schedule is not None:
@@ -228,7 +193,9 @@ class Ticker:
                 known = self._schedules.get(key)
                 if key in declared or (known is not None and self._is_others(known, manifest.project)):
                     _log.error("schedule %s of project %s: the name is taken", spec.name, manifest.project)
-                    self._engine.troubles[f"schedule {spec.name}"] = f"two schedules of namespace {key[0]} have this name"
+                    self._engine.troubles[f"schedule {spec.name}"] = (
+                        f"two schedules of namespace {key[0]} have this name"
+                    )
                     continue
                 declared.add(key)
                 self._declare(known, manifest, pipeline.name, spec, now)
@@ -237,14 +204,18 @@ class Ticker:
             if row.project == manifest.project and key not in declared and row.active:
                 self._change(schedule, now, active=False, next_at=None, reason="it is not declared any more")
 
-    def _is_others(self, known: _Schedule, project: str) -> bool:
+    def _is_others(self, known: Schedule, project: str) -> bool:
         return known.row.active and known.row.project != project and known.row.project in self._catalog.manifests
 
-    def _declare(self, known: _Schedule | None, manifest: Manifest, pipeline: str, spec: ScheduleSpec, now: float) -> None:
+    def _declare(
+        self, known: Schedule | None, manifest: Manifest, pipeline: str, spec: ScheduleSpec, now: float
+    ) -> None:
         if known is None:
-            row = _new_row(manifest, pipeline, spec, now, self._tzdata)
-            known = self._schedules[manifest.namespace, spec.name] = _Schedule(row)
-            self._change(known, now, next_at=self._first(known, now), reason="paused as declared" if spec.paused else "")
+            row = new_row(manifest, pipeline, spec, now, self._tzdata)
+            known = self._schedules[manifest.namespace, spec.name] = Schedule(row)
+            self._change(
+                known, now, next_at=self._first(known, now), reason="paused as declared" if spec.paused else ""
+            )
         else:
             row = known.row
             same = row.spec == spec and row.pipeline == pipeline and row.project == manifest.project
@@ -254,10 +225,10 @@ class Ticker:
                 self._move(known, now)
         self._plan(known)
 
-    def _edit(self, known: _Schedule, manifest: Manifest, pipeline: str, spec: ScheduleSpec, now: float) -> None:
+    def _edit(self, known: Schedule, manifest: Manifest, pipeline: str, spec: ScheduleSpec, now: float) -> None:
         """It is another one now, from now on; or it has come back."""
         row = known.row
-        anew = not row.active or _timing(row.spec) != _timing(spec) or row.pipeline != pipeline
+        anew = not row.active or timing(row.spec) != timing(spec) or row.pipeline != pipeline
         if anew and row.active and not row.paused:
             self._skip_pending(known, now, "the schedule was edited before it was decided")
         paused = spec.paused if spec.paused != row.spec.paused or not row.active else row.paused
@@ -272,7 +243,7 @@ class Ticker:
         next_at = self._first(known, now) if anew else row.next_at
         self._change(known, now, next_at=next_at, paused=paused, reason=row.reason if paused == row.paused else "")
 
-    def _change(self, schedule: _Schedule, now: float, **changes: Any) -> None:
+    def _change(self, schedule: Schedule, now: float, **changes: Any) -> None:
         row = schedule.row = msgspec.structs.replace(schedule.row, tzdata=self._tzdata, **changes)
         self._engine.record(
             ScheduleChanged(
@@ -292,7 +263,7 @@ class Ticker:
             )
         )
 
-    def _first(self, schedule: _Schedule, now: float) -> float | None:
+    def _first(self, schedule: Schedule, now: float) -> float | None:
         """Its first instant after now. One that cannot be computed has none, and says so."""
         if is_own(schedule.row.spec.rule):
             return None
@@ -302,7 +273,7 @@ class Ticker:
             schedule.trouble = error.message
             return None
 
-    def _skip_pending(self, schedule: _Schedule, now: float, reason: str) -> None:
+    def _skip_pending(self, schedule: Schedule, now: float, reason: str) -> None:
         """Decide about what was due and waits: it is skipped, as one range."""
         next_at = schedule.row.next_at
         if next_at is None or next_at > now:
@@ -316,7 +287,7 @@ class Ticker:
 
     # --- when each is due ---------------------------------------------------------------------------------------------
 
-    def _plan(self, schedule: _Schedule, not_before: float = 0.0) -> None:
+    def _plan(self, schedule: Schedule, not_before: float = 0.0) -> None:
         """Put a schedule on the heap, or ask its function when that is."""
         schedule.token += 1
         row = schedule.row
@@ -336,7 +307,7 @@ class Ticker:
         schedule = self._schedules.get(entry[2])
         return schedule is None or schedule.token != entry[3]
 
-    def _lead(self, schedule: _Schedule, instant: int) -> float:
+    def _lead(self, schedule: Schedule, instant: int) -> float:
         """How long before an instant its run starts: its usual duration and the margin, but not before its data is whole."""
         row = schedule.row
         usual = self._usual.get(row.pipeline)
@@ -365,7 +336,7 @@ class Ticker:
                 self._move(schedule, now)
                 self._plan(schedule)
 
-    def _move(self, schedule: _Schedule, now: float) -> None:
+    def _move(self, schedule: Schedule, now: float) -> None:
         """Find the next instant anew, by other tz data. What waits for a decision keeps waiting; nothing new is past."""
         row = schedule.row
         next_at = row.next_at if row.next_at is not None and row.next_at <= now else self._first(schedule, now)
@@ -375,7 +346,7 @@ class Ticker:
 
     # --- deciding -----------------------------------------------------------------------------------------------------
 
-    def _decide(self, schedule: _Schedule, now: float) -> None:
+    def _decide(self, schedule: Schedule, now: float) -> None:
         row = schedule.row
         if is_own(row.spec.rule) and not schedule.ended and not schedule.known:
             self._ask(schedule)
@@ -401,13 +372,13 @@ class Ticker:
         if not schedule.row.paused:
             self._plan(schedule)
 
-    def _record(self, schedule: _Schedule, decided: Decided, now: float) -> None:
+    def _record(self, schedule: Schedule, decided: Decided, now: float) -> None:
         """Make the runs and record the decisions, in order."""
         for i, decision in enumerate(decided.decisions):
             later = decided.decisions[i + 1].instant if i + 1 < len(decided.decisions) else decided.next_at
             run, since = "", None
             if decision.decision == "run":
-                since = self._since(schedule, decision.instant)
+                since = self._since(schedule, decision.instant, later)
                 run, problem = self._start_run(schedule, decision.instant)
                 if problem:
                     decision = Decision(decision.instant, "skipped", problem)
@@ -418,7 +389,7 @@ class Ticker:
                 schedule.known = []
 
     def _record_one(
-        self, schedule: _Schedule, decision: Decision, run: str, since: int | None, next_at: int | None, now: float
+        self, schedule: Schedule, decision: Decision, run: str, since: int | None, next_at: int | None, now: float
     ) -> None:
         row = schedule.row
         start_at = scheduling.due_at(row.spec, schedule.seed, decision.instant, schedule.lead_s)
@@ -448,14 +419,17 @@ class Ticker:
             decided_at=now,
         )
 
-    def _since(self, schedule: _Schedule, instant: int) -> int | None:
-        """The tick before: the one that was decided last, or what the timetable says."""
+    def _since(self, schedule: Schedule, instant: int, later: int | None) -> int | None:
+        """The tick before: the one that was decided last, or what the timetable says, most likely as far as the next."""
         row = schedule.row
         if row.last_at is not None and row.effective_from <= row.last_at < instant:
             return int(row.last_at)
-        return next(schedule.instants().before(instant), None)
+        if is_own(row.spec.rule):
+            return None
+        width = later - instant + 7200 if later is not None else 3600
+        return next(row.spec.timetable().ticks_before(instant, width=width), None)
 
-    def _start_run(self, schedule: _Schedule, instant: int) -> tuple[str, str]:
+    def _start_run(self, schedule: Schedule, instant: int) -> tuple[str, str]:
         """The id of the run of a tick; or why there can be none."""
         row = schedule.row
         try:
@@ -472,7 +446,7 @@ class Ticker:
         schedule.running.add(run.run)
         return run.run, ""
 
-    def _request(self, schedule: _Schedule, instant: int, origin: str, by: str = "") -> RunRequest:
+    def _request(self, schedule: Schedule, instant: int, origin: str, by: str = "") -> RunRequest:
         """Raises `DefinitionError`."""
         row = schedule.row
         pipeline = self._pipeline(row)
@@ -499,16 +473,18 @@ class Ticker:
 
     # --- what goes wrong ----------------------------------------------------------------------------------------------
 
-    def _failed(self, schedule: _Schedule, message: str, now: float) -> None:
+    def _failed(self, schedule: Schedule, message: str, now: float) -> None:
         """It could not be decided about: again in a minute, and not for ever."""
         self._blame(schedule, message, now)
         self._plan(schedule, not_before=now + _RETRY_S)
 
-    def _blame(self, schedule: _Schedule, message: str, now: float) -> None:
+    def _blame(self, schedule: Schedule, message: str, now: float) -> None:
         schedule.errors += 1
         schedule.trouble = message
         if schedule.errors >= _MOST_ERRORS and not schedule.row.paused:
-            self._pause(schedule, now, by="partita", reason=f"{_MOST_ERRORS} errors in a row: {message}", automatic=True)
+            self._pause(
+                schedule, now, by="partita", reason=f"{_MOST_ERRORS} errors in a row: {message}", automatic=True
+            )
 
     def _count_end(self, key: Key, run: str, state: str, now: float) -> None:
         """A run of a tick has ended: failures in a row are counted, and may pause it."""
@@ -526,9 +502,7 @@ class Ticker:
         schedule.row = msgspec.structs.replace(row, failures=failures)
         self._engine.record(ScheduleFailures(now, row.namespace, row.name, failures))
         if 0 < row.spec.pause_after <= failures and not row.paused and row.active:
-            self._pause(
-                schedule, now, by="partita", reason=f"{failures} runs in a row have failed", automatic=True
-            )
+            self._pause(schedule, now, by="partita", reason=f"{failures} runs in a row have failed", automatic=True)
 
     def _recounted(self, row: ScheduleRow) -> ScheduleRow:
         """Ends that were committed, and not counted before the engine died."""
@@ -537,13 +511,13 @@ class Ticker:
         failures = failures_in_a_row(self._store, row.namespace, row.name, row.spec.pause_after)
         return msgspec.structs.replace(row, failures=max(failures, 0) if not row.paused else row.failures)
 
-    def _of_origin(self, run: RunCreated) -> _Schedule | None:
+    def _of_origin(self, run: RunCreated) -> Schedule | None:
         named = scheduling.tick_of(run.origin)
         return self._schedules.get((run.namespace, named[0])) if named is not None else None
 
     # --- asked by people ----------------------------------------------------------------------------------------------
 
-    def _found(self, namespace: str, name: str) -> _Schedule:
+    def _found(self, namespace: str, name: str) -> Schedule:
         schedule = self._schedules.get((namespace, name))
         if schedule is None:
             raise ScheduleError(f"there is no schedule {name!r}", hint="`partita schedules` shows what there is")
@@ -553,9 +527,9 @@ class Ticker:
         schedule = self._found(request.namespace, request.name)
         if not schedule.row.paused:
             self._pause(schedule, self._clock.now(), by=request.by, reason=request.reason)
-        return _said(schedule)
+        return stands(schedule)
 
-    def _pause(self, schedule: _Schedule, now: float, *, by: str, reason: str, automatic: bool = False) -> None:
+    def _pause(self, schedule: Schedule, now: float, *, by: str, reason: str, automatic: bool = False) -> None:
         row = schedule.row
         schedule.row = msgspec.structs.replace(row, paused=True, automatic=automatic, reason=reason)
         schedule.token += 1
@@ -572,7 +546,7 @@ class Ticker:
             schedule.errors, schedule.trouble = 0, ""
             self._engine.record(SchedulePaused(now, row.namespace, row.name, False, request.by, row.next_at))
             self._plan(schedule)
-        return _said(schedule)
+        return stands(schedule)
 
     def _trigger_asked(self, request: TriggerSchedule) -> ScheduleSaid:
         schedule = self._found(request.namespace, request.name)
@@ -590,7 +564,7 @@ class Ticker:
         asked = self._asked(schedule, after, min(request.count, 1000))
 
         def heard(answer: Future[Answered]) -> None:
-            ticks, _, problem = _instants_of(answer)
+            ticks, _, problem = instants_of(answer)
             if problem:
                 said.set_exception(ScheduleError(problem))
             else:
@@ -602,7 +576,7 @@ class Ticker:
 
     # --- functions of the user's --------------------------------------------------------------------------------------
 
-    def _asked(self, schedule: _Schedule, after: float, count: int) -> Future[Answered]:
+    def _asked(self, schedule: Schedule, after: float, count: int) -> Future[Answered]:
         if self._evaluator is None:
             failed: Future[Answered] = Future()
             failed.set_exception(ScheduleError("no process of the project can be asked for its timetable here"))
@@ -610,7 +584,7 @@ class Ticker:
         call = schedule.row.spec.rule.removeprefix("own ")
         return self._evaluator.ask(schedule.row.project, NextInstants(call, after, count))
 
-    def _ask(self, schedule: _Schedule) -> None:
+    def _ask(self, schedule: Schedule) -> None:
         """Have the function say its next instants; what is heard comes in the engine's thread."""
         if schedule.asking:
             return
@@ -618,18 +592,20 @@ class Ticker:
         row = schedule.row
         start = schedule.known[-1] if schedule.known else None
         if start is None:
-            start = int(row.next_at) - 1 if row.next_at is not None else int(max(row.last_at or 0.0, row.effective_from))
+            start = (
+                int(row.next_at) - 1 if row.next_at is not None else int(max(row.last_at or 0.0, row.effective_from))
+            )
         version = row.version
         count = _ASKED if not schedule.known else 1000
         self._asked(schedule, float(start), count).add_done_callback(lambda done: self._heard(schedule, version, done))
 
-    def _heard(self, schedule: _Schedule, version: int, answer: Future[Answered]) -> None:
+    def _heard(self, schedule: Schedule, version: int, answer: Future[Answered]) -> None:
         schedule.asking = False
         now = self._clock.now()
         if schedule.row.version != version:
             self._plan(schedule)
             return
-        ticks, ended, problem = _instants_of(answer)
+        ticks, ended, problem = instants_of(answer)
         if problem:
             self._failed_to_ask(schedule, problem, now)
             return
@@ -640,57 +616,15 @@ class Ticker:
         row = schedule.row
         if row.next_at is None and first is not None:
             schedule.row = msgspec.structs.replace(row, next_at=float(first))
-            self._engine.record(ScheduleMoved(now, row.namespace, row.name, float(first), self._tzdata, "as its function says"))
+            self._engine.record(
+                ScheduleMoved(now, row.namespace, row.name, float(first), self._tzdata, "as its function says")
+            )
         self._plan(schedule)
 
-    def _failed_to_ask(self, schedule: _Schedule, problem: str, now: float) -> None:
+    def _failed_to_ask(self, schedule: Schedule, problem: str, now: float) -> None:
         self._blame(schedule, problem, now)
         if not schedule.row.paused:
             schedule.token += 1
             # An instant of its own, at which it is asked again.
             entry = (now + _RETRY_S, next(self._counter), schedule.key, schedule.token)
             heapq.heappush(self._heap, entry)
-
-
-def _instants_of(answer: Future[Answered]) -> tuple[list[int], bool, str]:
-    """Instants, whether there are no more, and what went wrong."""
-    error = answer.exception()
-    if error is not None:
-        return [], False, str(getattr(error, "message", error))
-    answered = answer.result()
-    if not isinstance(answered.answer, InstantsAnswer):
-        return [], False, answered.failure.message if answered.failure is not None else "its function gave no instants"
-    # Whole seconds, each once: what is between two seconds is at the second.
-    ticks = list(dict.fromkeys(int(-(-i // 1)) for i in answered.answer.at))
-    return ticks, answered.answer.ended, ""
-
-
-def _said(schedule: _Schedule) -> ScheduleSaid:
-    return ScheduleSaid(schedule.row.name, schedule.row.paused, schedule.row.next_at)
-
-
-def _timing(spec: ScheduleSpec) -> tuple[Any, ...]:
-    """What makes its instants."""
-    return spec.rule, spec.tz, spec.start, spec.end
-
-
-def _new_row(manifest: Manifest, pipeline: str, spec: ScheduleSpec, now: float, tzdata: str) -> ScheduleRow:
-    return ScheduleRow(
-        namespace=manifest.namespace,
-        name=spec.name,
-        project=manifest.project,
-        pipeline=pipeline,
-        version=1,
-        spec=spec,
-        effective_from=now,
-        active=True,
-        paused=spec.paused,
-        automatic=False,
-        reason="",
-        next_at=None,
-        last_at=None,
-        last_decision="",
-        decided_at=None,
-        failures=0,
-        tzdata=tzdata,
-    )

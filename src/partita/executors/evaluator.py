@@ -270,10 +270,9 @@ class ProcessEvaluator:
 
     def _replace(self, link: _Link) -> None:
         del self._links[link.project]
-        if link.open and not link.channel.gone:
+        if link.open:
+            # It answers what it was asked; or it is dead, and what of is told in a moment.
             self._others.append(link)
-        elif link.open:
-            self._lost(link, "it is gone")
         else:
             self._drop(link)
 

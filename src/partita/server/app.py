@@ -58,22 +58,31 @@ _encode = msgspec.json.Encoder().encode
 
 
 def build_app(
-    settings: Settings, guard: Guard, *, routes: Iterable[Route] | None = None, ui: Ui | None = None
+    settings: Settings,
+    guard: Guard,
+    *,
+    routes: Iterable[Route] | None = None,
+    ui: Ui | None = None,
+    slow_s: float = _SLOW_S,
 ) -> App:
-    """The application over the service whose folder is `settings.home`. Raises `TypeError` for a route that cannot be."""
+    """The application over the service whose folder is `settings.home`. Raises `TypeError` for a route that cannot be.
+
+    A client that takes nothing of a stream for `slow_s` is cut off.
+    """
     if routes is None:
         from partita.server import routes as nouns
 
         nouns.declare()
         routes = declared()
-    return App(settings, guard, tuple(routes), ui or Ui())
+    return App(settings, guard, tuple(routes), ui or Ui(), slow_s)
 
 
 class App:
     """An ASGI application."""
 
-    def __init__(self, settings: Settings, guard: Guard, routes: tuple[Route, ...], ui: Ui) -> None:
+    def __init__(self, settings: Settings, guard: Guard, routes: tuple[Route, ...], ui: Ui, slow_s: float) -> None:
         self.routes = routes
+        self.slow_s = slow_s
         self.links = Links(settings)
         self.guard = guard
         self.measurements = self.links.measurements
@@ -204,9 +213,7 @@ class _Exchange:
         body = await self._read_body(route)
         if route.body is not None:
             arguments["body"] = _decoded(app._decoders[id(route)], body)
-        call = self._call = Call(
-            incoming, route, self._principal, app.links, app.guard, app.follower, app.in_thread
-        )
+        call = self._call = Call(incoming, route, self._principal, app.links, app.guard, app.follower, app.in_thread)
         key = incoming.headers.get("idempotency-key") if route.method == "POST" else None
         if key is not None and not route.takes_key:
             raise Refused(422, "an Idempotency-Key is not taken here: what is answered with is not to be kept")
@@ -267,7 +274,7 @@ class _Exchange:
         limit = route.max_body if route.body is not None else 1
         if length.isdigit() and int(length) > limit:
             raise Refused(413, f"at most {limit} bytes")
-        body = b""
+        body = bytearray()
         try:
             async with asyncio.timeout(_BODY_S):
                 while True:
@@ -283,11 +290,9 @@ class _Exchange:
             raise Refused(400, "the body did not come in time") from None
         if body and route.body is None:
             raise Refused(422, "this takes no body")
-        return body
+        return bytes(body)
 
-    async def _respond(
-        self, status: int, body: bytes, media: str, headers: Iterable[tuple[str, str]] = ()
-    ) -> None:
+    async def _respond(self, status: int, body: bytes, media: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         await self._start(status, media, [*headers, ("content-length", str(len(body)))])
         await self._send({"type": "http.response.body", "body": body})
 
@@ -317,7 +322,7 @@ class _Exchange:
         pieces = stream.pieces
         try:
             async for piece in pieces:
-                async with asyncio.timeout(_SLOW_S):
+                async with asyncio.timeout(self._app.slow_s):
                     await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         except TimeoutError:
             # It has not taken anything for so long: what it missed it gets when it comes back with its last id.
@@ -414,9 +419,7 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def _incoming(
-    scope: MutableMapping[str, Any], raw: bytes, headers: dict[str, str], route: Route | None
-) -> Incoming:
+def _incoming(scope: MutableMapping[str, Any], raw: bytes, headers: dict[str, str], route: Route | None) -> Incoming:
     client = scope.get("client")
     return Incoming(
         method=scope["method"],

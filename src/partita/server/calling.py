@@ -141,14 +141,17 @@ class Call:
         return self.links.engine.ask(request, returns)
 
     def change(
-        self, request: msgspec.Struct, returns: type[A] = Answer, *, namespace: str = "", object: str = ""  # type: ignore[assignment]
+        self,
+        request: msgspec.Struct,
+        returns: type[A] = Answer,  # type: ignore[assignment]
+        *,
+        namespace: str = "",
+        object: str = "",
     ) -> A:
         """Have the engine change something; the entry of the audit is in the same commit. Raises what it answers with."""
         self.namespace = namespace or self.namespace
         self.object = object or self.object
-        entry = Entry(
-            self.principal.name, self.route.key, self.object, self.namespace, self.incoming.address
-        )
+        entry = Entry(self.principal.name, self.route.key, self.object, self.namespace, self.incoming.address)
         self.audited = True
         return self.links.engine.ask(carried(request, entry), returns)
 

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import msgspec
 
-from partita.core.events import Event
+from partita.core.events import Event, Meta
 from partita.core.facts import Fact
 from partita.core.facts.access import AccessFact
 from partita.core.values import Value
 from partita.server import objects
 from partita.store.contract import StreamRow
 
-_HIDDEN: Final = AccessFact.__args__  # type: ignore[attr-defined]
+_HIDDEN: Final = AccessFact.__args__
 # Packed plain data that may be shown.
 _PLAIN: Final = {("gate_voted", "answer"), ("attempt_ended", "choice")}
 _SEALED: Final = {"headers"}
@@ -37,9 +37,7 @@ class Happened(msgspec.Struct, frozen=True):
 def happened(row: StreamRow, wanted: Callable[[Event | Fact], bool] = lambda event: True) -> Happened | None:
     """A row with those of its events that are wanted and may be shown; None if there are none."""
     events = [
-        event_object(event)
-        for event in (*row.events, *row.facts)
-        if not isinstance(event, _HIDDEN) and wanted(event)
+        event_object(event) for event in (*row.events, *row.facts) if not isinstance(event, _HIDDEN) and wanted(event)
     ]
     return Happened(row.no, row.run, objects.iso(row.at), events) if events else None
 
@@ -71,7 +69,7 @@ def event_object(event: Event | Fact) -> dict[str, Any]:
 
 def _field(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
-        if hasattr(value, "data"):
+        if isinstance(value, Meta):
             return {"name": value.name, "kind": value.kind, "value": objects.plain(value.data)}
         return {
             name: _field(getattr(value, name))

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 
@@ -125,5 +126,5 @@ class Follower:
         self._end = self._reader().end_of_stream()
         return self._end
 
-    async def _in_thread(self, function, *arguments):  # type: ignore[no-untyped-def]
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)

@@ -119,4 +119,3 @@ class Links:
         """Let everything go."""
         self.engine.close()
         self.readers.close()
-

@@ -257,6 +257,9 @@ class Asset(msgspec.Struct, frozen=True):
     columns: list[Column]
     freshness_s: float | None
     written_at: str
+    freshness: dict[str, Any] | None = None
+    mappings: list[dict[str, Any]] = []
+    backfill_batch: int = 1
     project: str = ""
     namespace: str = ""
 
@@ -486,6 +489,9 @@ def asset(spec: manifest.AssetSpec, project: str = "", namespace: str = "") -> A
         columns=[Column(name, kind) for name, kind in spec.columns],
         freshness_s=spec.freshness_s,
         written_at=spec.written_at,
+        freshness=None if spec.freshness is None else fields_of(spec.freshness),
+        mappings=[fields_of(m) for m in spec.mappings],
+        backfill_batch=spec.backfill_batch,
         project=project,
         namespace=namespace,
     )

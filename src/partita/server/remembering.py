@@ -5,6 +5,8 @@ Rule: nothing is driven on; what the engine knows beyond the rows (the queue, th
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 
 from partita.core.explain import Explanation, explain
@@ -42,16 +44,16 @@ def machine(reader: Reader, row: RunRow) -> RunMachine:
 def why_step(call: Call, row: RunRow, step: str, index: str) -> Explanation:
     """Why a step is as it is: by the engine if it executes the run, else by the rows. Raises `Refused`."""
     if row.state not in TERMINAL_RUN:
-        try:
+        asked: Explanation | None = None
+        with contextlib.suppress(WorldError):  # without an engine, the rows still tell
             asked = call.ask(Why(row.id, step, index)).explanation
-        except WorldError:
-            asked = None  # no engine now: the rows still tell
         if asked is not None:
             return asked
     found = explain(machine(call.reader, row), step, index)
     if found is None:
         raise not_found("step", step)
-    return msgspec.structs.replace(found, since=_since(call.reader, row, found))
+    told: Explanation = msgspec.structs.replace(found, since=_since(call.reader, row, found))
+    return told
 
 
 def _since(reader: Reader, row: RunRow, found: Explanation) -> float:

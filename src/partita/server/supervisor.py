@@ -138,11 +138,14 @@ class Supervisor:
         *,
         tell: Callable[[str, Event], None],
         changed: Callable[[dict[str, int]], None] = lambda pids: None,
+        is_left: Callable[[], bool] = lambda: False,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._parts = [_Part(spec) for spec in parts]
         self._tell = tell
         self._changed = changed
+        # Whether nobody is at the terminal any more: then SIGHUP ends it.
+        self._is_left = is_left
         self._patience_s = patience_s
         self._selector = selectors.DefaultSelector()
         self._asked = 0
@@ -275,6 +278,9 @@ class Supervisor:
 
     def _answer(self) -> None:
         """Do what signals have asked for."""
+        if self._reload and self._is_left():
+            self._asked = max(1, self._asked)
+            self._reload = False
         if self._reload:
             self._reload = False
             self._tell("supervisor", {"event": "reloading"})
@@ -283,12 +289,13 @@ class Supervisor:
         if self._asked and not self._answered:
             self._tell("supervisor", {"event": "stopping"})
             self._stop()
-        elif self._asked > self._answered:
+        # Not `elif`: the second one may have come meanwhile, and nothing else would wake us for it.
+        if self._answered and self._asked > self._answered:
             self._answered = self._asked
             self._kill("at once, as was asked for twice")
 
     def _stop(self) -> None:
-        self._answered = max(1, self._asked)
+        self._asked, self._answered = self._asked or 1, 1
         self._stop_by = time.monotonic() + self._patience_s
         for part in self._parts:
             part.start_at = 0.0

@@ -158,6 +158,14 @@ def all_verdicts(reader: Fetching, asset: str) -> list[tuple[str, Verdict]]:
     return [_verdict(row) for row in reader.fetch("verdicts_of_asset", (asset,))]
 
 
+def assets_with_verdicts(reader: Fetching) -> Iterator[str]:
+    """Every asset of which a check has ended, one look into the index for each."""
+    after = ""
+    while rows := reader.fetch("next_with_verdicts", (after,)):
+        after = rows[0][0]
+        yield after
+
+
 def failed_verdicts(reader: Fetching, asset: str, *, limit: int = 100) -> list[tuple[str, Verdict]]:
     """Checks of an asset that failed last, by partition."""
     return [_verdict(row) for row in reader.fetch("failed_of_asset", (asset, limit))]

@@ -7,7 +7,7 @@ I5 user code after its start     I10 limits hold, ended runs hold nothing
 I6 needs ended before the start  I12 the journal folds to the rows
 I2 no due tick is without a decision (with I1 of ticks, in store/schedules.py)
 I16 backfills make nothing twice (in store/backfills.py); I17 also in store/house.py
-I11 and I15 come with the outbox and sensors.
+I15 what sensors ask for is kept under its key (in store/sensors.py); I11 comes with the outbox.
 
 Rule: one small function per invariant over the picture of one run; a run is read in one snapshot, and only one run is
 held at a time.
@@ -41,6 +41,7 @@ from partita.core.events import (
     StepRetried,
     StepReused,
 )
+from partita.core.facts.assets import AssetReported
 from partita.core.graph import Graph, Step
 from partita.core.states import OPEN_ATTEMPT, TERMINAL_RUN, TERMINAL_STEP
 from partita.errors import StoreError
@@ -108,6 +109,10 @@ def audit(
             with snapshot():
                 found = _audit_run(reader, row.id, seen)
             yield from found
+    try:
+        yield from _reports(reader, seen)
+    except (msgspec.MsgspecError, ValueError) as error:
+        yield Finding("I12", f"the journal cannot be read: {type(error).__name__}: {error}")
 
 
 def check(picture: Picture) -> Iterator[Finding]:
@@ -451,6 +456,29 @@ def _latest(reader: Reader, picture: Picture, seen: set[tuple[str, str]]) -> Ite
         newest = reader.materializations(key[0], partition=key[1], limit=1)
         if [reader.materialization(*key)] != newest:
             yield Finding("I17", f"asset {' '.join(key).rstrip()}: its latest materialization is not the newest one")
+
+
+def _reports(reader: Reader, seen: set[tuple[str, str]]) -> Iterator[Finding]:
+    """I14, I17: what other tools reported is there without a run, once under its key, and pointed to."""
+    after = 0
+    keys: set[tuple[str, str, str, str]] = set()
+    while page := reader.stream(after_no=after, limit=_PAGE):
+        after = page[-1].no
+        for fact in (fact for row in page for fact in row.facts if isinstance(fact, AssetReported)):
+            key = (fact.asset, fact.partition, fact.by, fact.key)
+            if fact.key and key in keys:
+                yield Finding("I14", f"asset {fact.asset}: {fact.by} reported it twice under the key {fact.key}")
+            keys.add(key)
+            if key[:2] in seen:
+                continue
+            seen.add(key[:2])
+            newest = reader.materializations(fact.asset, partition=fact.partition, limit=1)
+            latest = reader.materialization(fact.asset, fact.partition)
+            if [latest] != newest:
+                name = f"{fact.asset} {fact.partition}".rstrip()
+                yield Finding("I17", f"asset {name}: its latest materialization is not the newest one")
+            if latest is not None and (latest.run != "") != (latest.attempt > 0):
+                yield Finding("I14", f"asset {fact.asset}: a report names a run, or a materialization of a run none")
 
 
 def _name(a: AttemptRow) -> str:

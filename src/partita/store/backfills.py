@@ -111,11 +111,11 @@ def work(reader: Fetching, id: str) -> Work:
     return decode_work(reader.fetch("work_of_backfill", (id,))[0][0])
 
 
-def counts(reader: Fetching, row: BackfillRow) -> dict[PartState, int]:
+def counts(reader: Fetching, row: BackfillRow) -> dict[str, int]:
     """How many parts of a backfill are in each state."""
-    found: dict[PartState, int] = dict(reader.fetch("count_parts", (row.no,)))  # type: ignore[arg-type]
+    found: dict[str, int] = dict(reader.fetch("count_parts", (row.no,)))
     seen = sum(found.values()) - found.get("waiting", 0)
-    left: PartState = "waiting" if row.state == "running" else "cancelled"
+    left = "waiting" if row.state == "running" else "cancelled"
     found.pop("waiting", None)
     if row.total > seen:
         found[left] = found.get(left, 0) + row.total - seen
@@ -169,7 +169,7 @@ def newest_state(reader: Fetching, pipeline: str, partition: str) -> str | None:
 
 def step_states(reader: Fetching, partition: str) -> dict[str, str]:
     """How each step ended in the newest run of a partition that had it."""
-    return {step: state for step, state in reversed(reader.fetch("steps_of_partition", (partition,)))}
+    return dict(reversed(reader.fetch("steps_of_partition", (partition,))))
 
 
 def durations(reader: Fetching, asset: str, *, limit: int = 20) -> list[float]:

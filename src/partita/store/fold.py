@@ -59,7 +59,18 @@ Instance = tuple[str, str]
 class RunFold:
     """The rows of one run, as far as its events were applied."""
 
-    __slots__ = ("attempts", "checks", "gates", "latest_attempt", "materializations", "materialized", "open", "run", "steps", "votes")
+    __slots__ = (
+        "attempts",
+        "checks",
+        "gates",
+        "latest_attempt",
+        "materializations",
+        "materialized",
+        "open",
+        "run",
+        "steps",
+        "votes",
+    )
 
     def __init__(self, run: RunRow) -> None:
         self.run = run

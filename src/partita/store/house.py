@@ -70,9 +70,7 @@ class HealthRow(msgspec.Struct, frozen=True):
 # --- looking --------------------------------------------------------------------------------------------------------
 
 
-def oldest_runs(
-    reader: Fetching, *, after: tuple[float, int], before: float, kept: int, limit: int
-) -> list[OldRun]:
+def oldest_runs(reader: Fetching, *, after: tuple[float, int], before: float, kept: int, limit: int) -> list[OldRun]:
     """Runs that ended before then, oldest end first; `after` (end, number) is the cursor. `kept` successes each stay."""
     rows = reader.fetch("oldest_runs", (kept - 1, *after, before, limit))
     return [OldRun(no, at, count, bool(may_go)) for no, at, count, may_go in rows]
@@ -139,7 +137,7 @@ def count_before(reader: Fetching, kind: str, before: float) -> int:
     return int(reader.fetch({"runs": "runs_ended_before", "ticks": "ticks_before"}[kind], (before,))[0][0])
 
 
-def ended_at(reader: Fetching, run: int) -> float | None | bool:
+def ended_at(reader: Fetching, run: int) -> float | bool | None:
     """When a run ended; None if it has not, False if there is no such run."""
     rows = reader.fetch("ended_run", (run,))
     return rows[0][0] if rows else False
@@ -191,8 +189,10 @@ def remove_runs(execute: Execute, runs: Sequence[int]) -> None:
 def remove_part_of_run(execute: Execute, run: int, limit: int) -> bool:
     """Some rows of a run that has too many for one go; True when all of it is gone."""
     execute("mark_leaving", (run,))
+    left = limit
     for statement in ("remove_some_steps", "remove_some_attempts", "remove_some_journal"):
-        if len(execute(statement, (run, limit))) == limit:
+        left -= len(execute(statement, (run, left)))
+        if not left:
             return False
     remove_runs(execute, [run])
     return True

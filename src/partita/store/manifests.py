@@ -20,4 +20,4 @@ class Fetching(Protocol):
 
 def packed_manifests(reader: Fetching, *, after: str = "", limit: int = _MOST) -> dict[str, bytes]:
     """The packed manifests of the projects that are served, by project."""
-    return {project: data for project, data in reader.fetch("served_manifests", (after, limit))}
+    return dict(reader.fetch("served_manifests", (after, limit)))

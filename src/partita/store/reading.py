@@ -18,7 +18,7 @@ from partita.core.manifest import Manifest
 from partita.core.run_queue import Asked
 from partita.core.states import STEP_MOVES
 from partita.core.values import Value
-from partita.store import backfills, gates, house, queries, schedules
+from partita.store import backfills, gates, house, queries, schedules, sensors
 from partita.store.access import broken_links
 from partita.store.audit import audit
 from partita.store.contract import (
@@ -214,6 +214,7 @@ class SqlReader:
         """What the database can say about all rows at once."""
         damage = [Finding("database", message) for message in self._db.findings()]
         damage += [Finding("I20", message) for message in broken_links(self)]
+        damage += [Finding("I15", message) for message in sensors.findings(self)]
         damage += [Finding("I16", message) for message in backfills.audit(self)]
         damage += [Finding("I17", message) for message in house.audit(self)]
         return damage + [

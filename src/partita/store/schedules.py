@@ -23,7 +23,7 @@ from partita.core.facts.schedules import (
 )
 from partita.core.manifest import ScheduleSpec
 from partita.core.scheduling import origin, tick_of
-from partita.core.timetable import at, is_own
+from partita.core.timetable import is_own
 from partita.errors import ScheduleError
 from partita.store.contract import Finding
 from partita.store.database import Params, Row
@@ -107,9 +107,7 @@ def tick(reader: Fetches, namespace: str, name: str, instant: float) -> TickRow 
     return TickRow(*rows[0]) if rows else None
 
 
-def ticks(
-    reader: Fetches, namespace: str, name: str, *, before: float | None = None, limit: int = 50
-) -> list[TickRow]:
+def ticks(reader: Fetches, namespace: str, name: str, *, before: float | None = None, limit: int = 50) -> list[TickRow]:
     """The decisions of a schedule, newest instant first; `before` is the cursor."""
     rows = reader.fetch("ticks_of_schedule", (namespace, name, _FAR if before is None else float(before), limit))
     return [TickRow(*row) for row in rows]

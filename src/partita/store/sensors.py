@@ -223,7 +223,8 @@ def _evaluated(execute: Callable[..., Any], f: SensorEvaluated) -> None:
             ),
         )
     for request in f.requests:
-        if request.key and request.run and not request.repeated:
+        # Also a repeated one: a key that was forgotten before its run is kept anew.
+        if request.key and request.run:
             execute("put_run_key", (f.namespace, f.name, request.key, request.run, f.at))
     for delivery in f.delivered:
         execute("take_delivery", (f.namespace, f.name, delivery))

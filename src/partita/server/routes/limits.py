@@ -66,6 +66,6 @@ def limits(call: Call, of: Of | None = None) -> Page[LimitNow]:
 def set_limit(call: Call, namespace: Name, of: Of, name: Name, body: LimitWanted) -> Page[LimitNow]:
     call.require(namespace, "limit", name)
     request = SetLimit(namespace, of, name, body.slots, call.principal.name, body.reason)
-    call.change(request, object, namespace=namespace, object=f"{of}:{name}")  # type: ignore[arg-type]
+    call.change(request, LimitState, namespace=namespace, object=f"{of}:{name}")
     found = call.ask(ListLimits(namespace), list[LimitState])
     return Page([objects.shaped(LimitNow, row) for row in found if (row.of, row.name) == (of, name)])

@@ -94,7 +94,9 @@ def log(
     media="text/plain; charset=utf-8",
     example="loading 12,345 rows\n",
 )
-def text(call: Call, run: Name, step: Name, index: str = "", attempt: Number | None = None, tail: Lines = 10_000) -> Raw:
+def text(
+    call: Call, run: Name, step: Name, index: str = "", attempt: Number | None = None, tail: Lines = 10_000
+) -> Raw:
     row, tried = _found(call, run, step, index, attempt)
     lines = read_log(call.settings.home, row.no, tried.step, tried.index, tried.attempt, tail=tail)
     body = "".join(f"{line.text}\n" for line in lines)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from partita.core import explain as explain_
 from partita.core.explain import causes, explain
 from partita.core.states import TERMINAL_RUN, RunState
 from partita.engine.control import Cancel, Pause, Resume
@@ -28,7 +29,7 @@ _EXPLAINED = 20
 Wait = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[0-9]{1,4}(s|ms|m)?$",
+        pattern=r"^[0-9]{1,6}(s|ms|m)?$",
         description='Answer when the run has ended, or after so long ("30s", at most a minute)',
         examples=["30s"],
     ),
@@ -220,7 +221,7 @@ def why(call: Call, run: Name) -> RunWhy:
     counts: dict[str, int] = {}
     for instance in rebuilt.instances():
         counts[instance.state] = counts.get(instance.state, 0) + 1
-    waiting = []
+    waiting: list[explain_.Explanation] = []
     for node in rebuilt.plan.nodes.values():
         first = next((i for i in node.instances.values() if i.state in ("running", "ready", "waiting")), None)
         if first is not None and len(waiting) < _EXPLAINED and row.state not in TERMINAL_RUN:
@@ -293,8 +294,8 @@ def _one_of_many(call: Call, name: str, body: Bulk) -> BulkItem:
     except Refused as refused:
         return BulkItem(name, refused.status, refused.problem.detail)
     except PartitaError as error:
-        refused = refusal_of(error)
-        return BulkItem(name, refused.status, refused.problem.detail)
+        answer = refusal_of(error)
+        return BulkItem(name, answer.status, answer.problem.detail)
 
 
 def _seconds(text: str) -> float:

@@ -15,6 +15,7 @@ from partita.errors import PartitaError, WorldError
 from partita.server.calling import Call, Raw
 from partita.server.measuring import Metric, exposition, gauge
 from partita.server.routing import declared, route
+from partita.store import house
 from partita.store.reading import SqlReader
 
 _STATES = ("queued", "running")
@@ -120,7 +121,10 @@ def metrics(call: Call) -> Raw:
             "partita_runs_total", "counter", "Runs ever made in this store", (("", {}, newest[0].no if newest else 0),)
         ),
         Metric(
-            "partita_journal_rows_total", "counter", "Rows ever put into the journal", (("", {}, reader.end_of_stream()),)
+            "partita_journal_rows_total",
+            "counter",
+            "Rows ever put into the journal",
+            (("", {}, reader.end_of_stream()),),
         ),
         gauge("partita_oldest_open_run_seconds", "Age of the oldest run that has not ended", _age(open_runs)),
         gauge("partita_unwell_parts", "Parts of the service that are unwell", len(_unwell(reader))),
@@ -142,7 +146,4 @@ def _peak_bytes() -> int:
 
 
 def _unwell(reader: SqlReader) -> list[str]:
-    from partita.store import house
-
-    listed: Any = getattr(house, "unwell", None)
-    return [f"{row.part}: {row.problem}" for row in listed(reader)] if listed is not None else []
+    return [f"{row.part}: {row.problem}" for row in house.health(reader)]

@@ -84,6 +84,9 @@ SELECT partition, name, passed, severity, at, message FROM verdicts WHERE asset 
 -- name: verdicts_of_asset
 SELECT partition, name, passed, severity, at, message FROM verdicts WHERE asset = ?;
 
+-- name: next_with_verdicts
+SELECT asset FROM verdicts WHERE asset > ? ORDER BY asset LIMIT 1;
+
 -- name: failed_of_asset
 SELECT partition, name, passed, severity, at, message FROM verdicts
 WHERE asset = ? AND passed = 0 ORDER BY partition, name LIMIT ?;
