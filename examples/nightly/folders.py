@@ -44,6 +44,15 @@ class Folders:
     def dashboards(self) -> Path:
         return self.root / "dashboards"
 
+    @property
+    def public(self) -> Path:
+        return self.root / "public"
+
+    @property
+    def again(self) -> Path:
+        """Whoever delivers a night again puts a file of its name here: `2013-12-17.txt`."""
+        return self.root / "delivered_again"
+
     def dbt_environment(self) -> dict[str, str]:
         """What the dbt project asks of its environment."""
         return {"NIGHTLY_LANDING": str(self.landing), "NIGHTLY_WAREHOUSE": str(self.warehouse)}

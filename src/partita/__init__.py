@@ -25,24 +25,21 @@ if TYPE_CHECKING:
     from partita.define.options import backoff, cache, retry
     from partita.define.partition import daily, dynamic, hourly, monthly, product, static, weekly
     from partita.define.pipeline import pipeline
-    from partita.define.resource import resource
-    from partita.define.schedule import business_days, cron, dates, every, land_by, rrule, timetable
-    from partita.define.secret import Secret, secret
-    from partita.define.sensor import (
-        RunRequest,
-        SensorContext,
-        SkipReason,
+    from partita.define.ready_sensors import (
         absent,
         file_sensor,
         http_sensor,
         object_sensor,
         on_assets,
         on_run,
-        sensor,
         sql_sensor,
         updated,
         webhook,
     )
+    from partita.define.resource import resource
+    from partita.define.schedule import business_days, cron, dates, every, land_by, rrule, timetable
+    from partita.define.secret import Secret, secret
+    from partita.define.sensor import RunRequest, SensorContext, SkipReason, sensor
     from partita.define.shell import python_script, shell
     from partita.define.signals import Fail, RetryAfter, Skip
     from partita.define.task import task
@@ -71,7 +68,7 @@ _WHERE = {
     "SensorContext": "partita.define.sensor",
     "Skip": "partita.define.signals",
     "SkipReason": "partita.define.sensor",
-    "absent": "partita.define.sensor",
+    "absent": "partita.define.ready_sensors",
     "alert": "partita.define.alert",
     "apprise": "partita.define.alert",
     "approval": "partita.define.gate",
@@ -100,19 +97,19 @@ _WHERE = {
     "external_asset": "partita.define.asset",
     "failed": "partita.define.handles",
     "freshness": "partita.define.automation",
-    "file_sensor": "partita.define.sensor",
+    "file_sensor": "partita.define.ready_sensors",
     "group": "partita.define.group",
     "hourly": "partita.define.partition",
-    "http_sensor": "partita.define.sensor",
+    "http_sensor": "partita.define.ready_sensors",
     "land_by": "partita.define.schedule",
     "loop": "partita.define.loop",
     "md": "partita.define.metadata",
     "member_check": "partita.define.asset",
     "monthly": "partita.define.partition",
     "multi_asset": "partita.define.asset",
-    "object_sensor": "partita.define.sensor",
-    "on_assets": "partita.define.sensor",
-    "on_run": "partita.define.sensor",
+    "object_sensor": "partita.define.ready_sensors",
+    "on_assets": "partita.define.ready_sensors",
+    "on_run": "partita.define.ready_sensors",
     "out": "partita.define.asset",
     "pipeline": "partita.define.pipeline",
     "post": "partita.define.alert",
@@ -129,15 +126,15 @@ _WHERE = {
     "slack": "partita.define.alert",
     "sleep": "partita.define.gate",
     "sleep_until": "partita.define.gate",
-    "sql_sensor": "partita.define.sensor",
+    "sql_sensor": "partita.define.ready_sensors",
     "static": "partita.define.partition",
     "succeeded": "partita.define.handles",
     "task": "partita.define.task",
     "timetable": "partita.define.schedule",
     "until": "partita.define.gate",
-    "updated": "partita.define.sensor",
+    "updated": "partita.define.ready_sensors",
     "wait_for": "partita.define.gate",
-    "webhook": "partita.define.sensor",
+    "webhook": "partita.define.ready_sensors",
     "weekly": "partita.define.partition",
     "window": "partita.define.dep",
 }

@@ -131,6 +131,19 @@ def home_of(project: Path) -> Home:
     return Home(shared if shared.is_absolute() and shared.is_dir() else own)
 
 
+def outputs_of(project: Path) -> frozenset[str]:
+    """The folders that steps write into (`outputs` under `[tool.partita]`): what lies there is no part of the project's code."""
+    import tomllib
+
+    try:
+        text = (project / "pyproject.toml").read_text(encoding="utf-8")
+        named = tomllib.loads(text)["tool"]["partita"]["outputs"] if "outputs" in text else []
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
+        return frozenset()  # whoever loads the project says what is wrong with the file
+    names = named if isinstance(named, list) else []
+    return frozenset(os.path.normpath(project / name) for name in names if isinstance(name, str))
+
+
 def _number(name: str, text: str) -> float:
     try:
         number = float(text)

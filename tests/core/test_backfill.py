@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from partita.core.backfill import BackfillPlan, BackfillSpec, Member, World, decode_work, encode, label, part_keys, plan
+from partita.core.backfill import BackfillPlan, BackfillSpec, Member, World, decode_work, encode, label, part_keys
 from partita.core.backfill_course import BackfillCourse, Part, PartState
+from partita.core.backfill_plan import plan
 from partita.core.manifest import DepSpec, PartitionSpec
 from partita.errors import ParamError
 

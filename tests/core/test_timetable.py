@@ -99,6 +99,11 @@ def test_data_of_a_country_that_changed_its_rules_is_the_newest() -> None:
     assert ticks("cron 0 9 * * *", "America/Vancouver", "2026-12-01T00:00", 1) == ["2026-12-01T16:00"]
 
 
+def test_the_rule_of_a_zone_begins_after_the_last_change_that_is_listed() -> None:
+    # It stayed on summer time in 2010: a change of the name and not of the offset, before the rule holds.
+    assert zones.zone("Antarctica/Macquarie").offset(1_286_035_199) == 39_600
+
+
 # --- expressions ----------------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from partita.core.alerts import AlertOptions
 from partita.core.events import CheckReport, Detail, Failure, RunCreated
+from partita.core.facts.assets import FreshnessChanged
 from partita.core.facts.house import HealthChanged
 from partita.core.graph import Graph, Step
 from partita.core.graph import version as graph_version
@@ -282,6 +283,16 @@ def test_a_failed_check_and_an_unwell_service_are_told(receiver):
         "loader is unwell: shop does not import",
         "recovered: loader is well again",
     ]
+
+
+def test_that_all_is_well_again_is_news_only_to_who_heard_that_it_was_not(receiver):
+    scene = Scene(receiver)
+    scene.rule("freshness.fail", "service.unwell")
+    scene.start()
+    scene.engine.record(FreshnessChanged(scene.clock.now(), "default", "flights", "", "fresh"))
+    scene.engine.record(HealthChanged(scene.clock.now(), "loader", ""))
+    scene.turn()
+    assert receiver.titles == []
 
 
 def test_the_digest_comes_by_schedule_and_says_what_is_broken(receiver):

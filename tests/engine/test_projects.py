@@ -289,6 +289,19 @@ def test_what_is_no_code_is_neither_watched_nor_listed(shop: Path) -> None:
         (shop / name).mkdir()
         (shop / name / "x.py").write_text("")
     (shop / "env" / "pyvenv.cfg").write_text("")
+    (shop / "out" / "compiled").mkdir(parents=True)
+    (shop / "out" / "compiled" / "model.sql").write_text("")
+    (shop / "models.yml").mkdir()
+    (shop / "models.yml" / "there.txt").write_text("")
+    (shop / "pyproject.toml").write_text('[tool.partita]\noutputs = ["out"]\n')
+    assert folders_of(shop) == [str(shop), str(shop / "models.yml")]
+    assert sorted(listing(shop)) == ["pipelines.py", "pyproject.toml"]
+    (shop / "models.yml" / "there.txt").unlink()
+    (shop / "models.yml").rmdir()
+    (shop / "pyproject.toml").unlink()
+    (shop / "out" / "compiled" / "model.sql").unlink()
+    (shop / "out" / "compiled").rmdir()
+    (shop / "out").rmdir()
     assert folders_of(shop) == [str(shop)]
     assert list(listing(shop)) == ["pipelines.py"]
 

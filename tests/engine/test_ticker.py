@@ -179,6 +179,7 @@ def test_an_edit_holds_from_now_on_and_never_fires_for_the_past(tmp_path: Path) 
     assert later.told() == ["13:00 run", "14:00..15:00 skipped 2"]
     assert "edited" in later.ticks()[-1].reason
     assert (later.row().version, later.row().next_at) == (2, instant("2026-03-10T16:30"))
+    assert later.row().effective_from == later.clock.now()
     later.at("2026-03-10T16:30")
     assert later.told()[-1] == "16:30 run"
     assert later.is_sound()

@@ -24,7 +24,13 @@ NEWEST_FIRST |= {
     "steps_of_partition": {"SCAN r"},
 }
 # The audit reads everything. Columns without a condition are only the beginning of other statements.
-NOT_READ_ALONE = {"doubled_origins", "lost_latest", "runs_rest", *(name for name in queries.statements() if name.endswith("_columns"))}
+NOT_READ_ALONE = {
+    "ticks_in_ranges",
+    "doubled_origins",
+    "lost_latest",
+    "runs_rest",
+    *(name for name in queries.statements() if name.endswith("_columns")),
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +51,15 @@ READS = {name: sql for name, sql in queries.statements().items() if sql.startswi
 def test_a_named_query_walks_through_no_table(store: SqliteStore, name: str) -> None:
     scans = {step for step in plan(store, READS[name]) if step.startswith("SCAN")}
     # What a subquery has found already, and tables of some rows: what is declared or set by people, what is unwell now.
-    small = {scan for scan in scans if re.match(r"SCAN (\(subquery-\d+\)|migrations$|limits$|alerts$|CONSTANT ROW$)", scan)}
+    small = {
+        scan for scan in scans if re.match(r"SCAN (\(subquery-\d+\)|migrations$|limits$|alerts$|CONSTANT ROW$)", scan)
+    }
     assert scans - small - NEWEST_FIRST.get(name, set()) == set()
 
 
-@pytest.mark.parametrize("name", sorted(name for name in READS if name.startswith("runs_arm") and name != "runs_arm_of_tag"))
+@pytest.mark.parametrize(
+    "name", sorted(name for name in READS if name.startswith("runs_arm") and name != "runs_arm_of_tag")
+)
 @pytest.mark.parametrize("arms", [1, 5])
 def test_a_list_of_runs_reads_no_more_than_its_page_of_each_state(store: SqliteStore, name: str, arms: int) -> None:
     steps = plan(store, queries.runs(name, arms))

@@ -18,23 +18,35 @@ if TYPE_CHECKING:
     from partita.settings import Settings
 
 A = TypeVar("A")
+# How long a service may take to start its scheduler again.
+_RESTART_S = 10.0
+_LOOK_EVERY_S = 0.05
 
 
 def answer(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
     """Ask the engine at work here; without one, carry the request out in this process. Raises `PartitaError`."""
-    from partita.engine.control import ask
-
-    told = ask(settings.home.socket, request, returns)
+    told = _told_by_service(settings, request, returns)
     return told if told is not None else _straight(settings, request, returns)
 
 
 def answer_of_service(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
     """Ask the service at work here; it is an error that there is none."""
+    told = _told_by_service(settings, request, returns)
+    if told is None:
+        raise DefinitionError("no service is at work here", hint="start it: partita up")
+    return told
+
+
+def _told_by_service(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A | None:
+    """The answer of the engine at work here; None without one. A scheduler that is just being started again is waited for."""
+    from partita.cli.serving import service_of
     from partita.engine.control import ask
 
     told = ask(settings.home.socket, request, returns)
-    if told is None:
-        raise DefinitionError("no service is at work here", hint="start it: partita up")
+    deadline = time.monotonic() + _RESTART_S
+    while told is None and service_of(settings) is not None and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
+        told = ask(settings.home.socket, request, returns)
     return told
 
 

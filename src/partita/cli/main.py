@@ -73,11 +73,11 @@ def _leading_folder(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _no_such_command(words: list[str]) -> int:
-    inside = [verb for name, verb in verbs.VERBS.items() if name.startswith(f"{words[0]} ")]
+    inside = verbs.page_of(words[0])
     asks_help = len(words) > 1 and words[1] in ("--help", "-h")
     if inside and (len(words) == 1 or asks_help):
-        for verb in inside:
-            terminal.out().line(("partita " + verb.words, "accent"), f"   {verb.does}")
+        out = terminal.out()
+        out.lines([[(f"partita {words[0]}", "bold"), (f"  {verbs.NOUNS[words[0]]}", "")], [], *inside])
         return 0 if asks_help else USAGE
     said = " ".join(words[:2]) if inside else words[0]
     near = verbs.nearest(said)
@@ -95,7 +95,8 @@ def _call(verb: verbs.Verb, args: list[str]) -> int:
     function: Callable[..., int] = getattr(importlib.import_module(f"partita.cli.{module}"), name)
     before_double_dash = args[: args.index("--")] if "--" in args else args
     if "-h" in before_double_dash or "--help" in before_double_dash:
-        terminal.out().lines(help_page(function, verb.words))
+        more = verbs.page_of(verb.words)
+        terminal.out().lines([*help_page(function, verb.words), *([[], [("Further", "bold")], *more] if more else [])])
         return 0
     return function(**parse(function, verb.words, args))
 

@@ -36,19 +36,6 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("show", "show:show", "a run, a step, a pipeline or an asset"),
             Verb("graph", "graph:graph", "draw what depends on what: text, SVG, DOT, Mermaid"),
             Verb("runs", "runs:runs", "runs, newest first"),
-            Verb("schedules", "schedules:schedules", "what starts when: schedules with next and last ticks"),
-            Verb("schedules next", "schedules:next_", "the next ticks of a schedule"),
-            Verb("schedules tick", "schedules:tick", "what was decided about its last ticks"),
-            Verb("schedules explain", "schedules:explain", "a schedule in words, and why its last tick was skipped"),
-            Verb("sensors", "sensors:sensors", "what looks at the world: sensors, and how they are"),
-            Verb("sensors show", "sensors:show", "one sensor: what it remembers, and its last looks"),
-            Verb("sensors test", "sensors:trial", "let it look without consequences"),
-            Verb("simulate", "simulate:simulate", "play the schedules ahead: landing times, missed deadlines"),
-            Verb("assets", "assets:assets", "assets: made or missing, current or stale, fresh or late"),
-            Verb("assets show", "assets:show", "one asset: how it is, who reads it, when it was made"),
-            Verb("assets why", "assets:why", "why it is stale, and what automation says"),
-            Verb("assets search", "assets:search", "find by name, column, owner, tag or description"),
-            Verb("assets partitions", "assets:partitions", "its partitions; keys of dynamic ones, add and remove"),
             Verb("logs", "logs:logs", "what steps have written"),
             Verb("why", "why:why", "why a run, a step or an asset is as it is"),
             Verb("report", "report:report", "what ran, what broke and what that holds up, as text or a page"),
@@ -59,6 +46,37 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         (
             Verb("retry", "retry:retry", "run again what failed, or from a step on"),
             Verb("cancel", "cancel:cancel", "end a run"),
+            Verb("pause", "pause:pause", "start nothing new in a run"),
+            Verb("resume", "pause:resume", "let a paused run go on"),
+            Verb("approvals", "approvals:approvals", "what waits for people, and what there is to decide on"),
+            Verb("approve", "approve:approve", "answer an approval"),
+            Verb("reject", "approve:reject", "reject what waits for an approval"),
+        ),
+    ),
+    (
+        "What starts by itself",
+        (
+            Verb("schedules", "schedules:schedules", "what starts when: schedules with next and last ticks"),
+            Verb("schedules next", "schedules:next_", "the next ticks of a schedule"),
+            Verb("schedules tick", "schedules:tick", "what was decided about its last ticks"),
+            Verb("schedules explain", "schedules:explain", "a schedule in words, and why its last tick was skipped"),
+            Verb("schedules pause", "schedules:pause", "start no more runs by a schedule"),
+            Verb("schedules resume", "schedules:resume", "let it go on"),
+            Verb("schedules trigger", "schedules:trigger", "start a run as the schedule would, now"),
+            Verb("sensors", "sensors:sensors", "what looks at the world: sensors, and how they are"),
+            Verb("sensors show", "sensors:show", "one sensor: what it remembers, and its last looks"),
+            Verb("sensors test", "sensors:trial", "let it look without consequences"),
+            Verb("sensors pause", "sensors:pause", "let a sensor look no more"),
+            Verb("sensors resume", "sensors:resume", "let it look again"),
+            Verb("sensors reset", "sensors:reset", "let it begin anew, or from a cursor"),
+            Verb("sensors look", "sensors:look", "let it look at once"),
+            Verb("assets", "assets:assets", "assets: made or missing, current or stale, fresh or late"),
+            Verb("assets show", "assets:show", "one asset: how it is, who reads it, when it was made"),
+            Verb("assets why", "assets:why", "why it is stale, and what automation says"),
+            Verb("assets search", "assets:search", "find by name, column, owner, tag or description"),
+            Verb("assets partitions", "assets:partitions", "its partitions; keys of dynamic ones, add and remove"),
+            Verb("assets report", "assets:report", "say that another tool made an asset"),
+            Verb("assets check", "assets:report_check", "say how another tool's test of an asset ended"),
             Verb("backfill plan", "backfill:plan", "what a backfill would do, and how long it takes"),
             Verb("backfill start", "backfill:start", "fill partitions of the past, a few runs at a time"),
             Verb("backfill list", "backfill:list_", "backfills, newest first"),
@@ -67,31 +85,23 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("backfill resume", "backfill:resume", "let it go on"),
             Verb("backfill cancel", "backfill:cancel", "end it, with its open runs"),
             Verb("backfill retry", "backfill:retry", "run again what failed of it"),
-            Verb("pause", "pause:pause", "start nothing new in a run"),
-            Verb("resume", "pause:resume", "let a paused run go on"),
-            Verb("schedules pause", "schedules:pause", "start no more runs by a schedule"),
-            Verb("schedules resume", "schedules:resume", "let it go on"),
-            Verb("schedules trigger", "schedules:trigger", "start a run as the schedule would, now"),
-            Verb("sensors pause", "sensors:pause", "let a sensor look no more"),
-            Verb("sensors resume", "sensors:resume", "let it look again"),
-            Verb("sensors reset", "sensors:reset", "let it begin anew, or from a cursor"),
-            Verb("sensors look", "sensors:look", "let it look at once"),
-            Verb("assets report", "assets:report", "say that another tool made an asset"),
-            Verb("assets check", "assets:report_check", "say how another tool's test of an asset ended"),
-            Verb("approvals", "approvals:approvals", "what waits for people, and what there is to decide on"),
-            Verb("approve", "approve:approve", "answer an approval"),
-            Verb("reject", "approve:reject", "reject what waits for an approval"),
+            Verb("simulate", "simulate:simulate", "play the schedules ahead: landing times, missed deadlines"),
         ),
     ),
     (
-        "Care",
+        "Limits and messages",
         (
-            Verb("notifications", "notifications:notifications", "what was told to whom, and open alarms"),
-            Verb("notifications test", "notifications:notifications_test", "send a test message to a channel"),
-            Verb("notifications retry", "notifications:notifications_retry", "send a message again"),
             Verb("pools", "pools:pools", "pools and other limits, and how full they are"),
             Verb("pools set", "pools:pools_set", "set a limit while running"),
             Verb("pools reset", "pools:pools_reset", "back to what is declared"),
+            Verb("notifications", "notifications:notifications", "what was told to whom, and open alarms"),
+            Verb("notifications test", "notifications:notifications_test", "send a test message to a channel"),
+            Verb("notifications retry", "notifications:notifications_retry", "send a message again"),
+        ),
+    ),
+    (
+        "Who and what may",
+        (
             Verb("secrets", "secrets:secrets", "names of secrets"),
             Verb("secrets set", "secrets:secrets_set", "keep a secret, sealed"),
             Verb("secrets remove", "secrets:secrets_remove", "remove a secret"),
@@ -109,6 +119,11 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("tokens link", "tokens:tokens_link", "a link that signs a browser in, once"),
             Verb("audit", "audit:audit", "who changed what, and who was denied"),
             Verb("audit verify", "audit:audit_verify", "is that record as it was written?"),
+        ),
+    ),
+    (
+        "Care",
+        (
             Verb("doctor", "doctor:doctor", "look whether all is well here"),
             Verb("db audit", "db:audit", "check the invariants of the store"),
             Verb("db migrate", "db:migrate", "bring the store up to date"),
@@ -118,6 +133,11 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         ),
     ),
 )
+# What a first word does that is no command by itself.
+NOUNS = {
+    "backfill": "fill partitions of the past: planned, shown, then run a few at a time",
+    "db": "the store: audit, backup, space",
+}
 VERBS = {verb.words: verb for _, verbs in SECTIONS for verb in verbs}
 
 
@@ -136,6 +156,11 @@ def nearest(word: str) -> str | None:
     return near[0] if near else None
 
 
+def inside(noun: str) -> list[Verb]:
+    """The commands whose first word is `noun` and that have a second one."""
+    return [verb for words, verb in VERBS.items() if words.startswith(f"{noun} ")]
+
+
 def overview() -> list[Line]:
     """The page of `partita --help`."""
     lines: list[Line] = [
@@ -145,7 +170,10 @@ def overview() -> list[Line]:
     ]
     for title, verbs in SECTIONS:
         lines += [[], [(title, "bold")]]
-        lines += [[(f"  {verb.words:<12}", "accent"), (verb.does, "")] for verb in verbs]
+        for noun in dict.fromkeys(verb.words.partition(" ")[0] for verb in verbs):
+            lines.append([(f"  {noun:<{_COLUMN}}", "accent"), (VERBS[noun].does if noun in VERBS else NOUNS[noun], "")])
+            more = " · ".join(verb.words.partition(" ")[2] for verb in inside(noun))
+            lines += [[(f"  {'':<{_COLUMN}}{noun} {more}", "dim")]] if more else []
     return [
         *lines,
         [],
@@ -154,5 +182,16 @@ def overview() -> list[Line]:
         [("  --version", "dim")],
         [],
         [("A RUN is 12, an id, `last`, or a pipeline's name. A STEP is load, or `load 3` in a map.", "dim")],
+        [("All of it works beside a running `partita up`, and straight at the folder when none runs.", "dim")],
         [("partita COMMAND --help says more", "dim")],
     ]
+
+
+def page_of(noun: str) -> list[Line]:
+    """The commands whose first word is `noun`, for help."""
+    verbs = inside(noun)
+    width = max((len(verb.words) for verb in verbs), default=0)
+    return [[(f"  partita {verb.words:<{width}}", "accent"), (f"  {verb.does}", "")] for verb in verbs]
+
+
+_COLUMN = max(len(words.partition(" ")[0]) for words in VERBS) + 2

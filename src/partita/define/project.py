@@ -35,6 +35,7 @@ from partita.define.schedule import bound_schedules
 from partita.define.secret import collect_mentions, mentions, problem_of_name, problem_of_source
 from partita.define.where import Place, project_root, short
 from partita.errors import DefinitionError, LoadError
+from partita.settings import outputs_of
 
 
 _UNITS = {
@@ -94,6 +95,8 @@ class Config:
     # Name, source ("" = the store, else the environment).
     secrets: tuple[tuple[str, str], ...] = ()
     resources: tuple[tuple[str, dict[str, Any]], ...] = ()
+    # Folders that steps write into: not watched, and no part of a version.
+    outputs: tuple[str, ...] = ()
 
 
 def read_config(folder: Path) -> Config:
@@ -125,6 +128,7 @@ def read_config(folder: Path) -> Config:
             namespace=_checked_name(table.get("namespace", "default")),
             secrets=_secrets(table.get("secrets", [])),
             resources=_tables(table.get("resources", {}), "resources"),
+            outputs=tuple(_texts(table.get("outputs", []), "outputs")),
         )
     except ValueError as error:
         raise LoadError(f"[tool.partita] of {folder / 'pyproject.toml'}: {error}") from None
@@ -442,12 +446,14 @@ def _graph_without_places(graph: Graph) -> Graph:
 
 
 def _code_files(folder: Path) -> Iterator[str]:
+    outputs = outputs_of(folder)
     for parent, folders, files in os.walk(folder):
         folders[:] = [
             f
             for f in folders
             if not f.startswith(".")
             and f not in _SKIPPED_FOLDERS
+            and os.path.join(parent, f) not in outputs
             and not os.path.exists(os.path.join(parent, f, "pyvenv.cfg"))
         ]
         for file in files:

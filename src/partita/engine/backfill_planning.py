@@ -12,7 +12,8 @@ from functools import cache
 from typing import Protocol
 
 from partita.core import partitions
-from partita.core.backfill import BackfillPlan, BackfillSpec, Member, World, plan
+from partita.core.backfill import BackfillPlan, BackfillSpec, Member, World
+from partita.core.backfill_plan import plan
 from partita.core.graph import Graph, Step
 from partita.core.manifest import AssetSpec, DepSpec, Manifest, PartitionSpec, PipelineSpec
 from partita.engine.catalog import Catalog
@@ -53,7 +54,7 @@ def plan_backfill(
     if all(m.partitions is None for m in members if m.name in roots):
         raise ParamError(f"{spec.target} is not partitioned, so there is nothing to fill back", hint="partita run")
     world = World(
-        now=now,
+        at=now,
         present=cache(lambda name: _present(reader, name)),
         failed=_failures(reader, found.steps),
         capacity=found.capacity | {"workers": max(1, workers)},

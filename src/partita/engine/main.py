@@ -33,7 +33,7 @@ from partita.engine.clock import SystemClock
 from partita.engine.control import ControlServer
 from partita.engine.service import Service
 from partita.errors import PartitaError, StoreFull, StoreLocked
-from partita.executors.identity import is_alive
+from partita.executors.identity import is_alive, name_of
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Home, Settings
 from partita.store.sqlite import SqliteStore, open_store
@@ -57,8 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _serve(_settings(options), tell, stop, channel, wait_s=options.wait)
     except PartitaError as error:
-        # What was well once may be so again: the disk is full, another one had the lease.
-        is_fatal = not stop.was_ready and not isinstance(error, StoreFull)
+        # What was well once may be so again: the disk is full, another one had the lease, a command is at the store.
+        passes = isinstance(error, StoreFull) or (
+            isinstance(error, StoreLocked) and _is_ours(Home(options.home.resolve()))
+        )
+        is_fatal = not stop.was_ready and not passes
         tell({"event": "failed", "message": error.message, "hint": error.hint or "", "fatal": is_fatal})
         return WORLD
 
@@ -120,23 +123,35 @@ def _projects(service: Service) -> Any:
 
 
 def _opened(home: Home, now: Callable[[], float], stop: _Stop) -> SqliteStore:
-    """The store; one whose owner is just ending is waited for. Raises `StoreLocked` and its kind."""
+    """The store; an owner who will soon be gone is waited for. Raises `StoreLocked` and its kind."""
     deadline = time.monotonic() + _LOCKED_S
     while True:
         try:
             return open_store(home.db, clock=now)
         except StoreLocked:
-            if time.monotonic() > deadline or stop.asked.is_set() or not _is_orphan(home):
+            if time.monotonic() > deadline or stop.asked.is_set() or not (_is_ours(home) or _is_orphan(home)):
                 raise
             stop.asked.wait(_LOCKED_STEP_S)
 
 
 def _is_orphan(home: Home) -> bool:
     """Whether the owner of the store may be a scheduler whose supervisor is gone, and so is about to end."""
+    served_by = _served_by(home)
+    return bool(served_by) and not is_alive(served_by)
+
+
+def _is_ours(home: Home) -> bool:
+    """Whether our own supervisor serves this store: a command may be at it, which found no scheduler to ask."""
+    served_by = _served_by(home)
+    return bool(served_by) and served_by == name_of(os.getppid())
+
+
+def _served_by(home: Home) -> str:
+    """The process that serves a store, or did so last; "" if nobody has said."""
     try:
-        return not is_alive(json.loads(home.service.read_bytes())["process"])
+        return str(json.loads(home.service.read_bytes())["process"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return ""
 
 
 def _turn_until_told(service: Service, stop: _Stop) -> None:

@@ -55,6 +55,7 @@ _NEVER = float("inf")
 # Runs that have ended well open no alarm, and close one.
 _OPENS = {"run.failed", "freshness.fail", "freshness.warn", "deadline.missed", "deadline.predicted", "service.unwell"}
 _CLOSES = {"run.succeeded": "run.recovered", "freshness.recovered": "freshness.recovered", "service.recovered": "service.recovered"}  # fmt: skip
+_ENDS = frozenset(_CLOSES.values())
 _NAME = re.compile(r"\{(\w+)\}")
 
 
@@ -197,6 +198,8 @@ class Notify:
             )
             if is_wanted(rule, recovered) and options.recovery:
                 return self._queue(manifest, rule, options, recovered)
+        if happening.topic in _ENDS and happening.topic not in rule.on:
+            return False  # nobody was told that anything was wrong
         if not is_wanted(rule, happening):
             return False
         if happening.topic in _OPENS:

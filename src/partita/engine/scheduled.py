@@ -66,6 +66,7 @@ def instants_of(answer: Future[Answered]) -> tuple[list[int], bool, str]:
 
 
 def stands(schedule: Schedule) -> ScheduleSaid:
+    """How it stands, for who asks."""
     return ScheduleSaid(schedule.row.name, schedule.row.paused, schedule.row.next_at)
 
 
@@ -75,6 +76,7 @@ def timing(spec: ScheduleSpec) -> tuple[Any, ...]:
 
 
 def new_row(manifest: Manifest, pipeline: str, spec: ScheduleSpec, now: float, tzdata: str) -> ScheduleRow:
+    """Of a schedule that is declared for the first time."""
     return ScheduleRow(
         namespace=manifest.namespace,
         name=spec.name,

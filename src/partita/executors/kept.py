@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from partita.settings import Home
+from partita.settings import Home, outputs_of
 
 # What is copied: code, and what definitions are often made from.
 SUFFIXES = (".py", ".toml", ".yaml", ".yml", ".sql", ".cfg", ".ini")
@@ -29,11 +30,12 @@ Listing = dict[str, tuple[int, int]]
 
 
 def folders_of(project: Path) -> list[str]:
-    """The folders of a project that may hold code: no environments, caches, or what Partita keeps."""
+    """The folders of a project that may hold code: no environments, caches, outputs, or what Partita keeps."""
     found: list[str] = []
+    outputs = outputs_of(project)
     for parent, folders, _ in os.walk(project):
         found.append(parent)
-        folders[:] = [f for f in folders if _may_hold_code(parent, f)]
+        folders[:] = [f for f in folders if _may_hold_code(parent, f) and os.path.join(parent, f) not in outputs]
     return found
 
 
@@ -44,10 +46,11 @@ def listing(project: Path) -> Listing:
         for entry in os.scandir(folder):
             if entry.name.endswith(SUFFIXES):
                 try:
-                    stat = entry.stat()
+                    known = entry.stat()
                 except OSError:
                     continue  # removed while we look
-                found[os.path.relpath(entry.path, project)] = stat.st_mtime_ns, stat.st_size
+                if stat.S_ISREG(known.st_mode):
+                    found[os.path.relpath(entry.path, project)] = known.st_mtime_ns, known.st_size
     return found
 
 

@@ -6,20 +6,20 @@ in UTC. Light to import: plain data out of rows, nothing of the server's.
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from partita.core import events
-from partita.core.plain import unpack
+from partita.server.jsonable import field, fields_of, iso, plain
 
 if TYPE_CHECKING:
     from partita.core import explain, manifest
     from partita.core.values import Value
     from partita.store.contract import AttemptRow, CheckRow, MaterializationRow, RunRow, StepRow
+
+__all__ = ["fields_of", "iso", "plain"]
 
 T = TypeVar("T")
 
@@ -503,31 +503,6 @@ def partitions(spec: manifest.PartitionSpec | None) -> dict[str, Any] | None:
     return found
 
 
-def fields_of(value: msgspec.Struct, *without: str) -> dict[str, Any]:
-    """A frozen value of ours as JSON, by its fields; packed bytes are left out, for only their owner can read them."""
-    return {name: _field(found) for name, found in _items(value) if name not in without and not _is_packed(found)}
-
-
-def _items(value: msgspec.Struct) -> list[tuple[str, Any]]:
-    return [(f.encode_name, getattr(value, f.name)) for f in msgspec.structs.fields(value)]
-
-
-def _is_packed(value: Any) -> bool:
-    return isinstance(value, bytes) or (isinstance(value, dict) and any(isinstance(v, bytes) for v in value.values()))
-
-
-def _field(value: Any) -> Any:
-    if isinstance(value, events.Meta):
-        return {"name": value.name, "kind": value.kind, "value": plain(value.data)}
-    if isinstance(value, msgspec.Struct):
-        return fields_of(value)
-    if isinstance(value, list | tuple):
-        return [_field(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): _field(v) for k, v in value.items()}
-    return _json(value)
-
-
 S = TypeVar("S", bound=msgspec.Struct)
 _INSTANTS = frozenset({"at", "since", "until", "instant"})
 
@@ -541,50 +516,5 @@ def shaped(kind: type[S], row: Any, **others: Any) -> S:
             continue
         raw = getattr(row, name)
         is_instant = name.endswith("_at") or name in _INSTANTS
-        found[name] = iso(raw) if is_instant and isinstance(raw, float | int) else _field(raw)
+        found[name] = iso(raw) if is_instant and isinstance(raw, float | int) else field(raw)
     return kind(**found)
-
-
-def iso(at: float | None) -> str | None:
-    """An instant for programs: ISO 8601 in UTC."""
-    if at is None:
-        return None
-    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def plain(data: bytes) -> Any:
-    """Packed plain data as JSON; classes of the user's are their fields."""
-    return _json(unpack(data, lambda name: _Foreign))
-
-
-class _Foreign:
-    """Stands for any class of the user's: its fields, or the name of an enum's member."""
-
-    def __class_getitem__(cls, name: str) -> Any:
-        return name
-
-    def __new__(cls, *args: Any, **fields: Any) -> Any:
-        return fields or list(args)
-
-
-def _json(value: Any) -> Any:
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            # JSON has no NaN and no infinity.
-            return value if math.isfinite(value) else str(value)
-        case dict():
-            return {k if isinstance(k, str) else str(_json(k)): _json(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_json(v) for v in value]
-        case set() | frozenset():
-            return sorted((_json(v) for v in value), key=str)
-        case bytes():
-            return value.hex()
-        case dt.timedelta():
-            return value.total_seconds()
-        case dt.datetime() | dt.date() | dt.time():
-            return value.isoformat()
-        case _:
-            return str(value)

@@ -21,7 +21,7 @@ class Alone:
     """Says in the ledger whether another copy of a step of the same run was running."""
 
     def __init__(self, ctx: pt.Context) -> None:
-        self.name = f"{ctx.run.id}-{ctx.step}"
+        self.name = f"{ctx.run_id}-{ctx.step}"
 
     def __enter__(self) -> None:
         self.lock = os.open(LEDGER / f"{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -47,12 +47,12 @@ def first(ctx: pt.Context) -> int:
 def second(ctx: pt.Context, count: int) -> int:
     with Alone(ctx):
         print(f"{count} lines before")
-        if ctx.attempt == 1 and ctx.run.no % 7 == 0:
+        if ctx.attempt == 1 and ctx.run_no % 7 == 0:
             raise ConnectionError("not yet")
         return count
 
 
-@pt.pipeline(schedule=pt.every("2s"), catchup="all", overlap="allow")
+@pt.pipeline(schedule=pt.every("2s", catchup="all", overlap="allow"))
 def often():
     second(first())
 
@@ -64,7 +64,7 @@ def each_minute():
 
 @pt.pipeline(schedule=pt.every("3s"), catchup="all")
 def gated():
-    first() >> pt.sleep("1s") >> pt.approval("go on?", timeout="1s", default=True)
+    first() >> pt.sleep("1s") >> pt.approval("go on?", timeout="1s", default="approve")
 
 
 @pt.pipeline
