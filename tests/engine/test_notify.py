@@ -289,7 +289,7 @@ def test_that_all_is_well_again_is_news_only_to_who_heard_that_it_was_not(receiv
     scene = Scene(receiver)
     scene.rule("freshness.fail", "service.unwell")
     scene.start()
-    scene.engine.record(FreshnessChanged(scene.clock.now(), "default", "flights", "", "fresh"))
+    scene.engine.record(FreshnessChanged(scene.clock.now(), "flights", "fresh"))
     scene.engine.record(HealthChanged(scene.clock.now(), "loader", ""))
     scene.turn()
     assert receiver.titles == []

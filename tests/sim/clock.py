@@ -5,14 +5,14 @@ Rule: workers and faults live by `true`, everything of ours by `now`. Only the w
 
 from __future__ import annotations
 
-_EPOCH = 1_767_225_600.0
+EPOCH = 1_767_225_600.0
 
 
 class SimClock:
     """Implements the engine's `Clock`. The wall clock can jump and stand still; true time only goes on."""
 
-    def __init__(self) -> None:
-        self.true = _EPOCH
+    def __init__(self, begin: float = EPOCH) -> None:
+        self.true = begin
         self.offset = 0.0
         self._frozen_at: float | None = None
 

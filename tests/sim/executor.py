@@ -148,18 +148,21 @@ class Fleet:
     def _perform_members(self, job: Job, members: tuple[str, ...]) -> None:
         """As a build tool does it: one after the other, and none whose need in the bundle came to nothing."""
         span = job.ends_at - self.clock.true
-        missing: set[str] = set()
+        ends: dict[str, str] = {}
         is_broken = False
         for i, member in enumerate(members):
             at = self.clock.true + span * i / len(members)
             if job.state in ("lost", "refused") and (job.state == "refused" or self.rng.random() < 0.5):
                 return
-            end = "upstream_failed" if missing & set(self._step(job.run, member).needs) else ""
-            end = end or fate_of_member(job.run, member)
-            if end != "succeeded":
-                missing.add(member)
+            before = {ends.get(need, "succeeded") for need in self._step(job.run, member).needs}
+            if before & {"failed", "upstream_failed"}:
+                end = "upstream_failed"
+            else:
+                end = "skipped" if "skipped" in before else fate_of_member(job.run, member)
+            ends[member] = end
             is_broken |= end == "failed"
-            if end in ("succeeded", "failed") or (end == "skipped" and self.rng.random() < 0.5):
+            looked = end == "skipped" and "skipped" not in before
+            if end in ("succeeded", "failed") or (looked and self.rng.random() < 0.5):
                 job.reports.append((at, MemberBegan(job.no, member, at)))
             detail = Detail(failure=Failure("model failed")) if end == "failed" else None
             ended = MemberEnded(job.no, member, end, at, at, detail=detail)

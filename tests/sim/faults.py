@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from random import Random
 
 
-class Crash(Exception):
-    """The engine's process dies here."""
+class Crash(BaseException):
+    """The engine's process dies here: no `except Exception` of ours may bring it back to life."""
 
 
 @dataclass

@@ -179,10 +179,12 @@ class _Judge:
             if spec.of == "timer"
             else ("people", "deadline")
             if spec.of == "approval"
-            else ("report", "deadline")
+            else ("report", "deadline", "silence")
         )
         self._need(answer.how in hows, f"{address} is a gate for {spec.of}, and was answered by {answer.how}")
-        if answer.how == "deadline":
+        if answer.how == "silence":
+            self._need_state(address, "failed")
+        elif answer.how == "deadline":
             self._need_state(address, {"default": "succeeded", "fail": "failed", "skip": "skipped"}[spec.on_timeout])
         elif answer.how == "people":
             rejected = "skipped" if spec.on_reject == "skip" else "failed"

@@ -35,7 +35,7 @@ class FaultyStore:
         faults: Faults,
         marks: Counter[str],
         *,
-        watch: Callable[[Sequence[RunCommit]], None],
+        watch: Callable[[Sequence[RunCommit], Sequence[Fact]], None],
         stall: Callable[[], None],
     ) -> None:
         self.inner = inner
@@ -57,6 +57,10 @@ class FaultyStore:
     def put_graph(self, version: str, data: bytes) -> None:
         self._refuse_if_full()
         self._around(lambda: self.inner.put_graph(version, data))
+
+    def tidy(self, work: Callable[[Any], Any], *, epoch: int) -> Any:
+        self._refuse_if_full()
+        return self._around(lambda: self.inner.tidy(work, epoch=epoch))  # type: ignore[attr-defined]
 
     def commit(
         self, commits: Sequence[RunCommit], *, epoch: int, facts: Sequence[Fact] = (), graphs: Sequence[Any] = ()
@@ -90,7 +94,7 @@ class FaultyStore:
             self.events += len(commit.events)
         for fact in facts:
             self.history.update(msgspec.msgpack.encode(fact))
-        self.watch(commits)
+        self.watch(commits, facts)
         return created
 
     def _around(self, write: Callable[[], Any]) -> Any:

@@ -16,6 +16,7 @@ from random import Random
 from msgspec.structs import replace
 
 from partita.core.events import Event, GateHeard, GateReported, GateVoted, RunEnded
+from partita.core.facts import Fact
 from partita.core.graph import Graph
 from partita.core.invariants import Violation
 from partita.core.plan import Instance
@@ -26,7 +27,7 @@ from partita.store.contract import OriginTaken, RunCommit, Store
 from partita.store.memory import MemoryStore
 from partita.worker.wire import Progress
 
-from .clock import SimClock
+from .clock import EPOCH, SimClock
 from .executor import Fleet, SimExecutor
 from .faults import Crash, Faults
 from .judge import judge
@@ -63,6 +64,7 @@ class World:
         events: int = 2000,
         open_store: OpenStore = lambda clock: MemoryStore(clock=clock),
         after_crash: Callable[[Store], Store] = lambda store: store,
+        begin: float = EPOCH,
     ) -> None:
         self.seed = seed
         self.chaos = chaos
@@ -70,7 +72,7 @@ class World:
         self.least_events = events
         self.rng = Random(f"world {seed}")
         self.plans = Random(f"plans {seed}")
-        self.clock = SimClock()
+        self.clock = SimClock(begin)
         self.faults = Faults()
         self.marks: Counter[str] = Counter()
         self.graphs: dict[str, Graph] = {}
@@ -503,7 +505,7 @@ class World:
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
-    def _watch(self, commits: Sequence[RunCommit]) -> None:
+    def _watch(self, commits: Sequence[RunCommit], facts: Sequence[Fact] = ()) -> None:
         for commit in commits:
             record = self.records[commit.run]
             for event in commit.events:

@@ -275,12 +275,12 @@ class GateHeard(_Event, frozen=True, array_like=True, tag="gate_heard"):
 class GateAnswered(_Event, frozen=True, array_like=True, tag="gate_answered"):
     """A gate waits no longer. `accepted`: its step has succeeded with `value`; else a StepEnded follows.
 
-    `how`: "people", "report", "time", "deadline", or "withdrawn" when its run needs no answer any more.
+    `how`: "people", "report", "time", "deadline", "silence" (no heartbeat), or "withdrawn" when its run needs no answer any more.
     """
 
     step: str
     index: str
-    how: Literal["people", "report", "time", "deadline", "withdrawn"]
+    how: Literal["people", "report", "time", "deadline", "silence", "withdrawn"]
     accepted: bool
     choice: str = ""
     by: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ Rule: no run is started here. The engine asks (`pick`), says what became of it (
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -248,6 +249,16 @@ class RunQueue:
         if waiting is None:
             return 0
         return sum(w.namespace == waiting.namespace and w.rank < waiting.rank for w in self._waiting.values())
+
+    def places_in_line(self, runs: Sequence[str]) -> dict[str, int]:
+        """The same for several runs, those of them that are queued; the queue is sorted once."""
+        ranks: dict[str, list[float]] = {}
+        for waiting in self._waiting.values():
+            ranks.setdefault(waiting.namespace, []).append(waiting.rank)
+        for found in ranks.values():
+            found.sort()
+        wanted = [self._waiting[run] for run in runs if run in self._waiting]
+        return {w.run: bisect_left(ranks[w.namespace], w.rank) for w in wanted}
 
     def _has_room(self) -> bool:
         return self.used.get(("runs",), 0) < self.capacity["runs",]

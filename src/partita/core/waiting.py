@@ -69,6 +69,11 @@ def hear(course: Course, event: GateHeard) -> bool:
     gate.heard_at = event.at
     gate.message = event.message
     course.journal.append(event)
+    at = gates.alarm(spec_of(instance), gate)
+    # Later than what was asked for, as a rule; earlier if the clock was set back.
+    if at is not None and at < course.wakes_at:
+        heapq.heappush(course.alarms, (at, event.step, event.index))
+        _ask_for_wake(course)
     return True
 
 
@@ -113,7 +118,7 @@ def ring(course: Course) -> None:
         elif gate.due_at is not None and gate.due_at <= course.at:
             _be_late(course, instance)
         else:
-            refuse(course, instance, gates.silence(spec, gate), how="deadline")
+            refuse(course, instance, gates.silence(spec, gate), how="silence")
     if course.wakes_at <= course.at:
         course.wakes_at = math.inf
     _ask_for_wake(course)

@@ -21,6 +21,7 @@ import msgspec
 from partita import errors
 from partita.core.explain import Explanation
 from partita.engine.loop import Engine
+from partita.engine.pulse import AskPlaces, TakePulse, places, pulse
 from partita.errors import PartitaError, WorldError
 
 _LENGTH = struct.Struct(">I")
@@ -96,6 +97,8 @@ def handlers_of(engine: Engine) -> dict[type, Handler]:
         Resume: lambda r: Answer(found=engine.resume(r.run, by=r.by)),
         Why: lambda r: _explained(engine.why(r.run, r.step, r.index)),
         Status: lambda r: _status(engine),
+        TakePulse: lambda r: pulse(engine),
+        AskPlaces: lambda r: places(engine, r),
     }
 
 

@@ -12,6 +12,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from time import perf_counter
 from typing import Any, Protocol
 
 from partita.core.admission import Admission, Key, Lane
@@ -106,6 +107,10 @@ class Engine:
         self.blocked = ""
         # Nothing new is started: this engine is about to end.
         self.draining = False
+        # Turns, their work, and the longest of them (s): waiting for something to do does not count.
+        self.turns = 0
+        self.busy_s = 0.0
+        self.slowest_s = 0.0
         self.listeners = list(listeners)
         self.chores = Chores(self.record)
         self._tenure = Tenure(store, clock, holder=holder, lease_s=lease_s)
@@ -154,6 +159,7 @@ class Engine:
     def turn(self, timeout_s: float, *, chores: bool = True) -> bool:
         """One turn; waits up to `timeout_s` for something to happen. Did anything? Without `chores` only runs go on."""
         reports = self.executor.poll(self._patience(timeout_s))
+        began = perf_counter()
         for report in reports:
             self._take(report)
         posted = self._read_mailbox()
@@ -163,6 +169,7 @@ class Engine:
             self.chores.turn(self.clock.now())
         done = self._finish_turn()
         self._answer()
+        self._count(perf_counter() - began)
         return done or bool(reports) or posted or due
 
     def run_until(self, is_done: Callable[[], bool], *, timeout_s: float = 1.0) -> None:
@@ -183,6 +190,16 @@ class Engine:
     def troubles(self) -> dict[str, str]:
         """What chores could not do, by their names."""
         return self.chores.troubles
+
+    @property
+    def open_attempts(self) -> int:
+        """How many tickets are out."""
+        return len(self._open)
+
+    def _count(self, took_s: float) -> None:
+        self.turns += 1
+        self.busy_s += took_s
+        self.slowest_s = max(self.slowest_s, took_s)
 
     # --- requests ---------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -39,6 +38,7 @@ from partita.engine.active import ActiveRun
 from partita.engine.catalog import Catalog
 from partita.engine.clock import Clock
 from partita.engine.control import Handler
+from partita.engine.ids import new_run_id
 from partita.engine.loop import Engine
 from partita.engine.scheduled import Key, Schedule, instants_of, new_row, stands, timing
 from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
@@ -550,7 +550,7 @@ class Ticker:
 
     def _trigger_asked(self, request: TriggerSchedule) -> ScheduleSaid:
         schedule = self._found(request.namespace, request.name)
-        origin = f"trigger:{schedule.row.name}:{uuid.uuid4()}"
+        origin = f"trigger:{schedule.row.name}:{new_run_id(self._clock.now())}"
         run = self._submitter.submit(self._request(schedule, int(self._clock.now()), origin, request.by))
         return ScheduleSaid(schedule.row.name, schedule.row.paused, schedule.row.next_at, run.id)
 

@@ -16,6 +16,7 @@ from partita.core.permissions import Principal
 from partita.engine.access import Entry, carried
 from partita.engine.catalog import Catalog
 from partita.engine.control import Answer
+from partita.errors import WorldError
 from partita.server.guarding import Guard, Incoming
 from partita.server.links import Links
 from partita.server.objects import Page
@@ -197,6 +198,17 @@ class Call:
             found = found[:limit]
             after = key(found[-1])
         return Page([shown(row) for row in found], None if after is None else make_cursor(after))
+
+
+def has_engine(call: Call) -> bool:
+    """Whether there is an engine that answers."""
+    from partita.engine.control import Status
+
+    try:
+        call.ask(Status())
+    except WorldError:
+        return False
+    return True
 
 
 def make_cursor(key: Any) -> str:

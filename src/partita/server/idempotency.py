@@ -41,8 +41,8 @@ class Repeats:
 
     def once(self, principal: Principal, key: str, digest: bytes, do: Callable[[], Kept]) -> Kept:
         """Do it, or give the answer that was given before. Raises `Refused`."""
-        if not 0 < len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
-            raise Refused(422, f"an Idempotency-Key has 1 to {_MAX_KEY} printable ASCII characters")
+        if not 0 < len(key) <= _MAX_KEY or not all("!" <= c <= "~" for c in key):
+            raise Refused(422, f"an Idempotency-Key has 1 to {_MAX_KEY} printable ASCII characters, and no space")
         mine = (principal.name, key)
         with self._lock:
             if mine in self._busy:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from partita.core import explain as explain_
 from partita.core.explain import causes, explain
+from partita.core.machine import RunMachine
 from partita.core.states import TERMINAL_RUN, RunState
-from partita.engine.control import Cancel, Pause, Resume
-from partita.errors import PartitaError
+from partita.engine.control import Cancel, Pause, Resume, Why
+from partita.engine.pulse import AskPlaces, Place
+from partita.errors import PartitaError, WorldError
 from partita.server import examples, objects
-from partita.server.calling import Call, Cursor, Limit, Name, Reply
+from partita.server.calling import Call, Cursor, Limit, Name, Reply, has_engine, make_cursor, read_cursor
 from partita.server.objects import Cause, Check, Explanation, Materialization, Page, Run
 from partita.server.problems import Refused, refusal_of
 from partita.server.remembering import machine
@@ -25,6 +29,9 @@ from partita.store.contract import RunRow
 _LONGEST_WAIT_S = 60.0
 _MOST = 500
 _EXPLAINED = 20
+# By origin: runs that are looked through at once, and how often, before the list goes on by its cursor.
+_LOOKED_THROUGH = 500
+_LOOKS = 20
 
 Wait = Annotated[
     str,
@@ -35,6 +42,16 @@ Wait = Annotated[
     ),
 ]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
+Moment = Annotated[str, msgspec.Meta(max_length=40, description="An instant: 2026-11-22T03:00:00Z")]
+Origin = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=500,
+        description="What made the run, or how that begins: `sched:nightly:`, `sensor:`, `backfill:`",
+        examples=["sched:nightly:"],
+    ),
+]
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,13 +91,36 @@ class BulkResult(msgspec.Struct, frozen=True):
     items: list[BulkItem]
 
 
+class InLine(msgspec.Struct, frozen=True):
+    """A queued run: how many of its namespace come `before` it, and what it waits for ("" = only its turn).
+
+    `before` is null when no engine is there to ask.
+    """
+
+    before: int | None
+    refusal: str
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """An entry of the queue."""
+
+    run: Run
+    line: InLine
+
+
 class RunWhy(msgspec.Struct, frozen=True):
-    """Why a run is as it is: how many steps are in which state, what broke first, why open steps are open."""
+    """Why a run is as it is: how many steps are in which state, what broke first, why open steps are open.
+
+    `engine`: the engine was asked, which knows the queue and the workers; without one the rows tell what they can. `line` is
+    there while the run is queued.
+    """
 
     run: Run
     counts: dict[str, int]
     causes: list[Cause]
     open: list[Explanation]
+    engine: bool
+    line: InLine | None = None
 
 
 @route(
@@ -95,20 +135,65 @@ def runs(
     call: Call,
     pipeline: Name | None = None,
     state: list[RunState] = [],  # noqa: B006
-    partition: str | None = None,
+    partition: Text | None = None,
+    project: Name | None = None,
+    namespace: Name | None = None,
+    by: Name | None = None,
+    tag: Name | None = None,
+    origin: Origin | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> Page[Run]:
+    begin, end = instant("since", since), instant("until", until)
+
+    def fetch(before: int | None, count: int) -> Sequence[RunRow]:
+        return call.reader.runs(
+            pipeline=pipeline,
+            states=state,
+            partition=partition,
+            project=project,
+            namespace=namespace,
+            by=by,
+            tag=tag,
+            since=begin,
+            until=end,
+            before_no=before,
+            limit=count,
+        )
+
+    if origin is not None:
+        return _of_origin(call, fetch, origin, cursor, limit)
     return call.page(
-        lambda before, count: call.reader.runs(
-            pipeline=pipeline, states=state, partition=partition, before_no=before, limit=count
-        ),
+        fetch,
         cursor=cursor,
         limit=limit,
         key=lambda row: row.no,
         shown=objects.run,
         namespace_of=lambda row: row.namespace,
     )
+
+
+@route(
+    "GET",
+    "/queue",
+    permission="view",
+    summary="Runs that wait for their start, newest first: what each waits for, and its place in line",
+    errors=(422,),
+    example=Page([Queued(examples.RUN, InLine(3, "the limit of runs of pipeline nightly: 1 of 1 running"))]),
+)
+def queue(call: Call, pipeline: Name | None = None, limit: Limit = 50, cursor: Cursor = "") -> Page[Queued]:
+    page = call.page(
+        lambda before, count: call.reader.runs(pipeline=pipeline, states=("queued",), before_no=before, limit=count),
+        cursor=cursor,
+        limit=limit,
+        key=lambda row: row.no,
+        shown=lambda row: row,
+        namespace_of=lambda row: row.namespace,
+    )
+    lines = _lines(call, page.items)
+    return Page([Queued(objects.run(row), lines[row.id]) for row in page.items if row.id in lines], page.next)
 
 
 @route(
@@ -213,7 +298,7 @@ def bulk(call: Call, body: Bulk) -> BulkResult:
     permission="view",
     summary="Why a run is as it is: what broke first, and why what is open is open",
     errors=(404,),
-    example=RunWhy(examples.RUN, {"succeeded": 3, "ready": 1}, [], [examples.EXPLANATION]),
+    example=RunWhy(examples.RUN, {"succeeded": 3, "ready": 1}, [], [examples.EXPLANATION], engine=True),
 )
 def why(call: Call, run: Name) -> RunWhy:
     row = call.run(run)
@@ -221,17 +306,16 @@ def why(call: Call, run: Name) -> RunWhy:
     counts: dict[str, int] = {}
     for instance in rebuilt.instances():
         counts[instance.state] = counts.get(instance.state, 0) + 1
-    waiting: list[explain_.Explanation] = []
-    for node in rebuilt.plan.nodes.values():
-        first = next((i for i in node.instances.values() if i.state in ("running", "ready", "waiting")), None)
-        if first is not None and len(waiting) < _EXPLAINED and row.state not in TERMINAL_RUN:
-            found = explain(rebuilt, node.key, first.index)
-            waiting += [found] if found is not None else []
+    is_open = row.state not in TERMINAL_RUN
+    lines = _lines(call, [row]) if row.state == "queued" else {}
+    asking = _Asking(call, row)
     return RunWhy(
         objects.run(row),
         counts,
         [objects.cause(c) for c in causes(rebuilt)],
-        [objects.explanation(e) for e in waiting],
+        [objects.explanation(e) for e in (asking.open_steps(rebuilt) if is_open else [])],
+        engine=asking.has_engine,
+        line=lines.get(row.id),
     )
 
 
@@ -264,6 +348,79 @@ def checks(call: Call, run: Name) -> Page[Check]:
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------
+
+
+def instant(name: str, text: str | None) -> float | None:
+    """An instant as it is asked for. Raises `Refused`."""
+    if text is None:
+        return None
+    try:
+        at = dt.datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise Refused(422, f"`{name}` is no instant", hint="2026-11-22T03:00:00Z") from None
+
+
+class _Asking:
+    """Why steps of a run are open: by the engine, which knows the queue and the workers, else by the rows."""
+
+    def __init__(self, call: Call, row: RunRow) -> None:
+        self._call = call
+        self._row = row
+        self.has_engine = has_engine(call)
+
+    def open_steps(self, rebuilt: RunMachine) -> list[explain_.Explanation]:
+        """One answer a step, for the first ones."""
+        found: list[explain_.Explanation] = []
+        for node in rebuilt.plan.nodes.values():
+            first = next((i for i in node.instances.values() if i.state in ("running", "ready", "waiting")), None)
+            if first is None:
+                continue
+            told = self._told(node.key, first.index) if first.state == "ready" else None
+            told = told or explain(rebuilt, node.key, first.index)
+            found += [told] if told is not None else []
+            if len(found) == _EXPLAINED:
+                break
+        return found
+
+    def _told(self, step: str, index: str) -> explain_.Explanation | None:
+        if not self.has_engine:
+            return None
+        with contextlib.suppress(WorldError):
+            return self._call.ask(Why(self._row.id, step, index)).explanation
+        return None
+
+
+def _lines(call: Call, queued: Sequence[RunRow]) -> dict[str, InLine]:
+    """Where queued runs stand; those that have started meanwhile are left out."""
+    if not queued:
+        return {}
+    try:
+        places = call.ask(AskPlaces(tuple(row.id for row in queued)), tuple[Place, ...])
+    except WorldError:
+        told = "no engine is there to start it"
+        return {row.id: InLine(None, "it is paused" if row.paused else told) for row in queued}
+    lines = {place.run: InLine(place.before, place.refusal) for place in places}
+    return {**{row.id: InLine(None, "it is paused") for row in queued if row.paused}, **lines}
+
+
+def _of_origin(
+    call: Call, fetch: Callable[[int | None, int], Sequence[RunRow]], origin: str, cursor: str, limit: int
+) -> Page[Run]:
+    """Runs whose origin begins so. So many are looked through at once; then the list goes on by its cursor."""
+    before = read_cursor(cursor) if cursor else None
+    found: list[RunRow] = []
+    for _ in range(_LOOKS):
+        rows = fetch(before, _LOOKED_THROUGH)
+        for row in call.visible(rows, lambda row: row.namespace):
+            if row.origin.startswith(origin):
+                found.append(row)
+                if len(found) == limit:
+                    return Page([objects.run(r) for r in found], make_cursor(row.no))
+        if len(rows) < _LOOKED_THROUGH:
+            return Page([objects.run(r) for r in found], None)
+        before = rows[-1].no
+    return Page([objects.run(r) for r in found], make_cursor(before))
 
 
 def _asked_of(call: Call, name: str, request: Callable[[RunRow], msgspec.Struct]) -> Run:
