@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +120,14 @@ def _renamed_hint(name: str, new: list[str]) -> str:
 
 
 def _land_history(source: str, day: date | None, root: Path, table: pa.Table) -> int:
-    """Land the days before `day` once. A later day adds its own partition, a missed one is a backfill's work."""
+    """Land the days before `day` once. A later day adds its own partition; after missed ones history reaches up to it."""
     path = root / "landing" / source / "history.parquet"
     if day is None or not is_partitioned(source):
         return 0
-    if not path.exists():
-        _write_parquet(path, table.filter(_before(table, day)))
+    landed = [date.fromisoformat(file.stem) for file in path.parent.glob("2*.parquet")]
+    was_missed = day - timedelta(days=1) not in landed and day not in landed and any(other < day for other in landed)
+    if not path.exists() or was_missed:
+        _write_parquet(path, table.filter(_before(table, max(day, *landed) if landed else day)))
     return pq.read_metadata(path).num_rows
 
 

@@ -5,7 +5,7 @@ from datetime import date
 import pyarrow.parquet as pq
 import pytest
 from outside import FEEDS, deliver
-from sources import DEFAULT_DAY, SOURCES, SchemaError, check_schema, extract, partition_path, take_stock
+from sources import DEFAULT_DAY, SOURCES, SchemaError, check_schema, extract, partition_path, played, take_stock
 
 
 def test_there_are_fifty_sources():
@@ -42,6 +42,20 @@ def test_another_day_adds_its_own_partition_and_leaves_history_alone(landed, tmp
         "2013-03-02",
         "history",
     ]
+
+
+def test_days_that_were_missed_come_with_the_history_of_the_next_one_and_it_never_shrinks(tmp_path):
+    history = tmp_path / "landing" / "UA-EWR" / "history.parquet"
+    for day, reaches in (((3, 1), (2, 28)), ((3, 4), (3, 3)), ((3, 2), (3, 3)), ((3, 5), (3, 3)), ((2, 10), (3, 3))):
+        extract("UA-EWR", date(2013, *day), tmp_path)
+        table = pq.read_table(history)
+        assert max(zip(table["month"].to_pylist(), table["day"].to_pylist(), strict=True)) == reaches, day
+
+
+def test_the_year_comes_round_again():
+    assert played(date(2026, 11, 22)) == date(2013, 11, 22)
+    assert played(date(2028, 2, 29)) == date(2013, 2, 28)
+    assert played(DEFAULT_DAY) == DEFAULT_DAY
 
 
 def test_a_feed_without_flights_lands_empty_with_the_right_columns(landed):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from partita.cli import options, project, terminal
 from partita.cli.parsing import Argument, Option
+from partita.cli.serving import say_interrupted
 from partita.cli.tables import Column, print_table
 from partita.cli.words import ago, duration, exact, run_title, state
 from partita.core.states import RUN_MOVES
@@ -54,8 +55,7 @@ def runs(
     print_runs(terminal.out(), rows, time.time())
     left = [row.no for row in rows if row.state in ("queued", "running")]
     if left and not project.has_engine(settings):
-        terminal.note(("◌ ", "amber"), f"no engine is at work: run {', '.join(map(str, left))} was interrupted")
-        terminal.hint(f"take it up: partita retry {left[0]}   or end it: partita cancel {left[0]}")
+        say_interrupted(settings, left)
     if len(rows) == limit:
         terminal.note((f"older ones: --before {rows[-1].no}", "dim"))
     return 0

@@ -20,6 +20,18 @@ def is_served(settings: Settings) -> bool:
     return settings.home.service.exists() and has_engine(settings)
 
 
+def say_interrupted(settings: Settings, runs: list[int]) -> None:
+    """No engine answers, and these runs have not ended: because of a restart that takes a moment, or for good."""
+    from partita.cli import terminal
+
+    which = f"run {', '.join(map(str, runs))}"
+    if service_of(settings) is not None:
+        terminal.note(("◌ ", "amber"), f"the service is starting its scheduler again: {which} goes on then")
+        return
+    terminal.note(("◌ ", "amber"), f"no engine is at work: {which} was interrupted")
+    terminal.hint(f"take it up: partita up, or partita retry {runs[0]}   or end it: partita cancel {runs[0]}")
+
+
 def service_of(settings: Settings) -> dict[str, Any] | None:
     """What `partita up` wrote about itself: pid, since, address, projects, parts. None if it is not at work here."""
     import json

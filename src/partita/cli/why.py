@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from partita.cli import options, project, terminal
 from partita.cli.naming import find_run, find_step, typed
+from partita.cli.serving import say_interrupted
 from partita.cli.styled import Line
 from partita.cli.words import counts, duration, glyph, look, many, when
 from partita.errors import DefinitionError
@@ -136,10 +137,9 @@ def _ask(settings: Settings, run: Remembered, step: str, index: str) -> Explanat
     return answer.explanation if answer is not None else None
 
 
-def _say_if_left(run: Remembered, has_engine: bool) -> None:
+def _say_if_left(settings: Settings, run: Remembered, has_engine: bool) -> None:
     if run.is_open and not has_engine:
-        terminal.note(f"no engine executes run {run.row.no} now: it was interrupted")
-        terminal.hint(f"take it up: partita retry {run.row.no}")
+        say_interrupted(settings, [run.row.no])
 
 
 # --- a run --------------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def _why_run(settings: Settings, run: Remembered, *, json: bool) -> None:
     _print_open(out, run, open_steps)
     if run.row.state == "succeeded":
         out.lines(_passed_over(run))
-    _say_if_left(run, has_engine)
+    _say_if_left(settings, run, has_engine)
 
 
 def _open_steps(settings: Settings, run: Remembered, has_engine: bool) -> list[Explanation]:

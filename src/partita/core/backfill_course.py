@@ -92,6 +92,12 @@ class BackfillCourse:
                 return Part(stage, part)
         return None
 
+    def missing(self, part: Part) -> list[Part]:
+        """The parts of earlier stages that a part waits for."""
+        needs = self.work.stages[part.stage].needs
+        read = [Part(n.stage, other) for n in needs for other in (n.table[part.part] if n.table else (part.part,))]
+        return [other for other in read if self.state(other) != "succeeded"]
+
     def start(self, part: Part) -> None:
         """The run of a part was made."""
         self._set(part, "running")

@@ -27,6 +27,7 @@ from partita.core.facts.house import HealthChanged
 from partita.core.facts.schedules import SchedulePaused, TickDecided
 from partita.core.facts.sensors import SensorEvaluated
 from partita.core.machine import RunMachine
+from partita.core.waiting import question
 
 _SHOWN_CAUSES = 10
 _SHOWN_CHARS = 300
@@ -167,7 +168,8 @@ def _check(run: RunCreated, no: int, event: CheckEvaluated) -> Happening:
 
 def _approval(run: RunCreated, no: int, machine: RunMachine, event: GateOpened) -> Happening:
     step = machine.plan.nodes[event.step].step
-    what = step.description or event.step
+    instance = machine.instance(event.step, event.index)
+    what = question(machine, instance) if instance is not None else step.description or event.step
     return _about_run(
         run, no, "approval.waiting", f"pipeline:{run.pipeline}", event.at,
         f"run {no} of {run.pipeline} waits for a person: {_first_line(what)}",

@@ -9,7 +9,7 @@ Rule: nothing is sent here and no secret is known here: the project's evaluator 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 import msgspec
@@ -96,15 +96,15 @@ class Notify:
         clock: Clock,
         *,
         evaluator: Evaluator | None,
-        address: str = "",
+        address: Callable[[], str] = lambda: "",
     ) -> None:
         self._engine = engine
         self._store = store
         self._catalog = catalog
         self._clock = clock
         self._evaluator = evaluator
-        # Of the UI, for links.
-        self.address = address
+        # Where the UI answers, for links.
+        self._address = address
         self._rules: list[tuple[Manifest, AlertSpec, AlertOptions]] = []
         self._unsent: dict[str, messages.MessageRow] = {}
         self._sending: set[str] = set()
@@ -231,7 +231,9 @@ class Notify:
         return bool(rule.to)
 
     def _message(self, key: str, rule: AlertSpec, happening: Happening) -> Message:
-        url = f"{self.address}/runs/{happening.run_no}" if self.address and happening.run_no else self.address
+        url = self._address()
+        if url and happening.run_no:
+            url = f"{url}/runs/{happening.run_no}"
         fields = {
             "title": happening.title,
             "topic": happening.topic,
@@ -362,7 +364,7 @@ class Notify:
         now = self._clock.now()
         message = Message(
             f"test:{spec.name}:{now}", "test", "info", f"a test message, asked for by {request.by}",
-            ("If you can read this, the channel works.",), self.address,
+            ("If you can read this, the channel works.",), self._address(),
         )  # fmt: skip
         answer: Future[Sent] = Future()
         asked = self._evaluator.ask(project, SendMessage(spec, message))

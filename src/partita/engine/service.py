@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
+import msgspec
+
 from partita.core.manifest import Manifest
 from partita.engine import submission
 from partita.engine.access import Access
@@ -138,8 +140,18 @@ class Service:
 
     def _make_telling(self) -> list[Part]:
         evaluator = getattr(self.engine.executor, "evaluator", None)
-        notify = Notify(self.engine, self.store, self.catalog, self.clock, evaluator=evaluator)
+        notify = Notify(self.engine, self.store, self.catalog, self.clock, evaluator=evaluator, address=self._address)
         return [notify, Deadlines(self.engine, self.store, self.catalog, notify.tell)]
+
+    def _address(self) -> str:
+        """Where people reach the UI: PARTITA_PUBLIC_URL, or where `up` says that its web process answers; "" = nowhere."""
+        if public := os.environ.get("PARTITA_PUBLIC_URL"):
+            return public.rstrip("/")
+        try:
+            told = msgspec.json.decode(self.settings.home.service.read_bytes(), type=dict[str, Any])
+        except (OSError, msgspec.DecodeError):
+            return ""
+        return str(told.get("address") or "")
 
     def _make_access(self) -> Access:
         access = Access(self.engine, self.store, self.clock, self.handlers)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
@@ -12,9 +14,10 @@ from partita.core import staleness as stale
 from partita.core.events import Meta
 from partita.core.manifest import AssetSpec, Manifest
 from partita.core.plain import NotPlain, pack
+from partita.engine import asset_health
 from partita.engine.automation import AssetAnswer, WhyAsset
 from partita.engine.reporting import ReportAsset, ReportCheck, Reported
-from partita.errors import WorldError
+from partita.errors import DefinitionError, WorldError
 from partita.server import examples, objects
 from partita.server.calling import Call, Cursor, Limit, Name, Reply, page_of
 from partita.server.objects import Asset, Check, Instant, Materialization, Page
@@ -94,8 +97,27 @@ class Freshness(msgspec.Struct, frozen=True):
     due_at: Instant | None
 
 
+class AssetHealth(msgspec.Struct, frozen=True):
+    """How an asset is over all its partitions. `state` is the worst that is true of any: "failing" (a check), "stale",
+    "missing", "current", "external". Of the `partitions` that there are by now, so many are `made`, `stale`, `failing`."""
+
+    asset: str
+    project: str
+    state: str
+    partitions: int
+    made: int
+    stale: int
+    failing: int
+    last_at: Instant | None
+    last_partition: str
+    last_run: str
+    freshness: str | None
+    freshness_reason: str
+
+
 class AssetWhy(msgspec.Struct, frozen=True):
-    """Why an asset (partition) is as it is. `automation` is the tree of its condition, null if it has none."""
+    """Why an asset (partition) is as it is. `stale` follows its partition mappings; `automation` is the tree of its
+    condition, null if it has none or (`engine` false) nobody could be asked."""
 
     asset: str
     partition: str
@@ -104,8 +126,24 @@ class AssetWhy(msgspec.Struct, frozen=True):
     stale: list[StaleCause]
     automation: dict[str, Any] | None
     problem: str
+    engine: bool = True
+    health: AssetHealth | None = None
 
 
+_HEALTH = AssetHealth(
+    "daily_delays",
+    "shop",
+    "stale",
+    365,
+    364,
+    3,
+    0,
+    "2026-11-22T03:04:11.500Z",
+    "2026-11-21",
+    examples.RUN.id,
+    "fresh",
+    "",
+)
 _LATEST = Latest("2026-11-21", "2026-11-22T03:04:11.500Z", "sha256:2f1c", "1", examples.RUN.id, "")
 
 
@@ -202,22 +240,57 @@ def checks(call: Call, asset: Name, limit: Limit = 100) -> Page[Check]:
     example=AssetWhy("daily_delays", "2026-11-21", _LATEST, None, [], None, ""),
 )
 def why(call: Call, asset: Name, partition: Key = "") -> AssetWhy:
-    _, spec = found(call, asset)
+    manifest, spec = found(call, asset)
     made = rows.made(call.reader, asset, partition)
     fresh = rows.freshness(call.reader, asset, partition)
-    answer = AssetAnswer()
+    answer, engine = AssetAnswer(), False
     with contextlib.suppress(WorldError):  # without an engine, the rows still tell the rest
         answer = call.ask(WhyAsset(asset, partition), AssetAnswer)
+        engine = True
     tree: Any = None if answer.tree is None else msgspec.to_builtins(answer.tree)
     return AssetWhy(
         asset,
         partition,
         None if made is None else objects.shaped(Latest, made, partition=partition),
         None if fresh is None else objects.shaped(Freshness, fresh),
-        [StaleCause(c.code, c.text, c.asset, c.partition) for c in _causes(call, spec, partition, made)],
+        [StaleCause(c.code, c.text, c.asset, c.partition) for c in _causes(call, manifest, spec, partition)],
         tree if isinstance(tree, dict) or tree is None else {"tree": tree},
         answer.problem,
+        engine,
+        next(iter(_health(call, [(manifest, spec)])), None),
     )
+
+
+@route(
+    "GET",
+    "/assets/{asset}/health",
+    permission="view",
+    summary="How an asset is over all its partitions: made or missing, current or stale, fresh or late",
+    errors=(404,),
+    example=_HEALTH,
+)
+def health(call: Call, asset: Name) -> AssetHealth:
+    told = _health(call, [found(call, asset)])
+    if not told:
+        raise not_found("asset", asset)
+    return told[0]
+
+
+@route(
+    "GET",
+    "/asset-health",
+    permission="view",
+    summary="How assets are, by name",
+    errors=(422,),
+    example=Page([_HEALTH]),
+)
+def all_health(
+    call: Call, project: Name | None = None, group: Name | None = None, limit: Limit = 100, cursor: Cursor = ""
+) -> Page[AssetHealth]:
+    seen = call.visible(call.catalog.assets(), lambda f: f[0].namespace)
+    wanted = [f for f in seen if project in (None, f[0].project) and group in (None, f[1].group)]
+    page = page_of(sorted(wanted, key=lambda f: f[1].name), cursor, limit)
+    return Page(_health(call, page.items), page.next)
 
 
 @route(
@@ -341,13 +414,28 @@ def _metas(entries: list[ReportedMeta]) -> tuple[Meta, ...]:
         raise Refused(422, f"metadata cannot be stored: {error}") from None
 
 
-def _causes(call: Call, spec: AssetSpec, partition: str, made: stale.Made | None) -> list[stale.Cause]:
-    """Why it is stale, by its upstreams of the same partition (or without one)."""
+def _causes(call: Call, manifest: Manifest, spec: AssetSpec, partition: str) -> Sequence[stale.Cause]:
+    """Why it is stale, by the partitions of its upstreams that its mappings name."""
     if spec.external:
-        return []
-    reads = []
-    for dep in spec.deps:
-        upstream = rows.made(call.reader, dep, partition) or rows.made(call.reader, dep)
-        reads.append(stale.Read(dep, partition, upstream))
-    verdicts = rows.verdicts(call.reader, spec.name, partition)
-    return list(stale.staleness(made, reads, code_version=spec.code_version, verdicts=verdicts).causes)
+        return ()
+
+    def asset_of(name: str) -> AssetSpec | None:
+        known = call.catalog.asset(name)
+        return known[1] if known is not None else None
+
+    try:
+        judged = asset_health.staleness_of(call.reader, asset_of, spec, partition, namespace=manifest.namespace)
+    except (DefinitionError, KeyError, ValueError) as error:
+        raise Refused(422, f"asset {spec.name} has no partition {partition!r}: {error}") from None
+    return judged.causes
+
+
+def _health(call: Call, wanted: Sequence[tuple[Manifest, AssetSpec]]) -> list[AssetHealth]:
+    """In the order of the names; what each reads may be of other projects."""
+    found: list[AssetHealth] = []
+    everything = [(m.project, spec) for m, spec in call.catalog.assets()]
+    for namespace in dict.fromkeys(m.namespace for m, _ in wanted):
+        names = [spec.name for m, spec in wanted if m.namespace == namespace]
+        told = asset_health.health(call.reader, everything, names, now=time.time(), namespace=namespace)
+        found += [objects.shaped(AssetHealth, row) for row in told]
+    return sorted(found, key=lambda h: h.asset)

@@ -9,17 +9,23 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from partita.core.backfill import BackfillPlan, BackfillSpec
+from partita.core.backfill_course import BackfillCourse, Part
 from partita.core.plain import NotPlain, pack
 from partita.engine.backfill_planning import plan_backfill
 from partita.engine.backfills import AskBackfill, BackfillAnswer, RetryBackfill, StartBackfill
-from partita.server import examples, objects
+from partita.engine.pulse import AskPlaces, Place
+from partita.errors import WorldError
+from partita.server import examples, objects, reasons
 from partita.server.calling import Call, Cursor, Limit, Name
-from partita.server.objects import Instant, Page
+from partita.server.objects import Instant, Page, Reason
 from partita.server.problems import Refused, not_found
 from partita.server.routing import route
 from partita.store import backfills as rows
-from partita.store.backfills import BackfillRow
+from partita.store.backfills import BackfillRow, PartRow
 
+# Of why: parts that are shown.
+_SHOWN = 50
+Place0 = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 _STATES = Literal["running", "succeeded", "failed", "cancelled"]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 
@@ -104,6 +110,27 @@ class BackfillPart(msgspec.Struct, frozen=True):
     run: str
     reason: str
     finished_at: Instant | None
+
+
+class BackfillWhy(msgspec.Struct, frozen=True):
+    """Why a backfill is as far as it is: what holds it up, and which of its parts failed (the first ones)."""
+
+    backfill: Backfill
+    reasons: list[Reason]
+    failed: list[BackfillPart]
+    # Its runs that wait for their start, with what each waits for.
+    queued: list[Reason]
+    engine: bool
+
+
+class PartWhy(msgspec.Struct, frozen=True):
+    """Why a part of a backfill is as it is; `waits_for` are parts (stage, part) of what it reads."""
+
+    part: BackfillPart
+    target: str
+    partitions: list[str]
+    waits_for: list[tuple[int, int]]
+    reasons: list[Reason]
 
 
 class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,6 +249,70 @@ def parts(
         key=lambda part: (part.stage, part.part),
         shown=lambda part: objects.shaped(BackfillPart, part),
         key_type=tuple[int, int],
+    )
+
+
+@route(
+    "GET",
+    "/backfills/{backfill}/why",
+    permission="view",
+    summary="Why a backfill is as far as it is: paused, full, waiting for a project or for its runs; what failed of it",
+    errors=(404,),
+    example=BackfillWhy(
+        _BACKFILL, [Reason("max_runs", "8 of its runs are open, as many as it may have")], [], [], True
+    ),
+)
+def why(call: Call, backfill: Name) -> BackfillWhy:
+    row = _row(call, backfill)
+    counts = rows.counts(call.reader, row)
+    running = rows.parts(call.reader, row, state="running", limit=_SHOWN)
+    places: tuple[Place, ...] = ()
+    engine = True
+    try:
+        places = call.ask(AskPlaces(tuple(p.run for p in running)), tuple[Place, ...])
+    except WorldError:
+        engine = False
+    served = {m.project for m in call.catalog.manifests.values()}
+    stages = rows.work(call.reader, row.id).stages
+    return BackfillWhy(
+        _shown(call, row),
+        reasons.of_backfill(row, counts, [s.project for s in stages if s.project not in served], has_engine=engine),
+        [objects.shaped(BackfillPart, p) for p in rows.parts(call.reader, row, state="failed", limit=_SHOWN)],
+        [Reason("queued", p.refusal or f"{p.before} runs come before it", [p.run]) for p in places],
+        engine,
+    )
+
+
+@route(
+    "GET",
+    "/backfills/{backfill}/parts/{stage}/{part}/why",
+    permission="view",
+    summary="Why a part of a backfill is as it is: which parts of what it reads it waits for",
+    errors=(404,),
+    example=PartWhy(
+        BackfillPart(1, 3, "2013-01-04", "waiting", 0, "", "", None),
+        "daily_delays",
+        ["2013-01-04"],
+        [(0, 3)],
+        [Reason("needs", "1 part of what it reads has not succeeded yet")],
+    ),
+)
+def part_why(call: Call, backfill: Name, stage: Place0, part: Place0) -> PartWhy:
+    row = _row(call, backfill)
+    known = {Part(p.stage, p.part): p for p in rows.all_parts(call.reader, row)}
+    work = rows.work(call.reader, row.id)
+    if stage >= len(work.stages) or part >= work.count(stage):
+        raise not_found("part", f"{stage}/{part}")
+    course = BackfillCourse(work, row.spec.max_runs, [(p, r.state) for p, r in known.items()])
+    place = Part(stage, part)
+    found = known.get(place) or PartRow(stage, part, "", "waiting", 0, "", "", None)
+    missing = course.missing(place) if found.state == "waiting" else []
+    return PartWhy(
+        objects.shaped(BackfillPart, found),
+        course.target(place),
+        list(course.keys(place)),
+        [(p.stage, p.part) for p in missing[:_SHOWN]],
+        reasons.of_part(row, found, len(missing), running=course.counts["running"]),
     )
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
 
+from partita.core.timetable import is_own
 from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
-from partita.server import examples, objects
-from partita.server.calling import Call, Cursor, Limit, Name, Reply
-from partita.server.objects import Instant, Page, Run
+from partita.errors import PartitaError, ScheduleError
+from partita.server import examples, objects, reasons
+from partita.server.calling import Call, Cursor, Limit, Name, Reply, has_engine
+from partita.server.objects import Instant, Page, Reason, Run
 from partita.server.problems import Refused, not_found
 from partita.server.routing import route
 from partita.store import schedules as rows
 from partita.store.schedules import ScheduleRow
+
+# Of why: ticks that are looked at, and instants that are shown.
+_LOOKED_BACK = 200
+_SHOWN = 5
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Moment = Annotated[str, msgspec.Meta(max_length=40, description="An instant: 2026-11-22T03:00:00Z")]
@@ -54,6 +62,24 @@ class Tick(msgspec.Struct, frozen=True):
     decided_at: Instant | None
     until: Instant | None
     count: int
+
+
+class ScheduleWhy(msgspec.Struct, frozen=True):
+    """Why a schedule does what it does: in `words`, its `last` decision, what comes `next`, and what holds it up.
+
+    `overlap` and `catchup` say what happens when its last run is still going, and when nobody was there. `engine`: one is
+    there to decide the next tick.
+    """
+
+    schedule: Schedule
+    words: str
+    catchup: str
+    overlap: str
+    last: Tick | None
+    last_skipped: Tick | None
+    next: list[Instant]
+    reasons: list[Reason]
+    engine: bool
 
 
 class Instants(msgspec.Struct, frozen=True):
@@ -170,6 +196,47 @@ def next_instants(
 
 
 @route(
+    "GET",
+    "/schedules/{namespace}/{schedule}/why",
+    permission="view",
+    summary="Why a schedule did what it did: its last decision, the last tick that was skipped and why, what comes next",
+    errors=(404,),
+    example=ScheduleWhy(
+        _SCHEDULE,
+        "at 03:00",
+        "of missed ticks the newest is run",
+        "the tick is skipped",
+        _TICK,
+        None,
+        ["2026-11-23T03:00:00.000Z"],
+        [],
+        True,
+    ),
+)
+def why(call: Call, namespace: Name, schedule: Name) -> ScheduleWhy:
+    row = _row(call, namespace, schedule)
+    looked = rows.ticks(call.reader, namespace, schedule, limit=_LOOKED_BACK)
+    skipped = next((tick for tick in looked if tick.decision == "skipped"), None)
+    found = reasons.of_schedule(row, looked[0] if looked else None)
+    try:
+        words = row.spec.words()
+    except ScheduleError as error:
+        words = row.spec.rule
+        found.append(reasons.Reason("broken", error.message))
+    return ScheduleWhy(
+        _shown(row),
+        words,
+        reasons.of_catchup(row.spec),
+        reasons.of_overlap(row.spec),
+        objects.shaped(Tick, looked[0]) if looked else None,
+        objects.shaped(Tick, skipped) if skipped is not None else None,
+        [objects.iso(at) for at in _coming(call, row)],
+        found,
+        has_engine(call),
+    )
+
+
+@route(
     "POST",
     "/schedules/{namespace}/{schedule}/pause",
     permission="operate",
@@ -215,6 +282,19 @@ def trigger(call: Call, namespace: Name, schedule: Name, body: Because) -> Run |
     if made is None:
         raise Refused(409, f"schedule {row.name} has started nothing")
     return objects.run(made)
+
+
+def _coming(call: Call, row: ScheduleRow) -> list[float]:
+    """The next instants, as far as they can be known: a timetable of the project's own is the engine's to ask."""
+    if not row.active or row.paused:
+        return []
+    begin = row.next_at if row.next_at is not None else time.time()
+    try:
+        if not is_own(row.spec.rule):
+            return [float(at) for at in islice(row.spec.timetable().ticks(int(begin) - 1), _SHOWN)]
+        return list(call.ask(NextTicks(row.name, _SHOWN, None, row.namespace), ScheduleSaid).ticks)
+    except PartitaError:
+        return [row.next_at] if row.next_at is not None else []
 
 
 def _asked(call: Call, row: ScheduleRow, request: msgspec.Struct) -> Schedule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Any
 
 import msgspec
@@ -14,16 +15,19 @@ from partita.engine.sensor_requests import (
     PauseSensor,
     ResetSensor,
     SensorDone,
+    SensorNow,
+    SensorsNow,
     TestSensor,
     TestSensorAnswer,
 )
-from partita.server import objects
+from partita.errors import WorldError
+from partita.server import objects, reasons
 from partita.server.calling import Call, Cursor, Limit, Name, Reply
-from partita.server.objects import Instant, Page
+from partita.server.objects import Instant, Page, Reason
 from partita.server.problems import Refused, not_found
 from partita.server.routing import route
 from partita.store import sensors as rows
-from partita.store.sensors import SensorRow
+from partita.store.sensors import EvaluationRow, SensorRow
 
 _HOOK_BYTES = 5 << 20
 # What a page sends of itself is nobody's signature.
@@ -44,6 +48,21 @@ class Sensor(msgspec.Struct, frozen=True):
     looks: int
     quiet: int
     spec: dict[str, Any]
+
+
+class SensorWhy(msgspec.Struct, frozen=True):
+    """Why a sensor does what it does: when it looks next, its last kept look, and what holds it up.
+
+    `engine`: one is there, and what only it knows is told: `next_at`, `looking`, `waiting` deliveries.
+    """
+
+    sensor: Sensor
+    next_at: Instant | None
+    looking: bool
+    waiting: int
+    last: Evaluation | None
+    reasons: list[Reason]
+    engine: bool
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -166,7 +185,43 @@ def evaluations(call: Call, namespace: Name, sensor: Name, limit: Limit = 50, cu
         cursor=cursor,
         limit=limit,
         key=lambda row: row.no,
-        shown=lambda row: objects.shaped(Evaluation, row, requests=[objects.shaped(Asked, r) for r in row.requests]),
+        shown=_evaluation,
+    )
+
+
+@route(
+    "GET",
+    "/sensors/{namespace}/{sensor}/why",
+    permission="view",
+    summary="Why a sensor asks for nothing, or for what it asked: its last look, when it looks next, what holds it up",
+    errors=(404,),
+    example=SensorWhy(
+        _SENSOR,
+        "2026-11-22T09:00:30.000Z",
+        False,
+        0,
+        None,
+        [Reason("quiet", "its last 118 looks saw nothing to ask a run for")],
+        True,
+    ),
+)
+def why(call: Call, namespace: Name, sensor: Name) -> SensorWhy:
+    row = _row(call, namespace, sensor)
+    now: SensorNow | None = None
+    engine = False
+    with contextlib.suppress(WorldError):  # without an engine, the rows still tell the rest
+        states = call.ask(SensorsNow(), tuple[SensorNow, ...])
+        engine = True
+        now = next((s for s in states if (s.namespace, s.name) == (row.namespace, row.name)), None)
+    kept = rows.evaluations(call.reader, namespace, sensor, limit=1)
+    return SensorWhy(
+        _shown(row),
+        objects.iso(now.next_at) if now is not None else None,
+        now is not None and now.looking,
+        now.waiting if now is not None else 0,
+        _evaluation(kept[0]) if kept else None,
+        reasons.of_sensor(row, now, kept[0] if kept else None, has_engine=engine),
+        engine,
     )
 
 
@@ -293,6 +348,10 @@ def _row(call: Call, namespace: str, name: str) -> SensorRow:
         raise not_found("sensor", name)
     call.require(row.namespace, "sensor", name)
     return row
+
+
+def _evaluation(row: EvaluationRow) -> Evaluation:
+    return objects.shaped(Evaluation, row, requests=[objects.shaped(Asked, r) for r in row.requests])
 
 
 def _shown(row: SensorRow) -> Sensor:

@@ -1,0 +1,306 @@
+"""One simulated service: `partita up`'s scheduler with all its parts, over a simulated clock, workers, evaluators and people.
+
+As in `world.py` there are two phases: with faults, until enough virtual time has passed; then without any, when everything
+must come to its end. An engine is a whole `Service` here, so that each crash, take-over and wake is one of all its parts.
+
+Rule: everything comes from the seed. What is done to the service is in `service_acts.py`, what must hold in
+`service_judge.py`; here the two are brought together with time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from partita.core.events import AttemptStarted, RunCreated, RunEnded
+from partita.core.facts import Fact
+from partita.core.invariants import Violation
+from partita.core.manifest import Manifest
+from partita.engine import ids, retention
+from partita.engine.loop import Engine
+from partita.engine.retention import Retention
+from partita.engine.service import Service
+from partita.executors.contract import Report
+from partita.settings import Home, Settings
+from partita.store.contract import RunCommit, Store
+from partita.store.sqlite import open_in_memory
+
+from .evaluator import Outside, SimEvaluator
+from .executor import SimExecutor
+from .judge import judge
+from .marks import mark_run
+from .record import Record
+from .service_acts import Acts
+from .service_judge import ServiceJudge, Starts
+from .service_manifests import CHANGES, DAYS, RATE, project
+from .waiting import check_slots, check_waiting
+from .world import LEASE_S, LOOK_EVERY, TOO_LONG, World
+
+_HOUR = 3600
+# With nothing to do, time goes on by so much at most.
+_STRIDE_S = 3600.0
+_TIDIED = ("runs", "ticks", "events", "evaluations", "messages", "materializations", "backfills", "deliveries")
+RETENTION = "[tool.partita.retention]\n" + "".join(f'{kind} = "1d"\n' for kind in _TIDIED)
+
+
+class ServiceExecutor(SimExecutor):
+    """The executor of a service: its evaluator answers while it is polled."""
+
+    def __init__(self, fleet: Any, holder: str, evaluator: SimEvaluator) -> None:
+        super().__init__(fleet, holder)
+        self.evaluator = evaluator
+
+    def poll(self, timeout_s: float) -> list[Report]:
+        reports = super().poll(max(0.0, min(timeout_s, self.evaluator.next_at - self.clock.true)))
+        self.evaluator.deliver()
+        return reports
+
+
+class _NothingToSweep:
+    """There are no files in a simulation."""
+
+    is_running = False
+
+    def start(self, now: float) -> None: ...
+
+    def look_at(self, now: float) -> float:
+        return float("inf")
+
+
+class ServiceWorld(World):
+    """Some days of a service. `hours` is how long there are faults; without `chaos` nothing goes wrong and nobody meddles."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        chaos: bool = True,
+        hours: float = 30.0,
+        manifest: Manifest | None = None,
+        open_store: Callable[[Callable[[], float]], Store] = lambda clock: open_in_memory(clock=clock),
+        after_crash: Callable[[Store], Store] = lambda store: store,
+    ) -> None:
+        dice = Random(f"service {seed}")
+        change = dice.choice(CHANGES)
+        begin = float(change - dice.randint(2, 20) * _HOUR + dice.randint(0, 3599))
+        self.hours = hours
+        self.folder = Path(tempfile.mkdtemp(prefix="partita-sim-"))
+        self._write_home()
+        self.manifest = manifest or project(Random(f"project {seed}"), begin)
+        self.outside = Outside()
+        self.acts = Acts(self, Random(f"acts {seed}"))
+        self.service: Service | None = None
+        self.services: dict[Engine, Service] = {}
+        # Services that have not been told yet what the project defines.
+        self.unloaded: set[Engine] = set()
+        self.latest: dict[tuple[str, str], str] = {}
+        self.starts = Starts(RATE.count, RATE.per_s)
+        self.rate_is_known = True
+        first = int(begin) // _HOUR * _HOUR - 2 * _HOUR
+        super().__init__(seed, chaos=chaos, begin=begin, open_store=open_store, after_crash=after_crash)
+        self.told = ServiceJudge(first, first + DAYS * 24 * _HOUR, self.marks, self.slots.capacity)
+        self.told._cancelled = set()
+        self.slots.max_runs = {}
+
+    # --- phases -----------------------------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Both phases. Raises what is wrong."""
+        entropy, counter = ids.entropy, retention.perf_counter
+        ids.entropy, retention.perf_counter = Random(f"ids {self.seed}").randbytes, lambda: 0.0
+        try:
+            self._play()
+        finally:
+            ids.entropy, retention.perf_counter = entropy, counter
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _play(self) -> None:
+        if self.chaos:
+            self.faults.stir(self.rng)
+        self._start_engine()
+        end = self.clock.true + self.hours * _HOUR
+        while self.clock.true < end:
+            if self.chaos:
+                self.acts.act()
+                self._meddle_with_the_world()
+            self._turn()
+            self._pass_time()
+            self._look_out()
+        self._calm()
+        self.acts.calm()
+        self._go_on(lambda: False, 3 * _HOUR)
+        self.acts.stop_coming()
+        self._go_on(self._is_over, 3 * 24 * _HOUR)
+        if not self._is_over():
+            raise Violation(f"I9: it does not come to an end: {self._left()}")
+        self._check_end()
+
+    def _go_on(self, is_enough: Callable[[], bool], seconds: float) -> None:
+        end = self.clock.true + seconds
+        while self.clock.true < end and not is_enough():
+            self._turn()
+            self._pass_time()
+            self._look_out()
+
+    def _look_out(self) -> None:
+        if self.turns > TOO_LONG:
+            raise Violation(f"I9: it goes round in circles: {self._left()}")
+
+    def _calm(self) -> None:
+        if not self.clock.is_right:
+            self.starts.clear()
+        super()._calm()
+
+    def _pass_time(self) -> None:
+        """Nothing happens until the next moment at which something will."""
+        if self.idle < 2 and self.rng.random() < 0.9:
+            return
+        engine, now = self.engine, self.clock.now()
+        moments = [engine.chores.due_at(now), engine.admission.due_at()]
+        moments += [at for at, *_ in engine._timers[:1]]
+        true = [at - now + self.clock.true for at in moments]
+        true += [self.executor.evaluator.next_at, self.executor.next_report_at or float("inf")]  # type: ignore[attr-defined]
+        self.clock.true = max(self.clock.true, min(*true, self.clock.true + _STRIDE_S))
+
+    def _is_over(self) -> bool:
+        return not self._left()
+
+    def _left(self) -> list[str]:
+        left = [f"run {run.id}: {run.run.origin} {run.machine.state}" for run in self.engine.active.values()]
+        left += [f"backfill {id}" for id, state in self.told.backfills.items() if state == "running"]
+        left += [f"item {n}" for n in range(self.outside.items) if ("items", f"item-{n}") not in self.told.keys]
+        left += [f"delivery {d}" for d in sorted(self.acts.accepted) if ("hook", d) not in self.told.keys]
+        left += [f"message {key}" for key in sorted(self.told.queued) if not self._is_done(key)]
+        left += [f"engine blocked: {self.engine.blocked}"] if self.engine.blocked else []
+        return [*left, *(f"a request: {r}" for r in self.engine._mailbox)][:8]
+
+    def _is_done(self, key: str) -> bool:
+        last = self.told.tried.get(key)
+        return last is not None and last.next_at is None
+
+    def _check_end(self) -> None:
+        super()._check_end()
+        told = self.told
+        unsent = [k for k in told.queued if not told.tried[k].error and not self.outside.sent[k]]
+        self._need(not unsent, f"I11: said to be sent, and were not: {unsent[:3]}")
+        untold = [r for r in told.failed if f"shop:ops:chat:run.failed:{r}" not in told.queued]
+        self._need(not untold, f"I11: nobody was told of the failed runs {untold[:3]}")
+        unheard = [r for r in told.ended_of["p0"] if ("ends", f"run:{r}") not in told.keys]
+        self._need(not unheard, f"I15: the sensor of ends has not heard of {unheard[:3]}")
+        now = self.clock.now()
+        behind = [s.name for s in told.schedules.values() if s.is_behind(now - 10.0)]
+        self._need(not behind, f"I2: due, and without a decision: {behind}")
+
+    # --- engines ----------------------------------------------------------------------------------------------------
+
+    def _make_engine(self) -> tuple[Engine, SimExecutor]:
+        self.engines += 1
+        holder = f"engine {self.engines}"
+        evaluator = SimEvaluator(self.outside, self.clock, self.fleet.rng, self.faults, self.marks)
+        executor = ServiceExecutor(self.fleet, holder, evaluator)
+        settings = Settings(project=self.folder, home=Home(self.folder / ".partita"), workers=2, lease_s=LEASE_S)
+        service = Service(
+            self.store,  # type: ignore[arg-type]
+            executor,
+            settings=settings,
+            clock=self.clock,
+            holder=holder,
+            listeners=[self],
+        )
+        for part in service.parts:
+            if isinstance(part, Retention):
+                part._sweeper = _NothingToSweep()  # type: ignore[assignment]
+        self.services = {engine: s for engine, s in self.services.items() if engine is self.engine} if self.services else {}
+        self.services[service.engine] = service
+        if self.rng.random() < 0.5:
+            service.load(self.manifest)
+        else:
+            self.unloaded = {service.engine}
+        self.starts.clear()
+        return service.engine, executor
+
+    def serving(self) -> Service:
+        """The service that is alive."""
+        return self.services[self.engine]
+
+    def load(self, manifest: Manifest) -> None:
+        """What the project defines from now on."""
+        self.manifest = manifest
+        self.unloaded = {self.engine}
+
+    def _turn(self) -> None:
+        if self.engine in self.unloaded and (self.engine._tenure._lease is not None) and self.rng.random() < 0.5:
+            self.unloaded.discard(self.engine)
+            self.told.loaded(self.manifest)
+            service, manifest = self.serving(), self.manifest
+            self._do(lambda engine: service.load(manifest))
+        super()._turn()
+
+    def _check_well(self) -> None:
+        super()._check_well()
+        engine = self.engine
+        if engine in self.unloaded or engine.chores.troubles or engine.blocked or self.clock.is_frozen:
+            return
+        now, ticker = self.clock.now(), self.serving().ticker
+        for schedule in self.told.schedules.values():
+            if schedule.is_behind(now) and not schedule.is_own and not ticker.trouble_of("default", schedule.name):
+                raise Violation(f"I9: {schedule.name} is due since {schedule.next}, and the turn at {now} left it")
+
+    def _set_clock(self) -> None:
+        self.starts.clear()
+        super()._set_clock()
+
+    def _ask_of_a_run(self) -> None:
+        self.acts.ask_of_a_run()
+
+    # --- watching ---------------------------------------------------------------------------------------------------
+
+    def _watch(self, commits: Sequence[RunCommit], facts: Sequence[Fact] = ()) -> None:
+        for commit in commits:
+            first = commit.events[0] if commit.events else None
+            if isinstance(first, RunCreated):
+                self._register_run(first)
+        self.told._cancelled = {run for run, record in self.records.items() if record.cancelled_at is not None}
+        self.told.feed(commits, facts, self.graphs)
+        for commit in commits:
+            record = self.records[commit.run]
+            for event in commit.events:
+                record.feed(event)
+                self.slots.feed(record, event)
+                if isinstance(event, AttemptStarted) and record.steps[event.step].policies.rates:
+                    self.starts.take(event, self.clock.now())
+            if commit.events and isinstance(commit.events[-1], RunEnded):
+                judge(record)
+                mark_run(record, self.marks)
+        self.slots.check()
+
+    def _register_run(self, run: RunCreated) -> None:
+        from partita.core.graph import decode
+
+        data = self.store.graph(run.graph)
+        assert data is not None, "the graph is in the store with its first run"
+        self.graphs[run.run] = decode(data)
+        self.records[run.run] = Record(self.graphs[run.run], clock_goes_on=lambda: not self.clock_was_set)
+        self.marks[f"a run was made by {run.origin.partition(':')[0]}"] += 1
+
+    # --- small things -------------------------------------------------------------------------------------------------
+
+    def _write_home(self) -> None:
+        home = Home(self.folder / ".partita")
+        home.root.mkdir(mode=0o700)
+        (self.folder / "pyproject.toml").write_text(RETENTION)
+        handle = os.open(home.gate_key, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.write(handle, b"k" * 32)
+        os.close(handle)
+
+    def _need(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise Violation(what)
+
+
+__all__ = ["LOOK_EVERY", "ServiceWorld", "check_slots", "check_waiting"]
