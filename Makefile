@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+EXTRAS := nightly calendars notify objects oidc vault keyring
 CORES  := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 .PHONY: help setup demo test test-all lint format types bench sim lock clean
@@ -46,7 +47,7 @@ sim: $(READY)    ## 10,000 simulated histories and the seeded bugs
 	$(BIN)/python bench/sim.py
 
 lock:            ## resolve the dependencies anew into constraints.txt
-	$(BIN)/uv pip compile pyproject.toml --extra nightly --group dev --generate-hashes --universal \
+	$(BIN)/uv pip compile pyproject.toml $(EXTRAS:%=--extra %) --group dev --generate-hashes --universal \
 	  --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header -q -o constraints.txt
 
 clean:           ## remove what was built (not what you ran)

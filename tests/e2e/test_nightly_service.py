@@ -210,7 +210,7 @@ def kill(folder: Path, up: Up, part: str) -> None:
     if part == "scheduler":
         up.kill("scheduler")
         up.wait("died")
-        up.wait("loaded")
+        up.wait("kept")
         return
     import psutil
 

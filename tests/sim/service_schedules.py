@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -63,6 +63,8 @@ class ScheduleJudge:
             self._need(spec == self.spec, "it is another one, and its version is the same")
         self.spec, self.version, self.effective_from = spec, fact.version, fact.effective_from
         self.active, self.paused = fact.active, fact.paused
+        if not fact.active:
+            self.next = None
         if fact.active and not self.is_own:
             self._need(fact.next_at == self.next, f"I2: its next instant is {_told(self.next)}, it says {_told(fact.next_at)}")
 
@@ -172,4 +174,4 @@ class ScheduleJudge:
 
 
 def _told(instant: float | None) -> str:
-    return "never" if instant is None else datetime.utcfromtimestamp(instant).isoformat()
+    return "never" if instant is None else datetime.fromtimestamp(instant, UTC).strftime("%m-%dT%H:%M:%S")

@@ -215,12 +215,15 @@ class ServiceWorld(World):
         for part in service.parts:
             if isinstance(part, Retention):
                 part._sweeper = _NothingToSweep()  # type: ignore[assignment]
-        self.services = {engine: s for engine, s in self.services.items() if engine is self.engine} if self.services else {}
+        if self.services:
+            # The one that lives, whatever becomes of the new one; those before it are dead.
+            self.services = {self.engine: self.services[self.engine]}
+            self.unloaded &= {self.engine}
         self.services[service.engine] = service
         if self.rng.random() < 0.5:
             service.load(self.manifest)
         else:
-            self.unloaded = {service.engine}
+            self.unloaded.add(service.engine)
         self.starts.clear()
         return service.engine, executor
 
@@ -231,7 +234,7 @@ class ServiceWorld(World):
     def load(self, manifest: Manifest) -> None:
         """What the project defines from now on."""
         self.manifest = manifest
-        self.unloaded = {self.engine}
+        self.unloaded.add(self.engine)
 
     def _turn(self) -> None:
         if self.engine in self.unloaded and (self.engine._tenure._lease is not None) and self.rng.random() < 0.5:

@@ -54,7 +54,9 @@ def test_days_that_were_missed_come_with_the_history_of_the_next_one_and_it_neve
 
 def test_the_year_comes_round_again():
     assert played(date(2026, 11, 22)) == date(2013, 11, 22)
-    assert played(date(2028, 2, 29)) == date(2013, 2, 28)
+    assert played(date(2028, 2, 29)) == date(2013, 12, 29)
+    assert played(date(2027, 1, 31)) == date(2013, 11, 30)
+    assert played(date(2013, 1, 31)) == date(2013, 1, 31)
     assert played(DEFAULT_DAY) == DEFAULT_DAY
 
 

@@ -106,7 +106,7 @@ class Limits:
         before = set(self._declared)
         self._declared = {}
         for manifest in self._catalog.manifests.values():
-            for key, slots in _declared(manifest):
+            for key, slots in declared_limits(manifest):
                 # Two projects of a namespace that declare one pool: the smaller number is safe for both.
                 self._declared[key] = min(slots, self._declared.get(key, slots))
             for rate in manifest.rates:
@@ -183,7 +183,8 @@ class Limits:
         )
 
 
-def _declared(manifest: Manifest) -> Iterable[tuple[tuple[str, str, str], int]]:
+def declared_limits(manifest: Manifest) -> Iterable[tuple[tuple[str, str, str], int]]:
+    """What a project declares: namespace, kind and name of each limit, with its slots; rates are not among them."""
     namespace = manifest.namespace
     for name, slots in manifest.pools:
         yield (namespace, "pool", name), slots

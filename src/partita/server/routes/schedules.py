@@ -222,7 +222,7 @@ def why(call: Call, namespace: Name, schedule: Name) -> ScheduleWhy:
         words = row.spec.words()
     except ScheduleError as error:
         words = row.spec.rule
-        found.append(reasons.Reason("broken", error.message))
+        found.append(Reason("broken", error.message))
     return ScheduleWhy(
         _shown(row),
         words,
@@ -230,7 +230,7 @@ def why(call: Call, namespace: Name, schedule: Name) -> ScheduleWhy:
         reasons.of_overlap(row.spec),
         objects.shaped(Tick, looked[0]) if looked else None,
         objects.shaped(Tick, skipped) if skipped is not None else None,
-        [objects.iso(at) for at in _coming(call, row)],
+        [objects.iso(at) or "" for at in _coming(call, row)],
         found,
         has_engine(call),
     )
