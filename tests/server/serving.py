@@ -74,7 +74,53 @@ def delays(flights: int) -> int:
 
 
 outside = pt.external_asset("outside", description="made by others")
+
+
+@pt.task(pool="line")
+def holds(file: str) -> None:
+    from pathlib import Path
+
+    while not Path(file).exists():
+        time.sleep(0.005)
+
+
+@pt.pipeline(max_runs=1, schedule=pt.cron("0 3 29 2 *", tz="UTC"))
+def narrow(file: str = "/nowhere"):
+    holds(file)
+
+
+@pt.pipeline
+def wide(file: str):
+    holds(file)
+
+
+@pt.pipeline
+def deploy():
+    go = pt.approval("deploy?", name="go")
+    load(extract("eu")) >> go
+
+
+@pt.sensor(narrow, interval="1h")
+def orders(ctx: pt.SensorContext):
+    return pt.SkipReason("no new order")
+
+
+@pt.asset(partitions=pt.static(["a", "b", "c"]))
+def letters(ctx: pt.Context) -> str:
+    return ctx.partition
+
+
+@pt.asset(partitions=pt.static(["a", "b", "c"]))
+def words(letters: str) -> str:
+    if letters == "b":
+        raise ValueError("no word begins so")
+    return letters * 2
 '''
+
+SETTINGS = """
+[tool.partita]
+pools = { line = 1 }
+"""
 
 
 class Part:
@@ -121,6 +167,7 @@ class Serving:
         self.folder = folder
         self.home = folder / ".partita"
         (folder / "pipelines.py").write_text(PIPELINES)
+        (folder / "pyproject.toml").write_text(SETTINGS)
         self.scheduler = Part(
             "partita.engine.main", "--home", str(self.home), "--workers", "2", str(folder), folder=folder
         )

@@ -58,6 +58,8 @@ def test_every_route_answers_as_it_says(case: Any, serving: Serving) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @SCHEMA.parametrize()
-@settings(max_examples=int(os.environ.get("PARTITA_API_CASES", "100")), phases=[Phase.explicit, Phase.generate], **_COMMON)
+@settings(
+    max_examples=int(os.environ.get("PARTITA_API_CASES", "100")), phases=[Phase.explicit, Phase.generate], **_COMMON
+)
 def test_every_route_answers_as_it_says_to_many(case: Any, serving: Serving) -> None:
     _asked(case, serving)

@@ -18,7 +18,7 @@ from partita.core.facts.backfills import BackfillAsked, BackfillCreated, Backfil
 from partita.core.facts.limits import PoolChanged
 from partita.core.facts.messages import MessageQueued, MessageTried
 from partita.core.facts.schedules import ScheduleChanged, ScheduleMoved, SchedulePaused, TickDecided
-from partita.core.facts.sensors import DeliveryTaken, SensorEvaluated
+from partita.core.facts.sensors import DeliveryTaken, SensorEvaluated, SensorReset
 from partita.core.graph import Graph
 from partita.core.invariants import Violation
 from partita.core.manifest import Manifest
@@ -104,6 +104,8 @@ class ServiceJudge:
                 return self._made(fact.run, f"sched:{fact.name}:") if fact.decision == "run" else set()
             case SensorEvaluated():
                 return self._take_look(fact)
+            case SensorReset(name=name, state=state):
+                self.cursors[name] = state
             case DeliveryTaken():
                 self.taken.add(fact.delivery)
             case PartStarted():
@@ -249,10 +251,12 @@ class Starts:
     def __init__(self, count: int, per_s: float) -> None:
         self.count, self.per_s = count, per_s
         self.at: list[float] = []
+        self.shift = 0.0
 
-    def clear(self) -> None:
-        """The clock was set: its windows mean nothing now."""
-        self.at.clear()
+    def look_at(self, shift: float) -> None:
+        """`shift` is what the clock is wrong by. When it was set, nothing can be said about windows from before."""
+        if abs(shift - self.shift) > 1e-3:
+            self.at, self.shift = [], shift
 
     def take(self, event: AttemptStarted, now: float) -> None:
         """One start. Raises `Violation`."""

@@ -100,7 +100,6 @@ class ServiceWorld(World):
         self.unloaded: set[Engine] = set()
         self.latest: dict[tuple[str, str], str] = {}
         self.starts = Starts(RATE.count, RATE.per_s)
-        self.rate_is_known = True
         first = int(begin) // _HOUR * _HOUR - 2 * _HOUR
         super().__init__(seed, chaos=chaos, begin=begin, open_store=open_store, after_crash=after_crash)
         self.told = ServiceJudge(first, first + DAYS * 24 * _HOUR, self.marks, self.slots.capacity)
@@ -151,11 +150,6 @@ class ServiceWorld(World):
         if self.turns > TOO_LONG:
             raise Violation(f"I9: it goes round in circles: {self._left()}")
 
-    def _calm(self) -> None:
-        if not self.clock.is_right:
-            self.starts.clear()
-        super()._calm()
-
     def _pass_time(self) -> None:
         """Nothing happens until the next moment at which something will."""
         if self.idle < 2 and self.rng.random() < 0.9:
@@ -176,8 +170,18 @@ class ServiceWorld(World):
         left += [f"item {n}" for n in range(self.outside.items) if ("items", f"item-{n}") not in self.told.keys]
         left += [f"delivery {d}" for d in sorted(self.acts.accepted) if ("hook", d) not in self.told.keys]
         left += [f"message {key}" for key in sorted(self.told.queued) if not self._is_done(key)]
+        left += [f"nobody was told of failed run {r}" for r in self._untold()]
+        left += [f"the sensor of ends has not heard of {r}" for r in self._unheard()]
         left += [f"engine blocked: {self.engine.blocked}"] if self.engine.blocked else []
         return [*left, *(f"a request: {r}" for r in self.engine._mailbox)][:8]
+
+    def _untold(self) -> list[str]:
+        """I11: failed runs of which there is no message."""
+        return [r for r in self.told.failed if f"shop:ops:chat:run.failed:{r}" not in self.told.queued]
+
+    def _unheard(self) -> list[str]:
+        """I15: runs whose end a sensor listens for, and has no run for."""
+        return [r for r in self.told.ended_of["p0"] if ("ends", f"run:{r}") not in self.told.keys]
 
     def _is_done(self, key: str) -> bool:
         last = self.told.tried.get(key)
@@ -188,10 +192,6 @@ class ServiceWorld(World):
         told = self.told
         unsent = [k for k in told.queued if not told.tried[k].error and not self.outside.sent[k]]
         self._need(not unsent, f"I11: said to be sent, and were not: {unsent[:3]}")
-        untold = [r for r in told.failed if f"shop:ops:chat:run.failed:{r}" not in told.queued]
-        self._need(not untold, f"I11: nobody was told of the failed runs {untold[:3]}")
-        unheard = [r for r in told.ended_of["p0"] if ("ends", f"run:{r}") not in told.keys]
-        self._need(not unheard, f"I15: the sensor of ends has not heard of {unheard[:3]}")
         now = self.clock.now()
         behind = [s.name for s in told.schedules.values() if s.is_behind(now - 10.0)]
         self._need(not behind, f"I2: due, and without a decision: {behind}")
@@ -224,7 +224,6 @@ class ServiceWorld(World):
             service.load(self.manifest)
         else:
             self.unloaded.add(service.engine)
-        self.starts.clear()
         return service.engine, executor
 
     def serving(self) -> Service:
@@ -243,6 +242,7 @@ class ServiceWorld(World):
             service, manifest = self.serving(), self.manifest
             self._do(lambda engine: service.load(manifest))
         super()._turn()
+        self.starts.look_at(self.clock.now() - self.clock.true)
 
     def _check_well(self) -> None:
         super()._check_well()
@@ -253,10 +253,6 @@ class ServiceWorld(World):
         for schedule in self.told.schedules.values():
             if schedule.is_behind(now) and not schedule.is_own and not ticker.trouble_of("default", schedule.name):
                 raise Violation(f"I9: {schedule.name} is due since {schedule.next}, and the turn at {now} left it")
-
-    def _set_clock(self) -> None:
-        self.starts.clear()
-        super()._set_clock()
 
     def _ask_of_a_run(self) -> None:
         self.acts.ask_of_a_run()

@@ -281,6 +281,9 @@ class Admission:
             self.used[key] = self.used.get(key, 0) + n
             if key in self.rates:
                 self.rates[key].note(self._now, n)
+                if key in self._parked:
+                    # Those that still wait are not woken by an end: a rate has room again when time has passed.
+                    self._rate_wakes[key] = self.rates[key].free_at(1)
 
     def release(self, lane: Lane) -> None:
         """An attempt of this lane has ended."""
@@ -369,6 +372,8 @@ class Admission:
             free -= 1
         if not parked:
             del self._parked[key]
+        elif key in self.rates and (at := self.rates[key].free_at(1)) > self._now:
+            self._rate_wakes[key] = at
 
     def _free(self, key: Key, parked: int) -> int:
         if key in self.rates:
@@ -377,9 +382,12 @@ class Admission:
         return parked if capacity is None else capacity - self.used.get(key, 0)
 
     def _wake_rates(self) -> None:
-        for key in [key for key, at in self._rate_wakes.items() if at <= self._now]:
-            del self._rate_wakes[key]
-            self._unpark(key)
+        for key, at in list(self._rate_wakes.items()):
+            rate = self.rates.get(key)
+            # Later than a window from now: the clock was set back since.
+            if at <= self._now or rate is None or at > self._now + rate.per_s:
+                del self._rate_wakes[key]
+                self._unpark(key)
 
     def _wake(self, lane: Lane, key: Key) -> None:
         lane.parked_on = None

@@ -344,7 +344,7 @@ def _batch(value: Any) -> int:
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f'{value!r} is neither "all" nor a number of partitions')
-    return value
+    return int(value)
 
 
 _FACT_READERS: dict[str, Callable[[Any], Any]] = {

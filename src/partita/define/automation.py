@@ -190,7 +190,9 @@ def _condition(value: Any) -> core.Condition:
 
 def _items(value: Any, kind: type[core.Both] | type[core.Either]) -> tuple[core.Condition, ...]:
     condition = _condition(value)
-    return condition.items if isinstance(condition, kind) else (condition,)
+    if isinstance(condition, core.Both | core.Either) and type(condition) is kind:
+        return condition.items
+    return (condition,)
 
 
 def _names(assets: tuple[Any, ...]) -> tuple[str, ...]:

@@ -75,15 +75,23 @@ class Limits:
         self._set: dict[tuple[str, str, str], rows.LimitRow] = {}
         self._declared: dict[tuple[str, str, str], int] = {}
         self._started = False
+        # As projects were declared last, until they are loaded: their open runs go on before that.
+        self._known: dict[str, Manifest] = {}
+        # Rates that an earlier engine has kept, and until when it may have started something.
+        self._kept: set[tuple[str, ...]] = set()
+        self._kept_until = float("-inf")
 
     def start(self, now: float) -> None:
-        """Take up what people have set. After a restart with open runs, rates count as used up."""
+        """Take up what people have set. Rates of which an earlier engine may have used something count as used up."""
         self._set = {(row.namespace, row.of, row.name): row for row in rows.limits(self._store)}
+        manifests = self._store.manifests()
+        open_ones = {run.run.project for run in self._engine.active.values()}
+        self._known = {m.project: m for m in manifests if m.project in open_ones}
+        self._kept = {("rate", m.namespace, rate.name) for m in manifests for rate in m.rates}
+        last = rows.last_end(self._store)
+        self._kept_until = now if self._engine.active else min(now, last) if last is not None else float("-inf")
         self._started = True
         self._declare()
-        if self._engine.active:
-            for rate in self._engine.admission.rates.values():
-                rate.start_full(now)
 
     def due_at(self) -> float:
         return float("inf")
@@ -105,18 +113,23 @@ class Limits:
         """Set every capacity to what is set, or else declared; take back those that are neither any more."""
         before = set(self._declared)
         self._declared = {}
-        for manifest in self._catalog.manifests.values():
+        for manifest in {**self._known, **self._catalog.manifests}.values():
             for key, slots in declared_limits(manifest):
                 # Two projects of a namespace that declare one pool: the smaller number is safe for both.
                 self._declared[key] = min(slots, self._declared.get(key, slots))
             for rate in manifest.rates:
-                key = ("rate", manifest.namespace, rate.name)
-                self._engine.admission.limit_rate(key, Rate(rate.count, rate.per_s))
+                self._declare_rate(("rate", manifest.namespace, rate.name), Rate(rate.count, rate.per_s))
         for key in before | set(self._declared) | set(self._set):
             self._apply(key)
         shares = {name: share for m in self._catalog.manifests.values() for name, share in m.shares}
         self._engine.admission.shares.update(shares)
         self._engine.queue.shares.update(shares)
+
+    def _declare_rate(self, key: tuple[str, str, str], rate: Rate) -> None:
+        if key in self._kept:
+            self._kept.discard(key)
+            rate.start_full(self._kept_until)
+        self._engine.admission.limit_rate(key, rate)
 
     def _apply(self, key: tuple[str, str, str]) -> None:
         namespace, of, name = key

@@ -639,7 +639,8 @@ class Engine:
 
     def _patience(self, timeout_s: float) -> float:
         """How long this turn may wait: never past a timer, a renewal of the lease, or 5 s (clocks may jump)."""
-        if self._mailbox:
+        # Facts that followed from the last commit (messages, most of all) are not to wait for something else to happen.
+        if self._mailbox or (self._facts and not self.blocked):
             return 0.0
         now = self.clock.now()
         until = [timeout_s, 1.0 if self.blocked else 5.0, self._tenure.renew_at - now, self.admission.due_at() - now]

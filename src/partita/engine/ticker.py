@@ -202,6 +202,8 @@ class Ticker:
         for key, schedule in self._schedules.items():
             row = schedule.row
             if row.project == manifest.project and key not in declared and row.active:
+                # What stands in the heap of it counts no more.
+                schedule.token += 1
                 self._change(schedule, now, active=False, next_at=None, reason="it is not declared any more")
 
     def _is_others(self, known: Schedule, project: str) -> bool:

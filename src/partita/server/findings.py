@@ -9,16 +9,15 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from partita.core import zones
-from partita.engine.control import Status
+from partita.engine.control import Answer, Status
 from partita.engine.keeping import policy_for
 from partita.engine.storage import storage_of
 from partita.errors import PartitaError
 from partita.server.calling import Call
 from partita.store import house, versions
-from partita.store.sqlite import SqliteReader
 
 _LOW_DISK = 1 << 30
 _MUCH_FREE = 64 << 20
@@ -73,14 +72,14 @@ def _disk(call: Call) -> Iterator[Finding]:
 
 def _storage(call: Call) -> Iterator[Finding]:
     policy = policy_for(call.settings.project)
-    found = storage_of(call.settings.home, cast(SqliteReader, call.reader), policy, now=time.time())
+    found = storage_of(call.settings.home, call.reader, policy, now=time.time())
     is_much = found.free > _MUCH_FREE and found.free > found.spaces[0].bytes // 2
     hint = "POST /api/v1/storage/vacuum, or partita db vacuum" if is_much else ""
     yield Finding("warn" if is_much else "ok", "storage", f"{found.bytes >> 20} MiB in all", hint)
 
 
 def _engine(call: Call) -> Iterator[Finding]:
-    first, *more = call.ask(Status()).lines or ("at work",)
+    first, *more = call.ask(Status(), Answer).lines or ("at work",)
     yield Finding("ok", "engine", first)
     for line in more:
         is_blocked = line.startswith("blocked: ")

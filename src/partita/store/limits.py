@@ -33,6 +33,11 @@ def limits(reader: SqlReader, namespace: str | None = None) -> list[LimitRow]:
     return [row for row in rows if namespace in (None, row.namespace)]
 
 
+def last_end(reader: SqlReader) -> float | None:
+    """When the last run ended, of those that have; None = none has."""
+    return reader.fetch("last_end_of_run")[0][0]  # type: ignore[no-any-return]
+
+
 def _pool_changed(execute: Callable[..., Any], fact: PoolChanged) -> None:
     _set(execute, fact.namespace, "pool", fact.name, fact.slots, fact)
 

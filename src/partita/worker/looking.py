@@ -154,7 +154,8 @@ def _items(result: Any) -> Iterable[Any]:
         return (result,)
     if isinstance(result, str | bytes | Mapping) or not isinstance(result, Iterable):
         raise TypeError(f"a sensor gives pt.RunRequest or pt.SkipReason, not {result!r:.200}")
-    return result
+    items: Iterable[Any] = result
+    return items
 
 
 # --- from events to requests ----------------------------------------------------------------------------------------

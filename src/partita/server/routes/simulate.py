@@ -128,7 +128,7 @@ def simulate(
     skipped, first = read_cursor(cursor, tuple[int, float]) if cursor else (0, None)
     asked = instant("begin", begin)
     start = first if first is not None else asked if asked is not None else float(int(time.time()))
-    if not 0 <= start < 4e9:
+    if not 0 <= start < 4e9 or skipped < 0:
         raise Refused(422, "`begin` is too far away", hint="2026-11-22T03:00:00Z")
     end = start + days * _DAY_S
     found = [

@@ -7,7 +7,7 @@ the folder `backups` beside the store.
 from __future__ import annotations
 
 import time
-from typing import Annotated, cast
+from typing import Annotated
 
 import msgspec
 
@@ -18,9 +18,10 @@ from partita.engine.retention import Tidied, TidyNow, Vacuum, Vacuumed
 from partita.server import findings, objects
 from partita.server.calling import Call, Cursor, Limit
 from partita.server.objects import Instant, Page
+from partita.server.problems import Refused
 from partita.server.routing import route
 from partita.store import house as rows
-from partita.store.sqlite import SqliteReader, backup
+from partita.store.sqlite import backup
 
 _BackupName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -137,7 +138,7 @@ def removals(call: Call, limit: Limit = 50, cursor: Cursor = "") -> Page[Removal
 def storage(call: Call) -> Storage:
     call.require(EVERYWHERE, "storage", "")
     policy = policy_for(call.settings.project)
-    found = sizes.storage_of(call.settings.home, cast(SqliteReader, call.reader), policy, now=time.time())
+    found = sizes.storage_of(call.settings.home, call.reader, policy, now=time.time())
     return Storage(
         found.bytes,
         found.free,
@@ -176,6 +177,8 @@ def make_backup(call: Call, body: BackupWanted) -> BackedUp:
     name = body.name or time.strftime("partita-%Y%m%dT%H%M%SZ.db", time.gmtime())
     folder = home.root / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
+    if (folder / name).exists():
+        raise Refused(409, f"there is a backup {name!r} already", hint="a backup does not overwrite: name another one")
     began = time.perf_counter()
     written = backup(home.db, folder / name)
     call.object = f"backup:{name}"

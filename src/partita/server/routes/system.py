@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
 import time
 from typing import Any
 
 import msgspec
 
 from partita.engine.control import Status
-from partita.errors import PartitaError, WorldError
+from partita.errors import WorldError
+from partita.server import watched
 from partita.server.calling import Call, Raw
-from partita.server.measuring import Metric, exposition, gauge
+from partita.server.measuring import exposition
 from partita.server.routing import declared, route
 from partita.store import house
 from partita.store.reading import SqlReader
-
-_STATES = ("queued", "running")
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -105,44 +101,8 @@ def health(call: Call) -> Health:
     example="partita_engine_up 1\n",
 )
 def metrics(call: Call) -> Raw:
-    reader = call.reader
-    open_runs = reader.open_runs()
-    newest = reader.runs(limit=1)
-    try:
-        call.ask(Status())
-        up = 1
-    except PartitaError:
-        up = 0
-    by_state = tuple(("", {"state": s}, float(sum(r.state == s for r in open_runs))) for s in _STATES)
-    found = [
-        gauge("partita_engine_up", "Whether the engine answers", up),
-        Metric("partita_open_runs", "gauge", "Runs that have not ended, by state", by_state),
-        Metric(
-            "partita_runs_total", "counter", "Runs ever made in this store", (("", {}, newest[0].no if newest else 0),)
-        ),
-        Metric(
-            "partita_journal_rows_total",
-            "counter",
-            "Rows ever put into the journal",
-            (("", {}, reader.end_of_stream()),),
-        ),
-        gauge("partita_oldest_open_run_seconds", "Age of the oldest run that has not ended", _age(open_runs)),
-        gauge("partita_unwell_parts", "Parts of the service that are unwell", len(_unwell(reader))),
-        gauge("partita_web_resident_bytes", "Memory of the web process, at its highest", _peak_bytes()),
-        gauge("partita_web_cpu_seconds", "Processor time of the web process", round(sum(os.times()[:2]), 3)),
-        gauge("partita_web_listeners", "Clients of live streams and waits", call.follower.listeners),
-        *call.links.measurements.metrics(),
-    ]
+    found = [*watched.of_engine(call), *watched.of_store(call.reader, call.settings.home), *watched.of_web(call)]
     return Raw(exposition(found).encode(), "text/plain; version=0.0.4; charset=utf-8")
-
-
-def _age(open_runs: list[Any]) -> float:
-    return round(max(0.0, time.time() - min(r.created_at for r in open_runs)), 3) if open_runs else 0.0
-
-
-def _peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _unwell(reader: SqlReader) -> list[str]:

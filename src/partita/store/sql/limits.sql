@@ -10,3 +10,6 @@ SET slots = excluded.slots, at = excluded.at, by = excluded.by, reason = exclude
 
 -- name: unset_limit
 DELETE FROM limits WHERE namespace = ? AND of = ? AND name = ?;
+
+-- name: last_end_of_run
+SELECT max(finished_at) FROM runs WHERE finished_at IS NOT NULL;
