@@ -8,7 +8,7 @@ import pytest
 
 import partita as pt
 from partita.core.graph import CheckOf, Const, Output, Stored
-from partita.core.manifest import AssetSpec, PartitionSpec
+from partita.core.manifest import AssetSpec, Freshness, PartitionSpec
 from partita.define.asset_graph import Universe
 from partita.define.asset_selection import compile_assets
 from partita.define.calls import Calls
@@ -96,7 +96,7 @@ def test_what_is_said_about_an_asset_is_in_its_specification() -> None:
     assert (spec.group, spec.owner, spec.tags, spec.kinds) == ("raw", "flights-team", ("daily",), ("duckdb",))
     assert (spec.columns, spec.description, spec.step) == ((("a", "int"),), "All flights.", "flights")
     assert specs(*ALL)["dashboard"].deps == ("delays", "flights")
-    assert specs(*ALL)["delays"].freshness_s == 26 * 3600
+    assert specs(*ALL)["delays"].freshness == Freshness(fail_s=26 * 3600)
 
 
 def test_a_blocking_check_stands_before_what_is_downstream_and_a_warning_one_does_not() -> None:

@@ -272,10 +272,13 @@ def options_in(text: str) -> set[str]:
 
 
 def test_settings_and_environment_variables_are_there() -> None:
-    assert names(COMMANDS, "key | default | means") == {f.name for f in dataclasses.fields(project.Config)}
+    written = {"tag_limits": "tags", "namespace_limit": "limit"}
+    fields_of_config = {written.get(f.name, f.name) for f in dataclasses.fields(project.Config)}
+    assert names(COMMANDS, "key | default | means") == fields_of_config
     read = set()
     for file in (ROOT / "src" / "partita").rglob("*.py"):
         read |= set(re.findall(r"environ(?:\.get\(|\[)\"(\w+)\"", file.read_text()))
+        read |= set(re.findall(r"\"(PARTITA_[A-Z_]+)\"", file.read_text()))
     assert names(COMMANDS, "environment variable | default | means") == read
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from partita.core.backfill_course import Part
+from partita.core.manifest import ParamSpec
+from partita.core.plain import pack
 from partita.engine.backfills import AskBackfill, StartBackfill
 from partita.engine.submission import RunRequest
 from partita.errors import DefinitionError, ParamError
@@ -36,8 +38,6 @@ def test_the_newest_partitions_come_first_if_that_is_asked_for(tmp_path: Path) -
 
 
 def test_its_runs_have_its_priority_its_tags_and_its_parameters(tmp_path: Path) -> None:
-    from partita.core.manifest import ParamSpec
-
     spec = pipeline("nightly", params=(ParamSpec("region", "{}", required=False),))
     bench = Bench(tmp_path, project("shop", pipelines=[spec]))
     bench.start("nightly", "2026-01-01", priority=-5, tags=("history",), params={"region": b"\xa2eu"})
@@ -305,3 +305,34 @@ def test_a_cancel_that_nobody_was_there_to_carry_out_is_carried_out_by_the_next_
     assert bench.row(row.id).state == "cancelled"
     assert all(run.state == "cancelled" for run in bench.store.runs())
     assert list(bench.store.audit()) == []
+
+
+def test_a_backfill_whose_project_is_not_served_says_so_until_it_is(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, project("shop", pipelines=[pipeline("nightly")]))
+    row = bench.start("nightly", "2026-01-01..2026-01-02", max_runs=1)
+    served, bench.manifests = bench.manifests, ()
+    bench = bench.again()
+    bench.carry_out()
+    assert bench.row(row.id).reason == ""
+    bench.clock.advance(31.0)
+    bench.turns()
+    assert "project shop" in bench.row(row.id).reason
+    bench.service.load(served[0])
+    bench.carry_out()
+    assert (bench.row(row.id).state, bench.row(row.id).reason) == ("succeeded", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "bound"),
+    [("n", "3", 3), ("n", 3, 3), ("region", "3", "3"), ("n", "three", None), ("m", "1", None)],
+)
+def test_parameters_are_what_the_pipeline_says_or_are_refused(
+    tmp_path: Path, name: str, given: object, bound: object
+) -> None:
+    params = (ParamSpec("n", '{"type": "integer"}', False), ParamSpec("region", '{"type": "string"}', False))
+    bench = Bench(tmp_path, project("shop", pipelines=[pipeline("nightly", params=params)]))
+    if bound is None:
+        with pytest.raises(ParamError):
+            bench.plan("nightly", params={name: pack(given)})
+    else:
+        assert bench.plan("nightly", params={name: pack(given)}).spec.params == {name: pack(bound)}

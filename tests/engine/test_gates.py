@@ -28,7 +28,8 @@ from partita.errors import NotAllowed, ParamError
 from partita.executors.evaluator import InlineEvaluator
 from partita.executors.inline import InlineExecutor
 from partita.settings import Home
-from partita.store.gates import count_open, gate, open_gates
+from partita.store import numbers
+from partita.store.gates import gate, open_gates
 from partita.store.sqlite import open_in_memory
 from partita.store.writing import SqlStore
 from partita.worker.answering import Functions
@@ -165,7 +166,7 @@ class TestApproval:
         shown = {m.name: (m.kind, plain.unpack(m.data)) for m in found[0].material}
         assert shown == {"version": ("text", "1.4"), "report": ("table", {"columns": ["rows"], "rows": [[3]]})}
         assert [a.gate.step for a in waiting_in(bench.store, run.id)] == ["go"]
-        assert count_open(bench.store) == 1
+        assert numbers.open_gates(bench.store, "approval") == 1
 
     def test_an_answer_is_durable_and_lets_the_run_go_on(self, folder: Path) -> None:
         bench = Bench(folder, release)

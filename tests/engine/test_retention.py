@@ -245,3 +245,16 @@ def test_the_policy_is_said_in_the_project_or_in_the_environment(
     (tmp_path / "pyproject.toml").write_text('[tool.partita.retention]\nrun = "30d"\n')
     with pytest.raises(DefinitionError, match="no kind 'run'"):
         policy_for(tmp_path)
+
+
+def test_a_service_that_closes_in_the_middle_of_a_sweep_leaves_no_process_behind(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SHOP)
+    (tmp_path / ".partita" / "partita.db").touch()
+    [keeping] = [part for part in bench.service.parts if isinstance(part, retention.Retention)]
+    bench.clock.advance(DAY_S)
+    bench.turns(2)
+    sweep = keeping._sweeper._process
+    assert sweep is not None
+    bench.service.close()
+    assert sweep.returncode is not None
+    assert not keeping._sweeper.is_running

@@ -433,3 +433,17 @@ def test_two_thousand_schedules_due_at_once_all_run_once(tmp_path: Path) -> None
     bench.turns(5)
     assert len(bench.runs()) == 2_000
     assert {r.origin for r in bench.runs()} == {f"sched:s{i}:2026-03-10T13:00:00Z" for i in range(2_000)}
+
+
+def test_a_name_that_two_projects_want_is_a_trouble_until_one_of_them_gives_it_up(tmp_path: Path) -> None:
+    first, second = project(pipeline("sales", hourly())), project(pipeline("stock", hourly()), name="depot")
+    bench = Bench(tmp_path, first, second)
+    troubles = bench.service.engine.troubles
+    assert "two schedules" in troubles["schedule hourly"]
+    assert bench.row().project == "shop"
+    bench.load(project(pipeline("sales")))
+    assert "schedule hourly" not in troubles
+    assert (bench.row().project, bench.row().active) == ("depot", True)
+    bench.at("2026-03-10T13:00")
+    assert [run.pipeline for run in bench.runs()] == ["stock"]
+    assert bench.is_sound()

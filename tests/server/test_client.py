@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import os
@@ -10,15 +11,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 import partita as pt
 from partita.client import NotFound
+from partita.client_nouns import Noun
 from partita.errors import DefinitionError, NotAllowed, WorldError
 from partita.server import reference, routes
-from partita.server.routing import declared
+from partita.server.routing import Router, declared
 
 from .serving import Serving
 
@@ -104,6 +107,69 @@ def test_an_asset_is_reported_once(client: pt.Client) -> None:
     assert client.assets.report("outside", data_version="9", metadata={"rows": 3}, key="once")
     assert not client.assets.report("outside", data_version="9", metadata={"rows": 3}, key="once")
     assert client.assets.materializations("outside", limit=1)[0].metadata[0].value == 3
+
+
+# Signing in is a browser's; streams and logs have methods of their own; the rest is for other programs.
+NOT_IN_CLIENT = {
+    "GET /healthz", "GET /metrics", "GET /api/v1/openapi.json", "GET /api/v1/events", "GET /api/v1/events/live",
+    "GET /api/v1/session/ways", "POST /api/v1/session", "DELETE /api/v1/session", "POST /api/v1/session/password",
+    "GET /api/v1/session/oidc", "GET /api/v1/session/oidc/callback", "POST /hooks/{namespace}/{sensor}",
+    "POST /api/v1/callbacks", "POST /api/v1/callbacks/heartbeat", "GET /api/v1/runs/{run}/steps/{step}/log/live",
+    "GET /api/v1/runs/{run}/steps/{step}/log/text", "GET /api/v1/removals", "GET /api/v1/checks",
+    "GET /api/v1/runs/{run}/attempts", "GET /api/v1/runs/{run}/steps/{step}/attempts/{attempt}",
+    "GET /api/v1/partitions/{namespace}/{name}", "GET /api/v1/projects/{project}",
+    "GET /api/v1/projects/{project}/versions/{code}", "GET /api/v1/resources/{resource}", "GET /api/v1/users/{user}",
+    "DELETE /api/v1/users/{user}",
+}  # fmt: skip
+
+
+def nouns(client: pt.Client) -> dict[str, Any]:
+    """Every method of every noun."""
+    return {
+        f"{noun}.{name}": method
+        for noun, value in vars(client).items()
+        if isinstance(value, Noun)
+        for name, method in inspect.getmembers(value, inspect.ismethod)
+        if not name.startswith("_")
+    }
+
+
+def _called(method: Any, arguments: list[str]) -> None:
+    found = method(*arguments)
+    if inspect.isgenerator(found):
+        next(found)
+
+
+def test_each_route_has_a_method_of_the_client_and_each_method_a_route() -> None:
+    routes.declare()
+    own = [route for route in declared() if route.function.__module__.startswith("partita.")]
+    router, reached = Router(own), set()
+
+    class Asked(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            found = router.find(request.method, request.url.raw_path.partition(b"?")[0])
+            assert found is not None and found.route is not None, request.url  # noqa: PT018
+            reached.add(found.route.key)
+            return httpx2.Response(404, json={})
+
+    with pt.Client("http://127.0.0.1:1", "t", transport=Asked()) as client:
+        for method in nouns(client).values():
+            wanted = [p for p in inspect.signature(method).parameters.values() if p.default is p.empty]
+            arguments = ["1" for p in wanted if p.kind is not p.VAR_KEYWORD]
+            with pytest.raises(NotFound):
+                _called(method, arguments)
+        for more in (lambda: client.assets.health("1"), lambda: client.backfills.why(1, 0, 0)):
+            with pytest.raises(NotFound):
+                more()
+        with pytest.raises(NotFound):
+            client.runs.why(1, "1")
+    missing = {route.key for route in own} - reached - NOT_IN_CLIENT
+    assert not missing, missing
+
+
+def test_each_method_of_the_client_is_in_the_reference(client: pt.Client) -> None:
+    page = (ROOT / "docs/reference/client.md").read_text()
+    assert [name for name in nouns(client) if f"`{name}(" not in page] == []
 
 
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/guide/api.md").read_text(), re.MULTILINE | re.DOTALL)

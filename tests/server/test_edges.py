@@ -254,5 +254,26 @@ def test_the_document_is_complete(api: httpx2.Client) -> None:
     json.dumps(document)
 
 
+def test_the_document_is_openapi_3_1_and_each_example_is_of_its_type(api: httpx2.Client) -> None:
+    import jsonschema
+    from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+    document = api.get(f"{V1}/openapi.json").json()
+    OPENAPI_31_VALIDATOR.validate(document)
+    components = {"components": document["components"]}
+    names, checked = [], 0
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            names.append(operation["operationId"])
+            places = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for media in [m for place in places for m in place.get("content", {}).values() if "example" in m]:
+                validator = jsonschema.Draft202012Validator({**media["schema"], **components})
+                wrong = [error.message for error in validator.iter_errors(media["example"])]
+                assert not wrong, (method, path, wrong)
+                checked += 1
+    assert len(names) == len(set(names))
+    assert checked > 500
+
+
 def _host(serving: Serving) -> str:
     return serving.address.removeprefix("http://")

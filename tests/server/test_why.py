@@ -97,7 +97,21 @@ def test_an_asset_is_stale_by_the_partition_that_its_mapping_names(api: httpx2.C
     assert {cause["asset"] for cause in why["stale"]} <= {"letters"}
     assert api.get(f"{V1}/assets/words/health").json()["state"] in {"missing", "stale", "current"}
     names = [row["asset"] for row in api.get(f"{V1}/asset-health").json()["items"]]
-    assert names == sorted(names) and {"words", "flights"} <= set(names)
+    assert names == sorted(names)
+    assert {"words", "flights"} <= set(names)
+
+
+def test_an_approval_shows_its_question_and_is_answered(api: httpx2.Client) -> None:
+    run = started(api, {"pipeline": "deploy"})
+    found = until(lambda: [a for a in api.get(f"{V1}/approvals").json()["items"] if a["run"] == run["id"]])[0]
+    assert (found["question"], found["step"], found["missing"], found["may_not"]) == ("deploy?", "go", 1, "")
+    assert set(found["choices"]) >= {"approve", "reject"}
+    path = f"{V1}/runs/{run['id']}/steps/go"
+    assert api.post(f"{path}/answer", json={"choice": "approve", "comment": "fine"}).json()["state"] == "answered"
+    assert ended(api, run["id"])["state"] == "succeeded"
+    told = api.get(f"{path}/approval").json()
+    assert [(v["choice"], v["comment"]) for v in told["votes"]] == [("approve", "fine")]
+    assert api.get(f"{V1}/runs/{run['id']}/steps/load/approval").status_code == 404
 
 
 def test_runs_are_found_by_who_asked_tag_origin_project_and_time(api: httpx2.Client) -> None:

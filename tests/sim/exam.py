@@ -17,12 +17,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from .seeded_bugs import BUGS, Bug
 
+World = Literal["engine", "service"]
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "partita"
 # Of one bug, all its seeds: one that hangs the machine has been found, too.
@@ -44,9 +45,14 @@ class _Answer(msgspec.Struct):
 
 
 def examine(
-    bugs: Sequence[Bug] = BUGS, *, seeds: int, processes: int, tell: Callable[[Found], None] = print
+    bugs: Sequence[Bug] = BUGS,
+    *,
+    seeds: int,
+    processes: int,
+    tell: Callable[[Found], None] = print,
+    world: World = "engine",
 ) -> list[Found]:
-    """Look for each of the bugs; `tell` is called as each is done."""
+    """Look for each of the bugs in simulations of one kind; `tell` is called as each is done."""
     with tempfile.TemporaryDirectory(prefix="partita-exam-") as folder:
         # It takes a while, and somebody may be writing code meanwhile: all bugs are made in the same sources.
         sources = Path(folder) / "src"
@@ -55,7 +61,7 @@ def examine(
         check_edits(bugs, sources / "partita")
 
         def examine_one(bug: Bug) -> Found:
-            found = _look_for(bug, sources, seeds)
+            found = _look_for(bug, sources, seeds, world)
             tell(found)
             return found
 
@@ -72,14 +78,14 @@ def check_edits(bugs: Sequence[Bug], sources: Path = SOURCES) -> None:
                 raise ValueError(f"seeded bug {bug.name!r}: its text stands {count} times in {edit.file}:\n{edit.old}")
 
 
-def _look_for(bug: Bug, sources: Path, seeds: int) -> Found:
+def _look_for(bug: Bug, sources: Path, seeds: int, world: World) -> Found:
     with tempfile.TemporaryDirectory(prefix="partita-exam-") as folder:
         shutil.copytree(sources, folder, dirs_exist_ok=True)
         copy = Path(folder) / "partita"
         for edit in bug.edits:
             file = copy / edit.file
             file.write_text(file.read_text().replace(edit.old, edit.new))
-        command = [sys.executable, "-m", "tests.sim.exam", str(seeds), str(copy)]
+        command = [sys.executable, "-m", "tests.sim.exam", str(seeds), str(copy), world]
         environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=PATIENCE_S)
@@ -113,6 +119,21 @@ def _sit(seeds: int, copy: Path) -> _Answer:
     return _Answer(0, "")
 
 
+def _sit_on_the_service(seeds: int, copy: Path) -> _Answer:
+    """The same with simulated services."""
+    import partita
+
+    assert Path(partita.__file__).parent == copy, f"the exam runs on {partita.__file__}"
+    from .service_world import ServiceWorld
+
+    for seed in range(seeds):
+        try:
+            ServiceWorld(seed).play()
+        except Exception as error:
+            return _Answer(seed + 1, _short(error))
+    return _Answer(0, "")
+
+
 def _short(error: Exception) -> str:
     from partita.core.invariants import Violation
 
@@ -124,4 +145,5 @@ def _short(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(_sit(int(sys.argv[1]), Path(sys.argv[2]))).decode())
+    sit = _sit_on_the_service if sys.argv[3] == "service" else _sit
+    print(msgspec.json.encode(sit(int(sys.argv[1]), Path(sys.argv[2]))).decode())

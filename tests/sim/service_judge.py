@@ -120,6 +120,8 @@ class ServiceJudge:
             case MessageTried():
                 self._need(fact.key in self.queued, f"I11: {fact.key} was tried, and was never in the outbox")
                 self.tried[fact.key] = fact
+                is_given_up = fact.error and fact.next_at is None
+                self._need(not is_given_up or fact.tries > 5, f"I11: {fact.key} was given up after {fact.tries} tries")
             case _:
                 pass
         return set()

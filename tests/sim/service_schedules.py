@@ -78,7 +78,8 @@ class ScheduleJudge:
         end = datetime.fromisoformat(spec.end).timestamp() if spec.end else last
         known = instants(spec.rule, spec.tz, first, last)
         self.instants = known[: bisect_right(known, end)]
-        self.next = self._after(fact.effective_from)
+        # Also not for what is decided: the clock may have been set back since.
+        self.next = self._after(max([fact.effective_from, *self.decided]))
 
     def pause(self, fact: SchedulePaused) -> None:
         """It was paused or resumed."""

@@ -20,7 +20,7 @@ from partita.core.facts.gates import GateReminded, GateShown, Shown
 from partita.core.graph import Const, GateSpec, Graph, Step, encode
 from partita.core.plain import pack
 from partita.core.values import Value
-from partita.store import gates
+from partita.store import gates, numbers
 from partita.store.contract import GateRow, RunCommit, Store, VoteRow
 from partita.store.sqlite import open_in_memory
 
@@ -178,7 +178,7 @@ def test_facts_add_material_tokens_and_reminders() -> None:
     assert [v.by for v in gates.votes_of(store, "run-a", "go")] == ["ana"]
     assert gates.open_gates(store) == [row]
     assert gates.open_gates(store, "external") == []
-    assert gates.count_open(store) == 1
+    assert numbers.open_gates(store, "approval") == 1
 
 
 def test_lists_and_tokens_are_found_by_an_index(tmp_path: Path) -> None:

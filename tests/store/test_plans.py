@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -98,6 +99,12 @@ def test_a_query_uses_the_index_that_was_made_for_it(store: SqliteStore, name: s
 )
 def test_a_list_with_a_limit_is_not_sorted_first(store: SqliteStore, name: str) -> None:
     assert not any("TEMP B-TREE" in step for step in plan(store, READS[name])), plan(store, READS[name])
+
+
+def test_every_statement_has_a_name_of_its_own() -> None:
+    folder = Path(queries.__file__).parent / "sql"
+    names = [name for file in folder.glob("*.sql") for name in re.findall(r"^-- name: (\w+)$", file.read_text(), re.M)]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 def test_every_statement_is_used() -> None:

@@ -60,7 +60,7 @@ def _straight(settings: Settings, request: msgspec.Struct, returns: type[A]) -> 
     from partita.store.sqlite import open_store
 
     if not settings.home.db.exists():
-        raise DefinitionError(f"nothing was run in {settings.project} yet", hint="start with: partita up")
+        raise DefinitionError(f"nothing was run in {settings.project} yet", hint="start with: partita run, or serve it: partita up")
     clock = SystemClock()
     store = open_store(settings.home.db, clock=clock.now)
     try:

@@ -284,7 +284,7 @@ def _spec(
 
 
 def _packed(given: list[str] | None) -> dict[str, bytes]:
-    """Parameters as text; what they are is checked by the pipeline when its runs begin."""
+    """Parameters as text; planning reads them as the types of the pipeline."""
     from partita.core.plain import pack
 
     found: dict[str, bytes] = {}

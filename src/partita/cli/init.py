@@ -63,6 +63,7 @@ _README = """\
     partita why last           # why things are as they are
     partita graph daily        # what depends on what
     partita runs               # what ran, newest first
+    partita up                 # serve it: its schedule, sensors, an HTTP API; Ctrl-C ends it
 
 Everything is defined in `pipelines.py`. `partita check` finds what is wrong with it, `partita --help` lists the rest.
 What was run is kept in `.partita` (remove it to start afresh).

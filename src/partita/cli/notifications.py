@@ -6,14 +6,17 @@ Rule: reading is from the store; sending is the service's.
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from partita.cli import options, project, terminal
 from partita.cli.asking import answer_of_service
 from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
 from partita.cli.words import ago
-from partita.errors import WorldError
+from partita.errors import DefinitionError, WorldError
+
+if TYPE_CHECKING:
+    from partita.settings import Settings
 
 
 def notifications(
@@ -45,9 +48,10 @@ def notifications(
         terminal.out().line(("▲ ", "amber"), alert.message, (f"  {ago(alert.since, now)}, rule {alert.rule}", "dim"))
     if not rows:
         terminal.note("no message was written yet")
-        terminal.hint(
-            'declare a rule: pt.alert("ops", on="run.failed", to=pt.slack("ops", url=pt.secret("SLACK_URL")))'
-        )
+        if not any(manifest.alerts for manifest in reader.manifests()):
+            terminal.hint(
+                'declare a rule: pt.alert("ops", on="run.failed", to=pt.slack("ops", url=pt.secret("SLACK_URL")))'
+            )
         return 0
     columns = (
         Column("no", right=True), Column("message", flexible=True), Column("to"), Column("rule"), Column("when"),
@@ -77,15 +81,26 @@ def notifications_test(
 
 
 def notifications_retry(
-    key: Annotated[str, Argument("KEY", "The key of a message, as `notifications --json` shows it")],
+    message: Annotated[str, Argument("MESSAGE", "Its number in `partita notifications`, or its key")],
     folder: options.Project = None,
 ) -> int:
     """Send a message again."""
     from partita.engine.notify import RetryMessage, Sent
 
-    answer_of_service(project.settings_of(folder), RetryMessage(key, project.user_name()), Sent)
+    settings = project.settings_of(folder)
+    key = _key_of(settings, int(message)) if message.isdigit() else message
+    answer_of_service(settings, RetryMessage(key, project.user_name()), Sent)
     terminal.out().line(("✓ ", "green"), "it is sent again now")
     return 0
+
+
+def _key_of(settings: Settings, no: int) -> str:
+    from partita.store.messages import messages
+
+    found = messages(project.open_memory(settings), before_no=no + 1, limit=1)
+    if not found or found[0].no != no:
+        raise DefinitionError(f"there is no message {no}", hint="`partita notifications` lists them")
+    return found[0].key
 
 
 def _state(row: object, now: float) -> str:

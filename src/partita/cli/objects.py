@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from partita.core.explain import Cause, Explanation
-    from partita.core.manifest import AssetSpec, PartitionSpec, PipelineSpec, Problem
+    from partita.core.manifest import AssetSpec, PipelineSpec, Problem
     from partita.store.contract import AttemptRow, CheckRow, MaterializationRow, RunRow, StepRow
 
 __all__ = ["plain"]
@@ -67,11 +67,6 @@ def pipeline_object(spec: PipelineSpec) -> Object:
 def asset_object(spec: AssetSpec) -> Object:
     """An asset as it is defined."""
     return _defined(_fields(objects.asset(spec)))
-
-
-def partitions_object(spec: PartitionSpec | None) -> Object | None:
-    """A partition definition."""
-    return objects.partitions(spec)
 
 
 def _fields(value: msgspec.Struct) -> Object:

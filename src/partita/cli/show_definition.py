@@ -16,7 +16,7 @@ from partita.cli.words import ago, duration, exact, many
 
 if TYPE_CHECKING:
     from partita.cli.terminal import Out
-    from partita.core.manifest import AssetSpec, Manifest, ParamSpec, PipelineSpec
+    from partita.core.manifest import AssetSpec, Freshness, Manifest, ParamSpec, PipelineSpec
     from partita.store.contract import MaterializationRow, Reader
 
 _LATEST = 5
@@ -111,10 +111,19 @@ def _asset_facts(spec: AssetSpec, manifest: Manifest) -> list[tuple[str, str | L
         ("needed by", ", ".join(a.name for a in manifest.assets if spec.name in a.deps)),
         ("checks", ", ".join(checks)),
         ("partitions", partitions_text(spec.partitions)),
-        ("fresh for", duration(spec.freshness_s) if spec.freshness_s is not None else ""),
+        ("fresh", _fresh_text(spec.freshness)),
         ("columns", ", ".join(f"{name} {kind}" for name, kind in spec.columns)),
         ("written", spec.written_at),
     ]
+
+
+def _fresh_text(freshness: Freshness | None) -> str:
+    """What is asked of its age, in words."""
+    if freshness is None:
+        return ""
+    if freshness.cron:
+        return f"new at each tick of {freshness.cron} ({freshness.tz})"
+    return f"for {duration(freshness.fail_s)}" if freshness.fail_s is not None else ""
 
 
 def _print_made(out: Out, reader: Reader | None, spec: AssetSpec, made: list[MaterializationRow]) -> None:

@@ -88,7 +88,7 @@ def _why_step(settings: Settings, run: Remembered, words: list[str], *, json: bo
     out.line(*line, (f"   run {run.row.no} of {run.row.pipeline}", "dim"))
     out.lines(reason_lines(found, now))
     out.lines(_evidence(run, found))
-    _say_if_left(run, asked is not None)
+    _say_if_left(settings, run, asked is not None)
 
 
 def _with_instant(run: Remembered, found: Explanation | None) -> Explanation:

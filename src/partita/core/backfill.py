@@ -118,7 +118,6 @@ class BackfillPlan(msgspec.Struct, frozen=True):
     work: Work
     subjects: tuple[Subject, ...]
     estimate: Estimate
-    planned_at: float
     partitions: int
 
     @property

@@ -65,7 +65,6 @@ def plan(spec: BackfillSpec, members: Sequence[Member], roots: Collection[str], 
         work=work,
         subjects=subjects,
         estimate=_estimate(spec, groups, wanted, work, world),
-        planned_at=world.at,
         partitions=len({key for keys in wanted.values() for key in keys}),
     )
 

@@ -95,7 +95,6 @@ def forecast(planned: Sequence[Planned], *, slots: Mapping[str, int], start: flo
 
 @dataclass(slots=True)
 class _Run:
-    tick: _Tick
     planned: Planned
     left: dict[str, int]
     after: dict[str, list[str]]
@@ -226,7 +225,7 @@ class _World:
             for need in needs:
                 after[need].append(step.key)
         usual = tick.planned.usual
-        run = _Run(tick, tick.planned, left, after, {s.key: usual.get(s.key, 0.0) for s in steps}, open=len(steps))
+        run = _Run(tick.planned, left, after, {s.key: usual.get(s.key, 0.0) for s in steps}, open=len(steps))
         run.unknown = sum(s.key not in usual and s.kind != "gate" for s in steps)
         tick.run = run
         self.running[number].append(run)

@@ -167,15 +167,6 @@ def alarm(spec: GateSpec, gate: GateState) -> float | None:
     return silent if due is None else min(due, silent)
 
 
-def is_silent(spec: GateSpec, gate: GateState, at: float) -> bool:
-    """Has the other system missed its heartbeat?"""
-    return (
-        spec.heartbeat_s is not None
-        and gate.opened_at is not None
-        and at >= (gate.heard_at or gate.opened_at) + spec.heartbeat_s
-    )
-
-
 def silence(spec: GateSpec, gate: GateState) -> str:
     """In words, that a heartbeat was missed."""
     heard = f"was last heard of at {instant(gate.heard_at)}" if gate.heard_at is not None else "was never heard of"

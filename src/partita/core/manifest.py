@@ -99,7 +99,6 @@ class AssetSpec(msgspec.Struct, frozen=True):
     external: bool = False
     code_version: str = ""
     columns: tuple[tuple[str, str], ...] = ()
-    freshness_s: float | None = None
     written_at: str = ""
     freshness: Freshness | None = None
     # The automation condition, packed (`core.automation`); None = made by runs that are asked for.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, Final
 
 from partita.core.zones import LATEST, Zone
@@ -127,7 +128,7 @@ def recurrence(text: str) -> Recurrence:
     body = rest.strip().removeprefix("RRULE:").upper()
     parts = _parts(body)
     try:
-        from dateutil.rrule import rrulestr
+        rrulestr: Any = import_module("dateutil.rrule").rrulestr
     except ImportError:
         raise ScheduleError(
             "rrule needs the package `python-dateutil`", hint="pip install 'partita[calendars]'"

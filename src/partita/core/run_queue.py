@@ -243,15 +243,8 @@ class RunQueue:
         """How many queued runs need a place of a key."""
         return sum(key in waiting.keys for waiting in self._waiting.values())
 
-    def place_in_line(self, run: str) -> int:
-        """How many runs of its namespace come before a queued run."""
-        waiting = self._waiting.get(run)
-        if waiting is None:
-            return 0
-        return sum(w.namespace == waiting.namespace and w.rank < waiting.rank for w in self._waiting.values())
-
     def places_in_line(self, runs: Sequence[str]) -> dict[str, int]:
-        """The same for several runs, those of them that are queued; the queue is sorted once."""
+        """How many runs of its namespace come before each of those that are queued; the queue is sorted once."""
         ranks: dict[str, list[float]] = {}
         for waiting in self._waiting.values():
             ranks.setdefault(waiting.namespace, []).append(waiting.rank)

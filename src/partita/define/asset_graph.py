@@ -501,7 +501,6 @@ class _Maker:
             partitions=facts.partitions,
             code_version=self._code_version(node),
             columns=facts.columns,
-            freshness_s=facts.freshness.fail_s if facts.freshness is not None else None,
             written_at=str(node.place),
             freshness=facts.freshness,
             automation=facts.automation,
@@ -520,7 +519,6 @@ class _Maker:
             partitions=facts.partitions,
             external=True,
             columns=facts.columns,
-            freshness_s=facts.freshness.fail_s if facts.freshness is not None else None,
             written_at=str(facts.place),
             freshness=facts.freshness,
         )

@@ -61,6 +61,8 @@ class ActiveRun:
         self.lanes: dict[str, Lane] = {}
         self.demands: dict[str, Demand] = {}
         self._briefs: dict[str, Brief] = {}
+        # Each version of a project has workers of its own: where one has no room, another may.
+        self._kinds = tuple(f"{kind} {run.project} {run.code}" for kind in ("sync", "async"))
         self._interval = interval
 
     @cached_property
@@ -157,18 +159,22 @@ class ActiveRun:
             asks.append((("task", run.namespace, step.call), 1))
         if policies.limit_per_run is not None:
             asks.append((("step", run.run, step.key), 1))
-        asks.extend((("pool", run.namespace, name), slots) for name, slots in policies.pools)
-        asks.extend((("rate", run.namespace, name), starts) for name, starts in policies.rates)
-        asks.extend((("tag", run.namespace, tag), 1) for tag in dict.fromkeys((*step.tags, *run.tags)))
-        made = [step.asset, *(member.step.asset for member in node.members)]
-        partitions = run.partitions or (run.partition,)
-        asks.extend((("asset", run.namespace, asset, key), 1) for asset in made if asset for key in partitions)
+        # Hot: most steps have none of these.
+        if policies.pools:
+            asks.extend((("pool", run.namespace, name), slots) for name, slots in policies.pools)
+        if policies.rates:
+            asks.extend((("rate", run.namespace, name), starts) for name, starts in policies.rates)
+        if step.tags or run.tags:
+            asks.extend((("tag", run.namespace, tag), 1) for tag in dict.fromkeys((*step.tags, *run.tags)))
+        if step.asset or node.members:
+            made = [step.asset, *(member.step.asset for member in node.members)]
+            partitions = run.partitions or (run.partition,)
+            asks.extend((("asset", run.namespace, asset, key), 1) for asset in made if asset for key in partitions)
         return Lane(
             run=run.run,
             step=step.key,
             namespace=run.namespace,
-            # Each version of a project has workers of its own: where one has no room, another may.
-            kind=f"{'async' if policies.asynchronous else 'sync'} {run.project} {run.code}",
+            kind=self._kinds[policies.asynchronous],
             priority=run.priority + policies.priority,
             asks=tuple(asks),
         )

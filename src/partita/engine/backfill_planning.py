@@ -11,11 +11,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Protocol
 
+import msgspec
+
 from partita.core import partitions
 from partita.core.backfill import BackfillPlan, BackfillSpec, Member, World
 from partita.core.backfill_plan import plan
 from partita.core.graph import Graph, Step
 from partita.core.manifest import AssetSpec, DepSpec, Manifest, PartitionSpec, PipelineSpec
+from partita.core.plain import pack, unpack
+from partita.core.schema import mismatch, read_text
 from partita.engine.catalog import Catalog
 from partita.engine.submission import ASSETS, graph_of_target, partitions_of, stored_in
 from partita.errors import ParamError
@@ -44,6 +48,7 @@ def plan_backfill(
     catalog = Catalog()
     for manifest in manifests:
         catalog.put(manifest)
+    spec = msgspec.structs.replace(spec, params=_params(catalog, spec))
     found = _Members(catalog, reader)
     roots = found.take_roots(spec.target)
     if spec.cascade in ("upstreams", "both"):
@@ -60,6 +65,28 @@ def plan_backfill(
         capacity=found.capacity | {"workers": max(1, workers)},
     )
     return plan(spec, members, roots, world)
+
+
+def _params(catalog: Catalog, spec: BackfillSpec) -> dict[str, bytes]:
+    """Its parameters as the types of its pipeline; a text is read as what is expected. Raises `ParamError`."""
+    if not spec.params:
+        return {}
+    named = catalog.pipeline(spec.target)
+    if named is None:
+        raise ParamError(f"{spec.target} is no pipeline, so it has no parameters", hint="leave them out")
+    schemas = {param.name: msgspec.json.decode(param.schema or "{}") for param in named[1].params}
+    found = {}
+    for name, data in spec.params.items():
+        if name not in schemas:
+            known = ", ".join(schemas) or "none"
+            raise ParamError(f"{spec.target} has no parameter {name!r}", hint=f"it has {known}")
+        value = unpack(data)
+        if isinstance(value, str):
+            value = read_text(value, schemas[name])
+        if problem := mismatch(value, schemas[name], f"parameter {name}"):
+            raise ParamError(problem)
+        found[name] = pack(value)
+    return found
 
 
 class _Members:

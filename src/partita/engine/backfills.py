@@ -20,6 +20,7 @@ from partita.core.facts.backfills import (
     BackfillCreated,
     BackfillEnded,
     BackfillRetried,
+    BackfillWaits,
     PartEnded,
     PartStarted,
 )
@@ -41,6 +42,8 @@ from partita.store.writing import SqlStore
 
 # Runs made in one turn of the loop, over all backfills: the others in it want their turn too.
 _AT_ONCE = 20
+# After a start it takes a moment until projects are loaded.
+_LOADED_WITHIN_S = 30.0
 
 
 class StartBackfill(msgspec.Struct, frozen=True, tag="start_backfill"):
@@ -78,7 +81,7 @@ class BackfillAnswer(msgspec.Struct, frozen=True):
 class _Running:
     """A backfill that has not ended."""
 
-    __slots__ = ("by", "course", "id", "project", "runs", "spec", "tries")
+    __slots__ = ("by", "course", "id", "runs", "spec", "told", "tries", "waits_since")
 
     def __init__(self, id: str, by: str, spec: BackfillSpec, course: BackfillCourse) -> None:
         self.id = id
@@ -88,6 +91,9 @@ class _Running:
         # Open runs, and how often parts that are run again have been run.
         self.runs: dict[str, Part] = {}
         self.tries: dict[Part, int] = {}
+        # Since when it waits for a project that is not served, and whether that was said.
+        self.waits_since: float | None = None
+        self.told = False
 
 
 class Backfills:
@@ -138,9 +144,11 @@ class Backfills:
         left = _AT_ONCE
         for backfill in list(self._running.values()):
             while left and (part := backfill.course.next_part()) is not None:
-                # After a start it takes a moment until projects are loaded; one that cannot be is waited for.
-                if backfill.course.work.stages[part.stage].project not in self._catalog.manifests:
+                project = backfill.course.work.stages[part.stage].project
+                if project not in self._catalog.manifests:
+                    self._wait(now, backfill, project)
                     break
+                self._go_on(now, backfill)
                 self._start_part(now, backfill, part)
                 left -= 1
             if backfill.course.is_finished:
@@ -253,6 +261,7 @@ class Backfills:
         )
         course.paused, course.cancelled = row.paused, row.cancel_requested
         backfill = self._running[row.id] = _Running(row.id, row.by, row.spec, course)
+        backfill.told = bool(row.reason) and not row.paused
         for part, state, tries, run in known:
             if state == "waiting" and tries:
                 backfill.tries[part] = tries
@@ -290,6 +299,22 @@ class Backfills:
             self._skip(now, backfill, course.finish(part, "failed"), error.message)
             return
         self._started(now, backfill, part, run.partition, run.run)
+
+    def _wait(self, now: float, backfill: _Running, project: str) -> None:
+        """Its project may be loaded in a moment; if it is not, say what it waits for."""
+        if backfill.waits_since is None or backfill.waits_since > now:
+            backfill.waits_since = now
+        until = backfill.waits_since + _LOADED_WITHIN_S
+        if now < until:
+            self._due = min(self._due, until)
+        elif not backfill.told:
+            backfill.told = True
+            self._engine.record(BackfillWaits(now, backfill.id, f"it waits for project {project}, which is not served"))
+
+    def _go_on(self, now: float, backfill: _Running) -> None:
+        if backfill.told:
+            self._engine.record(BackfillWaits(now, backfill.id))
+        backfill.waits_since, backfill.told = None, False
 
     def _started(self, now: float, backfill: _Running, part: Part, partition: str, run: str) -> None:
         self._engine.record(PartStarted(now, backfill.id, *part, partition, run))

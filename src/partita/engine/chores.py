@@ -67,6 +67,8 @@ class Chores(list[Chore]):
 
     def due_at(self, now: float) -> float:
         """When the first of them has something to do."""
+        if not self._rested:  # hot: asked in each turn
+            return min([chore.due_at() for chore in self], default=float("inf"))
         return min((max(chore.due_at(), self._rests_until(chore, now)) for chore in self), default=float("inf"))
 
     def turn(self, now: float) -> None:

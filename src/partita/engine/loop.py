@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from time import perf_counter
@@ -44,11 +43,12 @@ from partita.core.values import Value
 from partita.engine.active import ActiveRun
 from partita.engine.chores import Chores
 from partita.engine.clock import Clock
+from partita.engine.mailbox import Mailbox
 from partita.engine.members import events_of
 from partita.engine.restore import known_of, run_created_of
 from partita.engine.stored import stored_input, stored_value
 from partita.engine.tenure import Tenure
-from partita.errors import StoreFull
+from partita.errors import StoreError, StoreFull
 from partita.executors.contract import Assignment, Ended, Executor, OpenAttempt, Placement, Report
 from partita.store.contract import OriginTaken, RunCommit, RunRow, Store
 from partita.worker.wire import Progress
@@ -117,7 +117,7 @@ class Engine:
         # The token with which another system answers a gate, by run, step and index.
         self.token_of: Callable[[str, str, str], str] | None = None
         self._interval = interval
-        self._mailbox: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._mailbox = Mailbox(executor.wake)
         self._open: dict[int, _Open] = {}
         self._tickets: dict[tuple[str, str, str], int] = {}
         self._timers: list[tuple[float, int, ActiveRun, Instance | None]] = []
@@ -128,9 +128,9 @@ class Engine:
         self._new_graphs: dict[str, bytes] = {}
         self._created: dict[str, tuple[Graph, RunCreated]] = {}
         self._origins: dict[tuple[str, str], str] = {}
-        # Answers that leave after the commit of what was asked for.
-        self._answers: list[tuple[Future[Any], Any]] = []
         self._is_due_again = False
+        # The store failed in a commit, and nobody knows what it holds of it: this engine is over.
+        self._broken: StoreError | None = None
         self._starts: list[tuple[ActiveRun, Instance, int, Placement]] = []
         self._kills: list[tuple[int, str]] = []
         self._finished: list[ActiveRun] = []
@@ -162,13 +162,15 @@ class Engine:
         began = perf_counter()
         for report in reports:
             self._take(report)
-        posted = self._read_mailbox()
+        posted = self._mailbox.read(is_over=lambda: self._broken is not None)
+        if self._broken is not None:
+            raise self._broken
         due = self._ring_timers()
         self._renew_lease()
         if chores:
             self.chores.turn(self.clock.now())
         done = self._finish_turn()
-        self._answer()
+        self._mailbox.answer(is_durable=not (self._uncommitted or self._facts), blocked=self.blocked)
         self._count(perf_counter() - began)
         return done or bool(reports) or posted or due
 
@@ -205,17 +207,14 @@ class Engine:
 
     def post(self, request: Callable[[], Any]) -> Future[Any]:
         """Have the loop's thread call `request` in its next turn; any thread may ask."""
-        answer: Future[Any] = Future()
-        self._mailbox.append((request, answer))
-        self.executor.wake()
-        return answer
+        return self._mailbox.post(request)
 
     def submit(self, graph: Graph, run: RunCreated, reused: Sequence[StepReused] = ()) -> ActiveRun:
         """Create a run. It is durable when this returns. Raises `OriginTaken`, `StoreFull`."""
         if run.graph not in self._graphs:
             self.store.put_graph(run.graph, encode_graph(graph))
             self._graphs.add(run.graph)
-        self.store.commit([RunCommit(run.run, 1, run.at, (run, *reused))], epoch=self.epoch)
+        self._write([RunCommit(run.run, 1, run.at, (run, *reused))])
         row = self.store.run(run.run)
         assert row is not None, "the run was committed"
         known = [
@@ -356,26 +355,6 @@ class Engine:
         for event in events_of(report, opened.instance, member, at=self.clock.now()):
             self._apply(opened.run, event)
 
-    def _read_mailbox(self) -> bool:
-        any_read = False
-        while self._mailbox:
-            request, answer = self._mailbox.popleft()
-            any_read = True
-            try:
-                self._answers.append((answer, request()))
-            except Exception as error:  # the asker's mistake is the asker's answer, the loop goes on
-                answer.set_exception(error)
-        return any_read
-
-    def _answer(self) -> None:
-        """Let the answers go, after the commit of what was asked for; what was not committed is not acknowledged."""
-        answers, self._answers = self._answers, []
-        for answer, result in answers:
-            if self._uncommitted or self._facts:
-                answer.set_exception(StoreFull(self.blocked))
-            else:
-                answer.set_result(result)
-
     def _ring_timers(self) -> bool:
         now = self.clock.now()
         rung = False
@@ -485,7 +464,7 @@ class Engine:
     def _commit(self) -> bool:
         graphs = list(self._new_graphs.items())
         try:
-            numbers = self.store.commit(self._uncommitted, epoch=self.epoch, facts=self._facts, graphs=graphs)
+            numbers = self._write(self._uncommitted, self._facts, graphs)
         except StoreFull as error:
             # Nothing is lost: the same events are tried again each turn, and until then nothing is started or told.
             self.blocked = str(error)
@@ -504,6 +483,19 @@ class Engine:
             self.chores.recorded(facts)
         self._let_go()
         return True
+
+    def _write(
+        self, commits: Sequence[RunCommit], facts: Sequence[Fact] = (), graphs: Sequence[tuple[str, bytes]] = ()
+    ) -> dict[str, int]:
+        """One synced transaction. What fails beside lack of space and a taken origin may have happened all the same."""
+        try:
+            return self.store.commit(commits, epoch=self.epoch, facts=facts, graphs=graphs)
+        except (StoreFull, OriginTaken):
+            raise
+        except StoreError as error:
+            # Content that cannot be stored was refused before anything was written.
+            self._broken = None if isinstance(error.__cause__, UnicodeEncodeError | OverflowError) else error
+            raise
 
     def _take_in_created(self, numbers: dict[str, int]) -> None:
         """Runs that exist since this commit join the queue."""

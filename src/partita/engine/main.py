@@ -32,7 +32,7 @@ from partita.engine.active import ActiveRun
 from partita.engine.clock import SystemClock
 from partita.engine.control import ControlServer
 from partita.engine.service import Service
-from partita.errors import PartitaError, StoreFull, StoreLocked
+from partita.errors import PartitaError, StoreError, StoreFull, StoreLocked
 from partita.executors.identity import is_alive, name_of
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Home, Settings
@@ -57,10 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _serve(_settings(options), tell, stop, channel, wait_s=options.wait)
     except PartitaError as error:
-        # What was well once may be so again: the disk is full, another one had the lease, a command is at the store.
-        passes = isinstance(error, StoreFull) or (
-            isinstance(error, StoreLocked) and _is_ours(Home(options.home.resolve()))
-        )
+        # What was well once may be so again: the disk is full, another one had the lease or the file.
+        was_well = isinstance(error, StoreError) and _is_ours(Home(options.home.resolve()))
+        passes = isinstance(error, StoreFull) or was_well
         is_fatal = not stop.was_ready and not passes
         tell({"event": "failed", "message": error.message, "hint": error.hint or "", "fatal": is_fatal})
         return WORLD

@@ -128,6 +128,10 @@ class Retention:
     def recorded(self, facts: Sequence[Fact]) -> None:
         """What just happened is not old."""
 
+    def close(self) -> None:
+        """A sweep that goes on is ended; the next one begins anew."""
+        self._sweeper.close()
+
     # --- rows -------------------------------------------------------------------------------------------------------
 
     def _go_on(self, now: float) -> None:

@@ -44,6 +44,7 @@ from partita.worker.questions import Answered, EvaluateSensor, SensorLook
 # Looks under way at once; the others wait their turn.
 _MOST_LOOKS = 500
 _EVENTS_A_LOOK = 200
+_SET_BACK_S = 5.0
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -76,6 +77,8 @@ class Sensing:
         # Looks whose answers are here, to be taken in the next turn.
         self._answers: deque[tuple[_Look, Future[Answered]]] = deque()
         self._looking = 0
+        # What the clock said last: once it was set back, what was planned by it would be far away.
+        self._seen = 0.0
         self._is_started = False
         self._requesting = Requesting(engine, submitter)
         self._hearing = Hearing(self._store, self._tell)
@@ -92,12 +95,17 @@ class Sensing:
         self._hearing.bookmark(self._hearers, now)
 
     def due_at(self) -> float:
-        if self._answers:
+        if self._answers or self._clock.now() < self._seen - _SET_BACK_S:
             return 0.0
+        self._seen = self._clock.now()
         first = self._heap[0][0] if self._heap and self._looking < _MOST_LOOKS else NEVER
         return min(first, self._hearing.due_at)
 
     def turn(self, now: float) -> None:
+        if now < self._seen - _SET_BACK_S:
+            self._seen = now
+            for sensor in self._sensors.values():
+                self.take_up(sensor, now)
         while self._answers:
             self._take(*self._answers.popleft(), now=now)
         while self._heap and self._heap[0][0] <= now and self._looking < _MOST_LOOKS:
@@ -211,8 +219,13 @@ class Sensing:
         if len(sensor.told) >= MOST_WAITING and sensor.spec.of in HEARING:
             return  # it fails and fails; what it misses is in the journal
         sensor.told.append(event)
-        if not sensor.looking and not sensor.failures and not sensor.paused:
+        if sensor.looking or sensor.paused:
+            return
+        if not sensor.failures:
             self.plan(sensor, 0.0)
+        elif sensor.next_at == NEVER:
+            # It had failed under an earlier engine, which knew when it was to be tried again.
+            self.plan(sensor, self._clock.now() + backoff_s(max(sensor.spec.interval_s, 1.0), sensor.failures))
 
     # --- looking --------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import msgspec
 
@@ -55,6 +55,15 @@ class Part(Chore, Protocol):
 
     def loaded(self, manifest: Manifest) -> None:
         """A project was loaded, or loaded again: the catalog has its definitions now."""
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A part that holds something beside memory: a process, a watch."""
+
+    def close(self) -> None:
+        """Let go of it; the part takes no turn any more."""
         ...
 
 
@@ -182,8 +191,9 @@ class Service:
 
     def close(self, *, kill: bool = False) -> None:
         """Commit what waits and let everything go."""
-        if self.projects is not None:
-            self.projects.close()
+        for part in self.parts:
+            if isinstance(part, Closing):
+                part.close()
         self.engine.close(kill=kill)
 
     def _interval(self, run: Any) -> tuple[str, str]:

@@ -29,8 +29,7 @@ from partita.core.facts.schedules import (
     SchedulePaused,
     TickDecided,
 )
-from partita.core.manifest import Manifest, PipelineSpec, ScheduleSpec
-from partita.core.partitions import window
+from partita.core.manifest import Manifest, ScheduleSpec
 from partita.core.run_queue import Asked
 from partita.core.scheduling import Decided, Decision
 from partita.core.timetable import at, is_own
@@ -42,11 +41,11 @@ from partita.engine.ids import new_run_id
 from partita.engine.loop import Engine
 from partita.engine.scheduled import Key, Schedule, instants_of, new_row, stands, timing
 from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
-from partita.engine.submission import RunRequest, partitions_of
 from partita.engine.submitter import Submitter
+from partita.engine.tick_runs import TickRuns
 from partita.errors import DefinitionError, PartitaError, ScheduleError
 from partita.store.contract import OriginTaken
-from partita.store.schedules import Fetches, ScheduleRow, all_schedules, failures_in_a_row, tick, usual_of
+from partita.store.schedules import Fetches, ScheduleRow, all_schedules, failures_in_a_row, tick
 from partita.worker.questions import Answered, NextInstants
 
 if TYPE_CHECKING:
@@ -91,9 +90,9 @@ class Ticker:
         self._started = False
         self._look_at_zones_at = 0.0
         self._tzdata = ""
-        self._usual: dict[str, float] = {}
-        self._pipelines: dict[tuple[str, str], PipelineSpec] = {}
-        self._generation = -1
+        self._runs = TickRuns(store, catalog)
+        # Names that another project has already, with the project that wants them too.
+        self._clashes: dict[Key, str] = {}
 
     # --- what the engine calls ----------------------------------------------------------------------------------------
 
@@ -187,24 +186,39 @@ class Ticker:
 
     def _take_in(self, manifest: Manifest, now: float) -> None:
         declared: set[Key] = set()
+        self._forget_clashes(manifest.project)
         for pipeline in manifest.pipelines:
             for spec in pipeline.schedules:
                 key = manifest.namespace, spec.name
                 known = self._schedules.get(key)
                 if key in declared or (known is not None and self._is_others(known, manifest.project)):
-                    _log.error("schedule %s of project %s: the name is taken", spec.name, manifest.project)
-                    self._engine.troubles[f"schedule {spec.name}"] = (
-                        f"two schedules of namespace {key[0]} have this name"
-                    )
+                    self._note_clash(key, manifest.project)
                     continue
                 declared.add(key)
                 self._declare(known, manifest, pipeline.name, spec, now)
+        freed: set[str] = set()
         for key, schedule in self._schedules.items():
             row = schedule.row
             if row.project == manifest.project and key not in declared and row.active:
                 # What stands in the heap of it counts no more.
                 schedule.token += 1
                 self._change(schedule, now, active=False, next_at=None, reason="it is not declared any more")
+                if key in self._clashes:
+                    freed.add(self._clashes[key])
+        for project in freed & self._catalog.manifests.keys():
+            self._take_in(self._catalog.manifests[project], now)
+
+    def _note_clash(self, key: Key, project: str) -> None:
+        _log.error("schedule %s of project %s: the name is taken", key[1], project)
+        self._clashes[key] = project
+        self._engine.troubles[f"schedule {key[1]}"] = f"two schedules of namespace {key[0]} have this name"
+
+    def _forget_clashes(self, project: str) -> None:
+        """What was wrong with the names of a project is found again, if it still is."""
+        for key, of in list(self._clashes.items()):
+            if of == project:
+                del self._clashes[key]
+                self._engine.troubles.pop(f"schedule {key[1]}", None)
 
     def _is_others(self, known: Schedule, project: str) -> bool:
         return known.row.active and known.row.project != project and known.row.project in self._catalog.manifests
@@ -266,11 +280,14 @@ class Ticker:
         )
 
     def _first(self, schedule: Schedule, now: float) -> float | None:
-        """Its first instant after now. One that cannot be computed has none, and says so."""
+        """Its first instant after now, and after those that are decided: the clock may have been set back since.
+
+        One that cannot be computed has none, and says so.
+        """
         if is_own(schedule.row.spec.rule):
             return None
         try:
-            return next(schedule.instants().after(int(now)), None)
+            return next(schedule.instants().after(int(max(now, schedule.row.last_at or now))), None)
         except ScheduleError as error:
             schedule.trouble = error.message
             return None
@@ -301,30 +318,13 @@ class Ticker:
         if row.next_at is None:
             return
         instant = int(row.next_at)
-        schedule.lead_s = self._lead(schedule, instant) if row.spec.land else 0.0
+        schedule.lead_s = self._runs.lead(row, instant)
         due = max(not_before, scheduling.due_at(row.spec, schedule.seed, instant, schedule.lead_s))
         heapq.heappush(self._heap, (due, next(self._counter), schedule.key, schedule.token))
 
     def _is_stale(self, entry: tuple[float, int, Key, int]) -> bool:
         schedule = self._schedules.get(entry[2])
         return schedule is None or schedule.token != entry[3]
-
-    def _lead(self, schedule: Schedule, instant: int) -> float:
-        """How long before an instant its run starts: its usual duration and the margin, but not before its data is whole."""
-        row = schedule.row
-        usual = self._usual.get(row.pipeline)
-        if usual is None:
-            usual = self._usual[row.pipeline] = usual_of(self._store, row.pipeline)[1]
-        lead = usual + row.spec.land_margin_s
-        try:
-            pipeline = self._pipeline(row)
-            spec = partitions_of(pipeline, pipeline.graph, self._catalog.manifests[row.project])
-            partition = scheduling.partition_of(row.spec.partition, spec, instant)
-            if spec is not None and partition:
-                return max(0.0, min(lead, instant - window(spec, partition)[1].timestamp()))
-        except DefinitionError:
-            pass  # it covers no time, or there is none: that is said when the run is to be made
-        return lead
 
     def _look_at_zones(self, now: float) -> None:
         """The tz data may have been updated under us: then instants to come may be others."""
@@ -435,7 +435,7 @@ class Ticker:
         """The id of the run of a tick; or why there can be none."""
         row = schedule.row
         try:
-            graph, run = self._submitter.plan(self._request(schedule, instant, scheduling.origin(row.name, instant)))
+            graph, run = self._submitter.plan(self._runs.request(row, instant, scheduling.origin(row.name, instant)))
             if row.spec.overlap in ("queue", "cancel_running"):
                 run = msgspec.structs.replace(run, keys=(*run.keys, Asked(f"schedule {row.name}")))
             self._engine.create(graph, run)
@@ -447,31 +447,6 @@ class Ticker:
         schedule.errors, schedule.trouble = 0, ""
         schedule.running.add(run.run)
         return run.run, ""
-
-    def _request(self, schedule: Schedule, instant: int, origin: str, by: str = "") -> RunRequest:
-        """Raises `DefinitionError`."""
-        row = schedule.row
-        pipeline = self._pipeline(row)
-        spec = partitions_of(pipeline, pipeline.graph, self._catalog.manifests[row.project])
-        defaults = {p.name: p.default for p in pipeline.params if p.default is not None}
-        return RunRequest(
-            target=f"{row.project}/{row.pipeline}",
-            by=by or f"schedule {row.name}",
-            origin=origin,
-            params={**defaults, **row.spec.given()},
-            partition=scheduling.partition_of(row.spec.partition, spec, instant),
-        )
-
-    def _pipeline(self, row: ScheduleRow) -> PipelineSpec:
-        if self._generation != self._catalog.generation:
-            self._generation = self._catalog.generation
-            self._pipelines = {
-                (project, p.name): p for project, m in self._catalog.manifests.items() for p in m.pipelines
-            }
-        found = self._pipelines.get((row.project, row.pipeline))
-        if found is None:
-            raise DefinitionError(f"project {row.project} has no pipeline {row.pipeline!r} now")
-        return found
 
     # --- what goes wrong ----------------------------------------------------------------------------------------------
 
@@ -496,7 +471,7 @@ class Ticker:
         schedule.running.discard(run)
         row = schedule.row
         if state == "succeeded" and row.spec.land:
-            self._usual.pop(row.pipeline, None)
+            self._runs.has_ended(row.pipeline)
             self._plan(schedule)
         failures = {"failed": row.failures + 1, "succeeded": 0}.get(state, row.failures)
         if failures == row.failures:
@@ -553,7 +528,7 @@ class Ticker:
     def _trigger_asked(self, request: TriggerSchedule) -> ScheduleSaid:
         schedule = self._found(request.namespace, request.name)
         origin = f"trigger:{schedule.row.name}:{new_run_id(self._clock.now())}"
-        run = self._submitter.submit(self._request(schedule, int(self._clock.now()), origin, request.by))
+        run = self._submitter.submit(self._runs.request(schedule.row, int(self._clock.now()), origin, request.by))
         return ScheduleSaid(schedule.row.name, schedule.row.paused, schedule.row.next_at, run.id)
 
     def _next_asked(self, request: NextTicks) -> ScheduleSaid | Future[ScheduleSaid]:
@@ -597,6 +572,7 @@ class Ticker:
             start = (
                 int(row.next_at) - 1 if row.next_at is not None else int(max(row.last_at or 0.0, row.effective_from))
             )
+            start = max(start, row.spec.timetable().start - 1)
         version = row.version
         count = _ASKED if not schedule.known else 1000
         self._asked(schedule, float(start), count).add_done_callback(lambda done: self._heard(schedule, version, done))
@@ -611,8 +587,9 @@ class Ticker:
         if problem:
             self._failed_to_ask(schedule, problem, now)
             return
-        schedule.known += ticks
-        schedule.ended = ended
+        end = schedule.row.spec.timetable().end
+        schedule.known += [tick for tick in ticks if tick <= end]
+        schedule.ended = ended or any(tick > end for tick in ticks)
         schedule.trouble = ""
         first = schedule.known[0] if schedule.known else None
         row = schedule.row

@@ -64,8 +64,11 @@ def build_app(
     routes: Iterable[Route] | None = None,
     ui: Ui | None = None,
     slow_s: float = _SLOW_S,
+    links: Links | None = None,
 ) -> App:
     """The application over the service whose folder is `settings.home`. Raises `TypeError` for a route that cannot be.
+
+    It closes `links` when it is closed, so a guard may share them.
 
     A client that takes nothing of a stream for `slow_s` is cut off.
     """
@@ -74,16 +77,16 @@ def build_app(
 
         nouns.declare()
         routes = declared()
-    return App(settings, guard, tuple(routes), ui or Ui(), slow_s)
+    return App(links or Links(settings), guard, tuple(routes), ui or Ui(), slow_s)
 
 
 class App:
     """An ASGI application."""
 
-    def __init__(self, settings: Settings, guard: Guard, routes: tuple[Route, ...], ui: Ui, slow_s: float) -> None:
+    def __init__(self, links: Links, guard: Guard, routes: tuple[Route, ...], ui: Ui, slow_s: float) -> None:
         self.routes = routes
         self.slow_s = slow_s
-        self.links = Links(settings)
+        self.links = links
         self.guard = guard
         self.measurements = self.links.measurements
         self._router = Router(routes)

@@ -128,7 +128,6 @@ ASSET = objects.Asset(
     external=False,
     code_version="1",
     columns=[objects.Column("route", "text"), objects.Column("delay", "float")],
-    freshness_s=93600.0,
     written_at="pipelines.py:40",
     project="shop",
     namespace="default",

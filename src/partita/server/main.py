@@ -31,7 +31,7 @@ from partita.errors import DefinitionError, PartitaError, WorldError
 from partita.server.access import AccessGuard
 from partita.server.app import App, build_app
 from partita.server.bearers import LINK_S, new_link
-from partita.server.links import EngineLink, Readers
+from partita.server.links import EngineLink, Links
 from partita.server.policy import Policy, must_refuse, read_policy
 from partita.settings import Home, Settings
 
@@ -74,9 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
 def make_app(home: Home, policy: Policy, *, bound: str) -> App:
     """The application with the guard that `policy` asks for."""
     settings = Settings(project=home.root.parent, home=home)
-    readers, engine = Readers(home.db), EngineLink(home.socket)
-    guard = AccessGuard(policy, home, bound=bound, reader=readers.get, ask=engine.ask)
-    return build_app(settings, guard)
+    links = Links(settings)
+    guard = AccessGuard(policy, home, bound=bound, reader=links.readers.get, ask=links.engine.ask)
+    return build_app(settings, guard, links=links)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

@@ -255,7 +255,6 @@ class Asset(msgspec.Struct, frozen=True):
     external: bool
     code_version: str
     columns: list[Column]
-    freshness_s: float | None
     written_at: str
     freshness: dict[str, Any] | None = None
     mappings: list[dict[str, Any]] = []
@@ -487,7 +486,6 @@ def asset(spec: manifest.AssetSpec, project: str = "", namespace: str = "") -> A
         external=spec.external,
         code_version=spec.code_version,
         columns=[Column(name, kind) for name, kind in spec.columns],
-        freshness_s=spec.freshness_s,
         written_at=spec.written_at,
         freshness=None if spec.freshness is None else fields_of(spec.freshness),
         mappings=[fields_of(m) for m in spec.mappings],

@@ -19,6 +19,7 @@ from partita.core.facts.backfills import (
     BackfillCreated,
     BackfillEnded,
     BackfillRetried,
+    BackfillWaits,
     PartEnded,
     PartStarted,
 )
@@ -229,6 +230,10 @@ def _asked(execute: Execute, f: BackfillAsked) -> None:
         execute("pause_backfill", (int(f.what == "pause"), f.reason, f.id))
 
 
+def _waits(execute: Execute, f: BackfillWaits) -> None:
+    execute("say_of_backfill", (f.reason, f.id))
+
+
 def _retried(execute: Execute, f: BackfillRetried) -> None:
     execute("reopen_backfill", (f.id,))
     execute("reopen_parts", (f.id,))
@@ -249,6 +254,7 @@ def _ended(execute: Execute, f: BackfillEnded) -> None:
 WRITES: Final[dict[type, Callable[..., Any]]] = {
     BackfillCreated: _created,
     BackfillAsked: _asked,
+    BackfillWaits: _waits,
     BackfillRetried: _retried,
     PartStarted: _part_started,
     PartEnded: _part_ended,

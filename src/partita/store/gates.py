@@ -87,12 +87,6 @@ def by_token(reader: Fetching, digest: bytes) -> tuple[str, str, str] | None:
     return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
 
-def count_open(reader: Fetching, of: str = "approval") -> int:
-    """How many gates of a kind wait."""
-    rows = reader.fetch("count_open_gates", (of,))
-    return rows[0][1] if rows else 0
-
-
 def gate_row(row: Row) -> GateRow:
     """A row of `gates_of_run`."""
     (step, index, of, opened_at, due_at, heard_at, message, report, answered_at, how, accepted, choice, by, comment,

@@ -260,7 +260,9 @@ class Night:
             assert backfills.counts(reader, row).get("succeeded") == row.total == _PARTITIONS
             attempts = sum(self._check_logs(reader, run.id, run.no) for run in runs)
         # Only who pumps the output can cut it off, and that for what runs there at that moment.
-        assert self.cut <= 4 * self.kills["host"], f"{self.cut} logs are cut off, {self.kills['host']} hosts were killed"
+        assert self.cut <= 4 * self.kills["host"], (
+            f"{self.cut} logs are cut off, {self.kills['host']} hosts were killed"
+        )
         return {"ticks": ticks, "runs": len(runs), "attempts": attempts, "items": self.items, "logs cut": self.cut}
 
     def _ledger(self) -> list[str]:

@@ -33,6 +33,13 @@ class BackfillAsked(FactBase, frozen=True, array_like=True, tag="backfill_asked"
     reason: str = ""
 
 
+class BackfillWaits(FactBase, frozen=True, array_like=True, tag="backfill_waits"):
+    """It cannot go on for now, and why; or it goes on (`reason` empty)."""
+
+    id: str
+    reason: str = ""
+
+
 class BackfillRetried(FactBase, frozen=True, array_like=True, tag="backfill_retried"):
     """Somebody had what failed, was skipped or was cancelled run again: such parts wait anew."""
 
@@ -70,4 +77,4 @@ class BackfillEnded(FactBase, frozen=True, array_like=True, tag="backfill_ended"
     reason: str = ""
 
 
-BackfillFact = BackfillCreated | BackfillAsked | BackfillRetried | PartStarted | PartEnded | BackfillEnded
+BackfillFact = BackfillCreated | BackfillAsked | BackfillWaits | BackfillRetried | PartStarted | PartEnded | BackfillEnded

@@ -151,7 +151,7 @@ def gate(call: Call, run: Name, step: Name, index: str = "") -> Gate:
 def answer(call: Call, run: Name, step: Name, body: GateAnswer) -> GateResult:
     row = call.run(run)
     packed = _packed(body.answer) if body.answer is not None else None
-    roles = tuple(role for role in ROLES if call.principal.may(_mark_of(role), row.namespace))
+    roles = tuple(role for role in ROLES if call.principal.may(mark_of(role), row.namespace))
     request = AnswerGate(row.id, step, call.principal.name, body.choice, body.index, roles, body.comment, packed)
     reply = call.change(request, GateReply, namespace=row.namespace, object=f"run:{row.id}/{step}")
     return _result(reply, step)
@@ -184,7 +184,7 @@ def heartbeat(call: Call, body: Heartbeat) -> GateResult:
     return _result(call.ask(HeartbeatExternal(body.token, body.message), GateReply), "")
 
 
-def _mark_of(role: str) -> str:
+def mark_of(role: str) -> str:
     """The permission that only this role and greater ones have."""
     return {"viewer": "view", "operator": "operate", "author": "author", "admin": "admin"}[role]
 

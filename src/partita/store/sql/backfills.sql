@@ -10,6 +10,9 @@ UPDATE backfills SET paused = ?, reason = ? WHERE id = ? AND state = 'running';
 -- name: cancel_backfill
 UPDATE backfills SET cancel_requested = 1, reason = ? WHERE id = ? AND state = 'running';
 
+-- name: say_of_backfill
+UPDATE backfills SET reason = ? WHERE id = ? AND state = 'running' AND paused = 0 AND cancel_requested = 0;
+
 -- name: end_backfill
 UPDATE backfills SET state = ?, finished_at = ?, reason = ? WHERE id = ? AND state = 'running';
 

@@ -72,6 +72,3 @@ FROM runs r JOIN votes v ON v.run = r.no WHERE r.id = ? AND v.step = ? AND v.idx
 
 -- name: gate_of_token
 SELECT r.id, g.step, g.idx FROM gates g JOIN runs r ON r.no = g.run WHERE g.token = ?;
-
--- name: count_open_gates
-SELECT of, count(*) FROM gates WHERE answered_at IS NULL AND of = ? GROUP BY of;
