@@ -233,3 +233,13 @@ def test_ten_thousand_queued_runs_cost_each_end_its_neighbours_only():
         assert started(queue) == [str(number)]
         queue.release(str(number))
     assert time.perf_counter() - began < 2.0
+
+
+def test_who_asks_for_their_place_in_line_hears_how_many_of_their_namespace_come_before():
+    queue = RunQueue(max_running=0)
+    for at, (name, priority) in enumerate([("a", 0), ("b", 2), ("c", 0), ("d", 1)]):
+        queue.offer(run(name, at=float(at), priority=priority))
+    queue.offer(run("other", at=9.0, namespace="elsewhere"))
+    asked = ["a", "b", "c", "d", "other", "unknown"]
+    # By rank: b (two points of priority), d (one), a, c.
+    assert queue.places_in_line(asked) == {"b": 0, "d": 1, "a": 2, "c": 3, "other": 0}

@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from up_kills.night import KILLS_A_NIGHT, Night
 
 KILLS = int(os.environ.get("PARTITA_UP_KILLS", "500"))

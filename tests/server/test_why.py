@@ -25,6 +25,18 @@ def until(look: Callable[[], Any]) -> Any:
     return found
 
 
+@pytest.fixture
+def at_rest(api: httpx2.Client) -> None:
+    """What other tests have left open would stand in line before ours."""
+    query: dict[str, Any] = {"state": ["queued", "running"], "limit": 500}
+    runs = [run["id"] for run in api.get(f"{V1}/runs", params=query).json()["items"]]
+    if runs:
+        api.post(f"{V1}/runs/bulk", json={"action": "cancel", "runs": runs})
+    for run in runs:
+        ended(api, run)
+
+
+@pytest.mark.usefixtures("at_rest")
 def test_a_run_that_waits_in_line_says_for_what_and_how_many_come_before(api: httpx2.Client, tmp_path: Path) -> None:
     first, *others = [started(api, {"pipeline": "narrow", "params": {"file": str(tmp_path / "go")}}) for _ in range(3)]
     queue = api.get(f"{V1}/queue", params={"pipeline": "narrow"}).json()["items"]
@@ -37,6 +49,7 @@ def test_a_run_that_waits_in_line_says_for_what_and_how_many_come_before(api: ht
     assert api.get(f"{V1}/runs/{others[0]['id']}/why").json()["line"] is None
 
 
+@pytest.mark.usefixtures("at_rest")
 def test_a_step_that_is_ready_says_which_pool_is_full(api: httpx2.Client, tmp_path: Path) -> None:
     first, second = [started(api, {"pipeline": "wide", "params": {"file": str(tmp_path / "go")}}) for _ in range(2)]
     found = until(lambda: [e for e in api.get(f"{V1}/runs/{second['id']}/why").json()["open"] if e["state"] == "ready"])

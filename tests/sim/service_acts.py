@@ -177,7 +177,9 @@ class Acts:
         self._ask(TidyNow())
 
     def sensor(self) -> None:
-        what = self.rng.choice((PauseSensor("items", "sim", self.rng.random() < 0.5), LookNow("items"), LookNow("hook")))
+        what = self.rng.choice(
+            (PauseSensor("items", "sim", self.rng.random() < 0.5), LookNow("items"), LookNow("hook"))
+        )
         self._ask(ResetSensor("items", "sim") if self.rng.random() < 0.3 else what)
 
     # --- asking ---------------------------------------------------------------------------------------------------------

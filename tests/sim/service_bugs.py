@@ -90,7 +90,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     _bug(
         "a key of a sensor is not kept",
         "engine/requesting.py",
-        "requests += [Requested(key, created.run, run.pipeline) for key in new or (\"\",)]",
+        'requests += [Requested(key, created.run, run.pipeline) for key in new or ("",)]',
         "requests += [Requested(key + '!', created.run, run.pipeline) for key in new or (\"\",)]",
         critical=True,
     ),

@@ -32,9 +32,10 @@ _MADE_BY = ("sched:", "sensor:", "backfill:")
 class ServiceJudge:
     """All that was committed so far, checked commit by commit. `marks` counts what was seen."""
 
-    def __init__(self, first: int, last: int, marks: Counter[str], pools: dict[tuple[str, ...], int]) -> None:
-        self.marks = marks
-        self.pools = pools
+    def __init__(self, first: int, last: int) -> None:
+        self.marks: Counter[str] = Counter()
+        # What open attempts are counted against; the world's own.
+        self.pools: dict[tuple[str, ...], int] = {}
         self.schedules: dict[str, ScheduleJudge] = {}
         self.window = first, last
         self.runs: dict[str, RunCreated] = {}
@@ -260,9 +261,9 @@ class Starts:
         if abs(shift - self.shift) > 1e-3:
             self.at, self.shift = [], shift
 
-    def take(self, event: AttemptStarted, now: float) -> None:
-        """One start. Raises `Violation`."""
-        self.at = [at for at in self.at if at > now - self.per_s] + [now]
+    def take(self, event: AttemptStarted) -> None:
+        """One start, by the time of its decision: a full disk may hold up the commit. Raises `Violation`."""
+        self.at = [at for at in self.at if at > event.at - self.per_s + 1e-3] + [event.at]
         if len(self.at) > self.count:
             raise Violation(f"I10: {len(self.at)} starts within {self.per_s:g} s, {self.count} may be: {event}")
 

@@ -10,6 +10,7 @@ SERVICE_MARKS: tuple[str, ...] = (
     "a run was made by sched",
     "a run was made by trigger",
     "the definitions were edited",
+    "the definitions were edited while no engine was there",
     "a schedule was edited",
     "an edit left the instants as they were",
     "a schedule was declared no more",

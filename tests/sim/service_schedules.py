@@ -66,10 +66,14 @@ class ScheduleJudge:
         if not fact.active:
             self.next = None
         if fact.active and not self.is_own:
-            self._need(fact.next_at == self.next, f"I2: its next instant is {_told(self.next)}, it says {_told(fact.next_at)}")
+            self._need(
+                fact.next_at == self.next, f"I2: its next instant is {_told(self.next)}, it says {_told(fact.next_at)}"
+            )
 
     def _begin_anew(self, fact: ScheduleChanged, spec: ScheduleSpec) -> None:
-        self._need(fact.effective_from == fact.at, f"an edit holds from {fact.effective_from}, and was made at {fact.at}")
+        self._need(
+            fact.effective_from == fact.at, f"an edit holds from {fact.effective_from}, and was made at {fact.at}"
+        )
         if self.version:
             self.marks["a schedule was edited"] += 1
             is_due = self.active and not self.paused and self.next is not None and self.next <= fact.at
@@ -93,7 +97,9 @@ class ScheduleJudge:
     def move(self, fact: ScheduleMoved) -> None:
         """Its next instant was found, by its function or by other tz data."""
         if self.is_own and fact.next_at is not None:
-            self._need(fact.next_at == self.next, f"I2: next is {_told(self.next)}, its function says {_told(fact.next_at)}")
+            self._need(
+                fact.next_at == self.next, f"I2: next is {_told(self.next)}, its function says {_told(fact.next_at)}"
+            )
 
     def decide(self, fact: TickDecided) -> None:
         """A due instant, or a range of them, has its decision."""
@@ -119,7 +125,9 @@ class ScheduleJudge:
             self.runs[first] = fact.run
         self.next = self.instants[j + 1] if j + 1 < len(self.instants) else None
         if not self.is_own:
-            self._need(fact.next_at == self.next, f"I2: after {told} comes {_told(self.next)}, it says {_told(fact.next_at)}")
+            self._need(
+                fact.next_at == self.next, f"I2: after {told} comes {_told(self.next)}, it says {_told(fact.next_at)}"
+            )
 
     # --- what its options say -----------------------------------------------------------------------------------------
 

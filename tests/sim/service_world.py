@@ -38,7 +38,7 @@ from .marks import mark_run
 from .record import Record
 from .service_acts import Acts
 from .service_judge import ServiceJudge, Starts
-from .service_manifests import CHANGES, DAYS, RATE, project
+from .service_manifests import CHANGES, DAYS, RATE, edited, project
 from .waiting import check_slots, check_waiting
 from .world import LEASE_S, LOOK_EVERY, TOO_LONG, World
 
@@ -103,8 +103,9 @@ class ServiceWorld(World):
         self.facts = 0
         self.starts = Starts(RATE.count, RATE.per_s)
         first = int(begin) // _HOUR * _HOUR - 2 * _HOUR
+        self.told = ServiceJudge(first, first + DAYS * 24 * _HOUR)
         super().__init__(seed, chaos=chaos, begin=begin, open_store=open_store, after_crash=after_crash)
-        self.told = ServiceJudge(first, first + DAYS * 24 * _HOUR, self.marks, self.slots.capacity)
+        self.told.marks, self.told.pools = self.marks, self.slots.capacity
         self.told._cancelled = set()
         self.slots.max_runs = {}
 
@@ -222,7 +223,11 @@ class ServiceWorld(World):
             self.services = {self.engine: self.services[self.engine]}
             self.unloaded &= {self.engine}
         self.services[service.engine] = service
+        if self.chaos and self.engines > 2 and self.rng.random() < 0.2:
+            self.marks["the definitions were edited while no engine was there"] += 1
+            self.manifest = edited(self.rng, self.manifest, self.clock.true)
         if self.rng.random() < 0.5:
+            self.told.loaded(self.manifest)
             service.load(self.manifest)
         else:
             self.unloaded.add(service.engine)
@@ -250,6 +255,8 @@ class ServiceWorld(World):
     def _check_well(self) -> None:
         super()._check_well()
         engine = self.engine
+        for part, trouble in engine.chores.troubles.items():
+            self._need(trouble.startswith(("StoreFull", "Unknown")), f"{part} failed: {trouble}")
         if engine in self.unloaded or engine.chores.troubles or engine.blocked or self.clock.is_frozen:
             return
         now, ticker = self.clock.now(), self.serving().ticker
@@ -282,7 +289,8 @@ class ServiceWorld(World):
                 record.feed(event)
                 self.slots.feed(record, event)
                 if isinstance(event, AttemptStarted) and record.steps[event.step].policies.rates:
-                    self.starts.take(event, self.clock.now())
+                    self.starts.look_at(self.clock.now() - self.clock.true)
+                    self.starts.take(event)
             if commit.events and isinstance(commit.events[-1], RunEnded):
                 judge(record)
                 mark_run(record, self.marks)

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from partita.core.facts import Fact
-
 from partita.errors import Fenced, StoreError, StoreFull
 from partita.store.contract import Lease, RunCommit, Store
 

@@ -108,7 +108,7 @@ class Bench:
         """How a step has ended."""
         return self.record.watch.ended.get((step, ""), "")
 
-    def _watch(self, commits: Sequence[RunCommit]) -> None:
+    def _watch(self, commits: Sequence[RunCommit], facts: Sequence[object] = ()) -> None:
         for commit in commits:
             for event in commit.events if commit.run == "r" else ():
                 self.record.feed(event)

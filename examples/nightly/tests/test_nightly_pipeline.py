@@ -57,7 +57,8 @@ def nightly(tmp_path_factory: pytest.TempPathFactory) -> Nightly:
 def test_everything_of_the_sentence_is_declared(nightly: Nightly) -> None:
     assert nightly("check").returncode == 0
     listed = json.loads(nightly("list", "--json").stdout)
-    (pipeline,) = listed["pipelines"]
+    pipeline, publish = listed["pipelines"]
+    assert (publish["name"], publish["schedules"]) == ("publish", [])
     assert (pipeline["name"], pipeline["schedules"][0]["rule"]) == ("nightly", "cron 0 3 * * *")
     kinds = Counter(kind for asset in listed["assets"] for kind in asset["kinds"])
     assert (kinds["source"], kinds["model"], kinds["predictor"], kinds["dashboard"]) == (50, 202, 5, 6)

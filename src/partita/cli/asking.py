@@ -15,6 +15,7 @@ from partita.errors import DefinitionError, WorldError
 if TYPE_CHECKING:
     import msgspec
 
+    from partita.core.manifest import Manifest
     from partita.settings import Settings
 
 A = TypeVar("A")
@@ -23,10 +24,13 @@ _RESTART_S = 10.0
 _LOOK_EVERY_S = 0.05
 
 
-def answer(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
-    """Ask the engine at work here; without one, carry the request out in this process. Raises `PartitaError`."""
+def answer(settings: Settings, request: msgspec.Struct, returns: type[A], *, declared: Manifest | None = None) -> A:
+    """Ask the engine at work here; without one, carry the request out in this process. Raises `PartitaError`.
+
+    `declared`: what the project defines now, if the request is about something that was never served.
+    """
     told = _told_by_service(settings, request, returns)
-    return told if told is not None else _straight(settings, request, returns)
+    return told if told is not None else _straight(settings, request, returns, declared)
 
 
 def answer_of_service(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
@@ -50,7 +54,7 @@ def _told_by_service(settings: Settings, request: msgspec.Struct, returns: type[
     return told
 
 
-def _straight(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
+def _straight(settings: Settings, request: msgspec.Struct, returns: type[A], declared: Manifest | None) -> A:
     import msgspec
 
     from partita.cli.leftover import Leftovers
@@ -59,9 +63,12 @@ def _straight(settings: Settings, request: msgspec.Struct, returns: type[A]) -> 
     from partita.engine.service import Service
     from partita.store.sqlite import open_store
 
-    if not settings.home.db.exists():
-        raise DefinitionError(f"nothing was run in {settings.project} yet", hint="start with: partita run, or serve it: partita up")
+    if not settings.home.db.exists() and declared is None:
+        raise DefinitionError(
+            f"nothing was run in {settings.project} yet", hint="start with: partita run, or serve it: partita up"
+        )
     clock = SystemClock()
+    settings.home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = open_store(settings.home.db, clock=clock.now)
     try:
         service = Service(
@@ -69,6 +76,8 @@ def _straight(settings: Settings, request: msgspec.Struct, returns: type[A]) -> 
         )
         for manifest in store.manifests():
             service.catalog.put(manifest)
+        if declared is not None:
+            service.load(declared)
         handler = service.handlers().get(type(request))
         if handler is None:
             raise DefinitionError(f"{tag_of(type(request))} needs the service", hint="start it: partita up")

@@ -11,11 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from partita.cli.styled import Span
-from partita.cli.telling import failure_text, waits_for
+from partita.cli.telling import waits_for
 from partita.cli.terminal import Out
 from partita.cli.watching import Notice, RunWatch, Watch
 from partita.cli.words import clock, counts, duration, glyph, listed, many, number
-from partita.core.events import AttemptEnded, GateAnswered, GateOpened, RunEnded, RunStarted, StepEnded, StepRetried
+from partita.core.events import (
+    AttemptEnded,
+    GateAnswered,
+    GateOpened,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    StepRetried,
+    failure_line,
+)
 
 _PULSE_S = 5.0
 _ONE_BY_ONE = 3
@@ -90,7 +99,7 @@ class Lines:
             return  # given back before it began: nobody has to know
         wait = event.not_before - event.at
         again = f"again in {duration(wait)}" if wait > 0 else "again now"
-        why = failure_text(failed.failure, event.reason) if failed is not None else event.reason
+        why = failure_line(failed.failure, event.reason) if failed is not None else event.reason
         attempt = f"attempt {event.attempt - 1}"
         how = failed.state.replace("_", " ") if failed is not None else "failed"
         name = run.labels.name(event.step, event.index)
@@ -99,7 +108,7 @@ class Lines:
     def _failed(self, run: RunWatch, event: StepEnded) -> None:
         step = run.steps[event.step]
         failed = next((f for f in reversed(step.failures) if f.index == event.index), None)
-        why = failure_text(failed.failure, event.reason) if failed is not None else event.reason
+        why = failure_line(failed.failure, event.reason) if failed is not None else event.reason
         attempt = f" (attempt {failed.attempt})" if failed is not None else ""
         name = run.labels.name(event.step, event.index)
         self._line(run, event.at, glyph(event.state), f"{name} failed{attempt}: {why}")

@@ -11,9 +11,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from partita.cli import terminal, verbs
 from partita.errors import DefinitionError, PartitaError, UserCodeError, WorldError
+
+if TYPE_CHECKING:
+    from partita.cli.styled import Line
 
 USAGE, FAILED, WORLD, BUG, INTERRUPTED = 2, 1, 3, 70, 130
 
@@ -96,7 +100,8 @@ def _call(verb: verbs.Verb, args: list[str]) -> int:
     before_double_dash = args[: args.index("--")] if "--" in args else args
     if "-h" in before_double_dash or "--help" in before_double_dash:
         more = verbs.page_of(verb.words)
-        terminal.out().lines([*help_page(function, verb.words), *([[], [("Further", "bold")], *more] if more else [])])
+        further: list[Line] = [[], [("Further", "bold")], *more] if more else []
+        terminal.out().lines([*help_page(function, verb.words), *further])
         return 0
     return function(**parse(function, verb.words, args))
 

@@ -26,7 +26,7 @@ def find_run(reader: Reader, name: str = "last") -> RunRow:
     if name == "last":
         newest = reader.runs(limit=1)
         if not newest:
-            raise DefinitionError("nothing was run here yet", hint="start with: partita run")
+            raise DefinitionError("nothing was run here yet", hint="start with: partita run, or serve it: partita up")
         return newest[0]
     row = reader.run(name)
     if row is not None:

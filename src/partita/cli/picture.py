@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from partita.cli.styled import Line, Span, cells, clean, cut, short
-from partita.cli.telling import failure_text, waits_for
+from partita.cli.telling import waits_for
 from partita.cli.watching import RunWatch, StepWatch, Watch
 from partita.cli.words import TURNING, counts, duration, look, many, number
+from partita.core.events import failure_line
 
 _NAME = 34
 _BAR = 18
@@ -110,7 +111,7 @@ def _block(run: RunWatch, step: StepWatch, now: float, width: int, name_width: i
     if step.bad and step.failures:
         last = next((f for f in reversed(step.failures) if f.index not in step.retrying), step.failures[-1])
         name = f"[{run.labels.label(step.key, last.index) or last.index}] " if last.index else ""
-        text = f"{name}{failure_text(last.failure, last.state.replace('_', ' '))}"
+        text = f"{name}{failure_line(last.failure, last.state.replace('_', ' '))}"
         lines.append([("      ", ""), (short(text, width - 6), "red")])
         for line in log_tail(run, step.key, last.index, last.attempt, _LOG_LINES):
             lines.append([("      ", ""), *line])

@@ -18,11 +18,13 @@ from partita.errors import DefinitionError, ScheduleError
 
 if TYPE_CHECKING:
     from partita.core.manifest import Manifest, ScheduleSpec
+    from partita.engine.schedules import PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
     from partita.settings import Settings
     from partita.store.schedules import ScheduleRow, TickRow
     from partita.store.sqlite import SqliteReader
 
 Name = Annotated[str, Argument("NAME", "A schedule, or the pipeline that it starts")]
+_NOT_SERVED = "not served yet"
 Count = Annotated[int, Option(("-n", "--count"), "So many", "N", least=1)]
 
 
@@ -114,12 +116,11 @@ def explain(name: Name, json: options.Json = False, folder: options.Project = No
 
 def pause(name: Name, reason: options.Reason = "", folder: options.Project = None) -> int:
     """Start no more runs by a schedule; what runs goes on."""
-    from partita.cli.asking import answer
-    from partita.engine.schedules import PauseSchedule, ScheduleSaid
+    from partita.engine.schedules import PauseSchedule
 
     settings = project.settings_of(folder)
     row = _one(settings, name)
-    answer(settings, PauseSchedule(row.name, project.user_name(), reason, row.namespace), ScheduleSaid)
+    _told(settings, row, PauseSchedule(row.name, project.user_name(), reason, row.namespace))
     terminal.out().line(("○ ", "violet"), f"schedule {row.name} is paused: its ticks are skipped until it is resumed")
     terminal.hint(f"partita schedules resume {row.name}")
     return 0
@@ -127,12 +128,11 @@ def pause(name: Name, reason: options.Reason = "", folder: options.Project = Non
 
 def resume(name: Name, folder: options.Project = None) -> int:
     """Let a schedule go on, from its next tick."""
-    from partita.cli.asking import answer
-    from partita.engine.schedules import ResumeSchedule, ScheduleSaid
+    from partita.engine.schedules import ResumeSchedule
 
     settings = project.settings_of(folder)
     row = _one(settings, name)
-    said = answer(settings, ResumeSchedule(row.name, project.user_name(), row.namespace), ScheduleSaid)
+    said = _told(settings, row, ResumeSchedule(row.name, project.user_name(), row.namespace))
     then = f"; next: {_local(row.spec, said.next_at)}" if said.next_at is not None else ""
     terminal.out().line(("✓ ", "green"), f"schedule {row.name} goes on{then}")
     return 0
@@ -140,12 +140,11 @@ def resume(name: Name, folder: options.Project = None) -> int:
 
 def trigger(name: Name, json: options.Json = False, folder: options.Project = None) -> int:
     """Start a run as the schedule would, now; it is no tick."""
-    from partita.cli.asking import answer
-    from partita.engine.schedules import ScheduleSaid, TriggerSchedule
+    from partita.engine.schedules import TriggerSchedule
 
     settings = project.settings_of(folder)
     row = _one(settings, name)
-    said = answer(settings, TriggerSchedule(row.name, project.user_name(), row.namespace), ScheduleSaid)
+    said = _told(settings, row, TriggerSchedule(row.name, project.user_name(), row.namespace))
     run = project.open_memory(settings).run(said.run)
     if json:
         from partita.cli.objects import run_object
@@ -156,6 +155,17 @@ def trigger(name: Name, json: options.Json = False, folder: options.Project = No
     if not project.has_engine(settings):
         terminal.hint("it waits until there is an engine: partita up")
     return 0
+
+
+def _told(
+    settings: Settings, row: ScheduleRow, request: PauseSchedule | ResumeSchedule | TriggerSchedule
+) -> ScheduleSaid:
+    """What the service says, or the same straight at the folder; there also about a schedule that was never served."""
+    from partita.cli.asking import answer
+    from partita.engine.schedules import ScheduleSaid
+
+    declared = project.load(settings) if row.reason == _NOT_SERVED and not project.has_engine(settings) else None
+    return answer(settings, request, ScheduleSaid, declared=declared)
 
 
 # --- finding ------------------------------------------------------------------------------------------------------------
@@ -180,7 +190,7 @@ def _declared(manifest: Manifest) -> list[ScheduleRow]:
     return [
         ScheduleRow(
             namespace=manifest.namespace, name=spec.name, project=manifest.project, pipeline=pipeline.name, version=0,
-            spec=spec, effective_from=now, active=True, paused=spec.paused, automatic=False, reason="not served yet",
+            spec=spec, effective_from=now, active=True, paused=spec.paused, automatic=False, reason=_NOT_SERVED,
             next_at=_safely(lambda spec=spec: next(spec.timetable().ticks(int(now)), None), None), last_at=None,
             last_decision="", decided_at=None, failures=0, tzdata="",
         )

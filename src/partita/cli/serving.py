@@ -29,7 +29,7 @@ def say_interrupted(settings: Settings, runs: list[int]) -> None:
         terminal.note(("◌ ", "amber"), f"the service is starting its scheduler again: {which} goes on then")
         return
     terminal.note(("◌ ", "amber"), f"no engine is at work: {which} was interrupted")
-    terminal.hint(f"take it up: partita up, or partita retry {runs[0]}   or end it: partita cancel {runs[0]}")
+    terminal.hint(f"take it up: partita retry {runs[0]}, or partita up   or end it: partita cancel {runs[0]}")
 
 
 def service_of(settings: Settings) -> dict[str, Any] | None:

@@ -9,8 +9,9 @@ from partita.cli import terminal
 from partita.cli.facts import heading, meta_text, print_facts, value_text
 from partita.cli.naming import typed
 from partita.cli.tables import Cell, Column, print_table
-from partita.cli.telling import failure_text, log_tail
+from partita.cli.telling import log_tail
 from partita.cli.words import ago, duration, exact, look, number, size, state
+from partita.core.events import failure_line
 
 if TYPE_CHECKING:
     from partita.cli.remembered import Remembered
@@ -46,7 +47,7 @@ def _print_map(run: Remembered, node: Node) -> None:
         tries = run.tries.get((node.key, instance.index), [])
         last = tries[-1] if tries else None
         took = duration(last.ended_at - last.began_at) if last is not None and last.began_at and last.ended_at else ""
-        why = failure_text(last.failure, instance.reason) if last is not None else instance.reason
+        why = failure_line(last.failure, instance.reason) if last is not None else instance.reason
         label = run.labels.label(node.key, instance.index)
         rows.append(
             [
@@ -124,7 +125,7 @@ _ATTEMPTS = (
 
 def _attempt_row(row: AttemptRow) -> list[Cell]:
     usage = row.usage
-    why = "from the cache" if row.cached_from else failure_text(row.failure)
+    why = "from the cache" if row.cached_from else failure_line(row.failure)
     return [
         str(row.attempt),
         state(row.state),

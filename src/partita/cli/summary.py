@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from partita.cli.labels import Labels
 from partita.cli.naming import typed
 from partita.cli.styled import Line
-from partita.cli.telling import blocks_text, failure_text, log_tail
+from partita.cli.telling import blocks_text, log_tail
 from partita.cli.terminal import Out
 from partita.cli.words import counts, duration, glyph, look, many, number, run_title
+from partita.core.events import failure_line
 from partita.core.explain import Cause, causes
 from partita.core.machine import RunMachine
 
@@ -92,7 +93,7 @@ def cause_lines(
         title.append((f" and {number(len(cause.indexes) - 1)} more of {cause.step}", ""))
     title.append((f"   {', '.join(_facts(cause, attempts))}" if _facts(cause, attempts) else "", "dim"))
     lines: list[Line] = [title]
-    lines.append([("  ", ""), (failure_text(last.failure if last is not None else None, cause.message), "")])
+    lines.append([("  ", ""), (failure_line(last.failure if last is not None else None, cause.message), "")])
     if cause.blocks:
         lines.append([("  ", ""), (blocks_text(cause.blocks), "")])
     if last is not None:

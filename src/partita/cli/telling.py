@@ -11,20 +11,7 @@ from partita.cli.words import clock, many
 
 if TYPE_CHECKING:
     from partita.cli.watching import RunWatch
-    from partita.core.events import Failure
     from partita.settings import Home
-
-
-def failure_text(failure: Failure | None, otherwise: str = "") -> str:
-    """`SchemaError: column 'dep_delay' is missing`, in one line."""
-    if failure is None:
-        return otherwise
-    text = failure.message.strip() or otherwise
-    kind = failure.types[0].rpartition(".")[2] if failure.types and failure.cause == "exception" else ""
-    # The worker may have put the class's name into the message already.
-    if kind and not text.startswith(kind):
-        text = f"{kind}: {text}" if text else kind
-    return text.partition("\n")[0]
 
 
 def log_tail(home: Home, run_no: int, step: str, index: str, attempt: int, lines: int) -> list[Line]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from partita.cli import options, terminal
 from partita.cli.parsing import Argument, Option
+from partita.cli.words import many
 from partita.errors import DefinitionError, WorldError
 from partita.executors.identity import name_of
 from partita.settings import POINTER, Home
@@ -256,7 +257,7 @@ class _Words:
 
     def begin(self, served: list[Path], home: Home) -> None:
         if not self._json:
-            self._line(("partita ", "bold"), f"serves {_many(len(served), 'project')}, kept in {home.root}")
+            self._line(("partita ", "bold"), f"serves {many(len(served), 'project')}, kept in {home.root}")
 
     def tell(self, part: str, event: Event) -> None:
         """Say what happened."""
@@ -282,11 +283,11 @@ class _Words:
         resumed = event.get("resumed") or []
         if resumed:
             numbers = ", ".join(str(no) for no in resumed[:8]) + (" ..." if len(resumed) > 8 else "")
-            self._line(("◐ ", "blue"), f"takes up {_many(len(resumed), 'run')}: {numbers}")
+            self._line(("◐ ", "blue"), f"takes up {many(len(resumed), 'run')}: {numbers}")
 
     def _loaded(self, part: str, event: Event) -> None:
         kinds = (("pipelines", "pipeline"), ("assets", "asset"), ("schedules", "schedule"), ("sensors", "sensor"))
-        what = ", ".join(_many(event[key], word) for key, word in kinds if event.get(key)) or "nothing yet"
+        what = ", ".join(many(event[key], word) for key, word in kinds if event.get(key)) or "nothing yet"
         again = "" if event["event"] == "loaded" else " again, unchanged" if event.get("same") else " again"
         self._line(("● ", "green"), (event["project"], "bold"), f" loaded{again}: {what}, version {event['code']}")
         self._problems(event)
@@ -335,7 +336,7 @@ class _Words:
 
     def _left(self, part: str, event: Event) -> None:
         if event.get("steps"):
-            steps = _many(event["steps"], "running step")
+            steps = many(event["steps"], "running step")
             self._line(("◐ ", "blue"), f"{steps} left to finish; the next `partita up` takes up what becomes of them")
 
     def _health(self, part: str, event: Event) -> None:
@@ -355,10 +356,6 @@ class _Words:
             self._out.stream.flush()
         except OSError:
             return
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _first_line(text: str) -> str:

@@ -41,6 +41,18 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     exit_code: int | None = None
 
 
+def failure_line(failure: Failure | None, otherwise: str = "") -> str:
+    """`SchemaError: column 'dep_delay' is missing`: what went wrong, in one line."""
+    if failure is None:
+        return otherwise.partition("\n")[0]
+    text = failure.message.strip() or otherwise
+    kind = failure.types[0].rpartition(".")[2] if failure.types and failure.cause == "exception" else ""
+    # The worker may have put the class's name into the message already.
+    if kind and not text.startswith(kind):
+        text = f"{kind}: {text}" if text else kind
+    return text.partition("\n")[0]
+
+
 class Usage(msgspec.Struct, frozen=True, array_like=True):
     """What an attempt used."""
 

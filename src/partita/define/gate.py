@@ -5,8 +5,6 @@ Rule: what is waited for becomes a `GateSpec` and the step's arguments, plain da
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NoReturn
 
@@ -21,6 +19,18 @@ from partita.define.binding import bind, packed
 from partita.define.calls import Call, call_base
 from partita.define.code import code_version
 from partita.define.durations import Duration, seconds
+from partita.define.gate_options import (
+    check_choices,
+    deadline_of,
+    named,
+    one_of,
+    people_of,
+    question_of,
+    quorum_of,
+    schema_of,
+    seconds_of,
+    texts_of,
+)
 from partita.define.guess import did_you_mean
 from partita.define.handles import Handle
 from partita.define.names import clean, name_problem
@@ -28,11 +38,9 @@ from partita.define.options import settings_of
 from partita.define.signature import Signature, WrongCall, by_keyword
 from partita.define.tracer import Draft, Tracer, current_tracer, whole_step
 from partita.define.where import caller, wrong
-from partita.errors import DefinitionError
 
 OnTimeout = Literal["fail", "skip"]
 _MISSING: Final[Any] = object()
-_MAX_CHOICES: Final = 20
 
 
 def approval(
@@ -62,27 +70,27 @@ def approval(
     """
 
     def build(tracer: Tracer) -> Handle:
-        of = _of("approval", name)
-        said = _texts(choices, f"{of}: choices")
+        of = named("approval", name)
+        said = texts_of(choices, f"{of}: choices")
         refused = (
             tuple(c for c in ("reject",) if c in said)
             if rejecting is _MISSING
-            else _texts(rejecting, f"{of}: rejecting")
+            else texts_of(rejecting, f"{of}: rejecting")
         )
-        _check_choices(of, said, refused, default)
-        _one_of(of, "on_reject", on_reject, ("fail", "skip", "continue"))
+        check_choices(of, said, refused, default)
+        one_of(of, "on_reject", on_reject, ("fail", "skip", "continue"))
         spec = GateSpec(
             "approval",
-            text=_text(of, question),
-            by=_people(of, by),
-            quorum=_quorum(of, quorum, _people(of, by)),
+            text=question_of(of, question),
+            by=people_of(of, by),
+            quorum=quorum_of(of, quorum, people_of(of, by)),
             four_eyes=bool(four_eyes),
             choices=said,
             rejecting=refused,
             on_reject=on_reject,
-            schema=_schema(of, answer),
-            remind_s=_seconds(of, "remind", remind),
-            **_deadline(of, timeout, on_timeout, default is not None),
+            schema=schema_of(of, answer),
+            remind_s=seconds_of(of, "remind", remind),
+            **deadline_of(of, timeout, on_timeout, default is not None),
             default=default or "",
         )
         return _add(tracer, name, spec, _material(tracer, of, show), options)
@@ -121,12 +129,12 @@ def external(
     """
 
     def build(tracer: Tracer) -> Handle:
-        of = _of("external", name)
+        of = named("external", name)
         spec = GateSpec(
             "external",
-            text=_text(of, what) if what else "",
-            heartbeat_s=_seconds(of, "heartbeat", heartbeat),
-            **_deadline(of, timeout, on_timeout, default is not _MISSING),
+            text=question_of(of, what) if what else "",
+            heartbeat_s=seconds_of(of, "heartbeat", heartbeat),
+            **deadline_of(of, timeout, on_timeout, default is not _MISSING),
             default_value=None if default is _MISSING else packed(default, f"{of}: default"),
         )
         step = _add(tracer, name, spec, (), options)
@@ -143,11 +151,11 @@ def sleep(duration: Any, *, name: str = "sleep", **options: Any) -> Any:
     """
 
     def build(tracer: Tracer) -> Handle:
-        of = _of("sleep", name)
+        of = named("sleep", name)
         if isinstance(duration, Handle):
             spec, binding = GateSpec("timer", text="a while"), bind(tracer, duration, f"{of}: duration")
         else:
-            length = _seconds(of, "duration", duration)
+            length = seconds_of(of, "duration", duration)
             spec, binding = GateSpec("timer", text=in_words(length or 0.0)), Const(pack(length))
         return _add(tracer, name, spec, (("for", binding),), options)
 
@@ -161,7 +169,7 @@ def sleep_until(instant: Any, *, name: str = "sleep_until", **options: Any) -> A
     """
 
     def build(tracer: Tracer) -> Handle:
-        of = _of("sleep_until", name)
+        of = named("sleep_until", name)
         if isinstance(instant, Handle):
             spec, binding = GateSpec("timer", text="an instant"), bind(tracer, instant, f"{of}: instant")
         else:
@@ -279,13 +287,13 @@ def wait_for(
     def build(tracer: Tracer) -> Handle:
         found = _condition(condition, arguments)
         title = name or ("wait_for" if found.of != "function" else _own_name(found.function))
-        of = _of("wait_for", title)
+        of = named("wait_for", title)
         spec = GateSpec(
             "condition",
             text=found.text,
             condition=found.of,
             poke_s=_poke(of, poke),
-            **_deadline(of, timeout, on_timeout, default is not _MISSING),
+            **deadline_of(of, timeout, on_timeout, default is not _MISSING),
             default_value=None if default is _MISSING else packed(default, f"{of}: default"),
         )
         args = tuple((n, bind(tracer, v, f"argument `{n}` of {of}")) for n, v in found.options.items())
@@ -418,132 +426,7 @@ def _said(value: Any) -> str:
 
 
 def _poke(of: str, poke: Duration) -> float:
-    found = _seconds(of, "poke", poke) or 0.0
+    found = seconds_of(of, "poke", poke) or 0.0
     if found < 0.1:
         raise wrong(f"{of}: poke is {poke!r}", hint='look every 0.1 s at most: poke="30s"')
     return found
-
-
-# --- options --------------------------------------------------------------------------------------------------------
-
-
-def _of(kind: str, name: object) -> str:
-    return f"pt.{kind} `{name}`"
-
-
-def _seconds(of: str, option: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    try:
-        found = seconds(value)
-    except ValueError as error:
-        raise wrong(f"{of}: {option}: {error}") from None
-    if found <= 0 and option not in ("duration",):
-        raise wrong(f"{of}: {option} must be more than 0, not {value!r}")
-    return found
-
-
-def _deadline(of: str, timeout: Any, on_timeout: str, has_default: bool) -> dict[str, Any]:
-    _one_of(of, "on_timeout", on_timeout, ("fail", "skip"))
-    if timeout is None and (has_default or on_timeout == "skip"):
-        what = "default" if has_default else "on_timeout"
-        raise wrong(f"{of}: {what} is for a deadline, and there is none", hint='give it one: timeout="2d"')
-    if has_default and on_timeout == "skip":
-        raise wrong(f"{of}: after its deadline it takes its default or is skipped, not both")
-    return {
-        "timeout_s": _seconds(of, "timeout", timeout),
-        "on_timeout": "default" if has_default else on_timeout,
-    }
-
-
-def _one_of(of: str, option: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise wrong(f"{of}: {option} is {value!r}", hint=f"one of {', '.join(known)}")
-
-
-def _text(of: str, value: object) -> str:
-    if isinstance(value, Handle):
-        raise wrong(
-            f"{of}: its question is not known while the graph is built",
-            hint='write "deploy {version}?" and show={"version": version}',
-        )
-    if not isinstance(value, str) or not value.strip():
-        raise wrong(f"{of}: its question is {value!r}", hint='ask something: pt.approval("deploy to prod?")')
-    return clean(value.strip())
-
-
-def _texts(value: str | Sequence[str], of: str) -> tuple[str, ...]:
-    found = (value,) if isinstance(value, str) else tuple(value)
-    if not all(isinstance(item, str) and item.strip() == item and item for item in found):
-        raise wrong(f"{of} are texts, not {value!r:.80}")
-    return tuple(dict.fromkeys(found))
-
-
-def _check_choices(of: str, choices: tuple[str, ...], rejecting: tuple[str, ...], default: str | None) -> None:
-    if not 1 <= len(choices) <= _MAX_CHOICES:
-        raise wrong(f"{of}: it has {len(choices)} choices", hint=f"1 to {_MAX_CHOICES} of them")
-    for choice in (*rejecting, *(() if default is None else (default,))):
-        if choice not in choices:
-            raise wrong(f"{of}: {choice!r} is none of its choices", hint=f"there are {', '.join(choices)}")
-    if len(rejecting) == len(choices):
-        raise wrong(f"{of}: every choice rejects", hint="leave one that does not")
-
-
-def _people(of: str, by: str | Sequence[str]) -> tuple[str, ...]:
-    found = _texts(by, f"{of}: by: names and roles")
-    for entry in found:
-        if entry == "role:" or (":" in entry and not entry.startswith("role:")):
-            raise wrong(f"{of}: by has {entry!r}", hint='names of people ("ana"), or roles ("role:operator")')
-    return found
-
-
-def _quorum(of: str, quorum: object, by: tuple[str, ...]) -> int:
-    if isinstance(quorum, bool) or not isinstance(quorum, int) or quorum < 1:
-        raise wrong(f"{of}: quorum is {quorum!r}", hint="how many people must say the same: 1 or more")
-    if by and not any(entry.startswith("role:") for entry in by) and quorum > len(by):
-        raise wrong(f"{of}: quorum is {quorum}, and only {len(by)} may answer", hint="name more of them, or a role")
-    return quorum
-
-
-_SIMPLE: Final[dict[Any, dict[str, str]]] = {
-    str: {"type": "string"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    dt.date: {"type": "string", "format": "date"},
-    dt.datetime: {"type": "string", "format": "date-time"},
-}
-
-
-def _schema(of: str, answer: Any) -> str:
-    """The JSON schema of a typed answer."""
-    if answer is None:
-        return ""
-    simple = _SIMPLE.get(answer) if isinstance(answer, type) else None
-    if simple is not None:
-        return json.dumps(simple, sort_keys=True)
-    if isinstance(answer, Mapping):
-        return json.dumps(answer, sort_keys=True)
-    from pydantic import TypeAdapter
-
-    try:
-        return json.dumps(TypeAdapter(answer).json_schema(), sort_keys=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise wrong(
-            f"{of}: {answer!r:.80} is no type that an answer can have: {reason}",
-            hint="use str, int, float, bool, dates, Literal, enums, lists, dicts, dataclasses or pydantic models",
-        ) from None
-
-
-__all__ = [
-    "Condition",
-    "DefinitionError",
-    "ExternalHandle",
-    "approval",
-    "external",
-    "sleep",
-    "sleep_until",
-    "until",
-    "wait_for",
-]

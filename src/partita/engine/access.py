@@ -34,6 +34,7 @@ from partita.engine.clock import Clock
 from partita.engine.control import Handler, tag_of
 from partita.errors import DefinitionError, PartitaError, WorldError
 from partita.store import access
+from partita.store.named import Fetching
 from partita.worker.wire import Progress
 
 # How long an answer is kept for the same request, and what has expired for whoever looks.
@@ -179,7 +180,7 @@ class Access:
     def __init__(
         self,
         recorder: Recorder,
-        store: access.Fetching,
+        store: Fetching,
         clock: Clock,
         others: Callable[[], Mapping[type, Handler]] = dict,
     ) -> None:

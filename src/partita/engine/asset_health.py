@@ -17,6 +17,7 @@ from partita.core.manifest import AssetSpec
 from partita.core.staleness import Read, Staleness, staleness
 from partita.engine.automation import ledger_of
 from partita.store import assets as rows
+from partita.store.named import Fetching
 
 # Upstream partitions of one partition that are looked at one by one.
 _MOST = 10_000
@@ -41,7 +42,7 @@ class AssetHealth(msgspec.Struct, frozen=True):
 
 
 def health(
-    reader: rows.Fetching,
+    reader: Fetching,
     assets: Sequence[tuple[str, AssetSpec]],
     names: Sequence[str],
     *,
@@ -56,7 +57,7 @@ def health(
 
 
 def staleness_of(
-    reader: rows.Fetching,
+    reader: Fetching,
     asset_of: Callable[[str], AssetSpec | None],
     spec: AssetSpec,
     partition: str = "",
@@ -87,7 +88,7 @@ def staleness_of(
     )
 
 
-def _health(reader: rows.Fetching, holding: Holding, now: float) -> AssetHealth:
+def _health(reader: Fetching, holding: Holding, now: float) -> AssetHealth:
     for key, verdict in rows.failed_verdicts(reader, holding.name, limit=100_000):
         if verdict.severity == "error":
             holding.failed[verdict.check] = holding.failed.get(verdict.check, 0) | holding.universe.bit(key)
@@ -122,7 +123,7 @@ def _health(reader: rows.Fetching, holding: Holding, now: float) -> AssetHealth:
     )
 
 
-def _freshness(reader: rows.Fetching, holding: Holding, made_at: float | None, now: float) -> Look | None:
+def _freshness(reader: Fetching, holding: Holding, made_at: float | None, now: float) -> Look | None:
     """By the policy, at this moment: what was recorded says since when."""
     policy = holding.spec.freshness
     if policy is None:

@@ -45,6 +45,7 @@ from partita.engine.submission import RunRequest
 from partita.engine.submitter import Submitter
 from partita.errors import DefinitionError
 from partita.store import assets as rows
+from partita.store.named import Fetching
 
 _NEVER = float("inf")
 # Explanations that are kept of one decision.
@@ -76,9 +77,7 @@ class Automation:
 
     name = BY
 
-    def __init__(
-        self, engine: Engine, store: rows.Fetching, catalog: Catalog, submitter: Submitter, clock: Clock
-    ) -> None:
+    def __init__(self, engine: Engine, store: Fetching, catalog: Catalog, submitter: Submitter, clock: Clock) -> None:
         self._engine = engine
         self._store = store
         self._catalog = catalog
@@ -294,7 +293,7 @@ class Automation:
 
 
 def ledger_of(
-    reader: rows.Fetching, assets: Sequence[tuple[str, AssetSpec]], *, now: float, namespace: str = "default"
+    reader: Fetching, assets: Sequence[tuple[str, AssetSpec]], *, now: float, namespace: str = "default"
 ) -> Ledger:
     """What the store knows about these assets."""
     ledger = Ledger(assets, now=now, keys_of=lambda name: rows.dynamic_keys(reader, namespace, name))
@@ -305,7 +304,7 @@ def ledger_of(
 
 
 def automaton_of(
-    reader: rows.Fetching, assets: Sequence[tuple[str, AssetSpec]], manifests: Sequence[Manifest], *, now: float
+    reader: Fetching, assets: Sequence[tuple[str, AssetSpec]], manifests: Sequence[Manifest], *, now: float
 ) -> Automaton | None:
     """The conditions of all assets over what the store knows; None if no asset has one."""
     # Most are equal, and then they are one.

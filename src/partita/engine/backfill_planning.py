@@ -26,13 +26,14 @@ from partita.errors import ParamError
 from partita.store import assets, backfills
 from partita.store.contract import Reader
 from partita.store.database import Params, Row
+from partita.store.named import Fetching
 
 _FAILED = frozenset({"failed", "upstream_failed", "cancelled", "needs_attention"})
 
 Usual = Mapping[str, tuple[float, float, int]]
 
 
-class PlanReader(Reader, backfills.Fetching, Protocol):
+class PlanReader(Reader, Fetching, Protocol):
     """A reader of a store over SQL."""
 
     def fetch(self, name: str, params: Params = ()) -> list[Row]: ...

@@ -19,6 +19,7 @@ from partita.engine.catalog import Catalog
 from partita.engine.control import Handler
 from partita.engine.loop import Engine
 from partita.store import assets as rows
+from partita.store.named import Fetching
 
 _NEVER = float("inf")
 
@@ -40,7 +41,7 @@ class FreshnessWatch:
 
     name = "freshness"
 
-    def __init__(self, engine: Engine, store: rows.Fetching, catalog: Catalog) -> None:
+    def __init__(self, engine: Engine, store: Fetching, catalog: Catalog) -> None:
         self._engine = engine
         self._store = store
         self._catalog = catalog

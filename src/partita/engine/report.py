@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
-from partita.core.events import Failure
+from partita.core.events import failure_line
 from partita.core.explain import Cause, causes
 from partita.core.graph import Step
 from partita.core.graph import decode as decode_graph
@@ -327,7 +327,7 @@ def _broken(facts: _Facts, cause: Cause, earlier: list[RunRow]) -> Broken:
         indexes=cause.indexes,
         noun=facts.noun(step),
         state=cause.state,
-        error=first_line(failure, cause.message),
+        error=failure_line(failure, cause.message),
         message=failure.message if failure is not None else cause.message,
         traceback=failure.traceback if failure is not None else "",
         cause=failure.cause if failure is not None else "",
@@ -340,15 +340,6 @@ def _broken(facts: _Facts, cause: Cause, earlier: list[RunRow]) -> Broken:
         missed=_missed(facts, cause.blocks),
         history=tuple(_end_in(facts.reader, run, cause.step, cause.indexes[0]) for run in reversed(earlier)),
     )
-
-
-def first_line(failure: Failure | None, otherwise: str = "") -> str:
-    """`SchemaError: column 'dep_delay' is missing`: an error in one line."""
-    if failure is None:
-        return otherwise.partition("\n")[0]
-    text = (failure.message.strip() or otherwise).partition("\n")[0]
-    kind = failure.types[0].rpartition(".")[2] if failure.types and failure.cause == "exception" else ""
-    return f"{kind}: {text}" if kind and not text.startswith(kind) else text
 
 
 def _missed(facts: _Facts, blocked: Iterable[str]) -> tuple[str, ...]:
@@ -410,7 +401,7 @@ def _recovered(facts: _Facts) -> Iterable[Recovered]:
     for (key, index), tries in facts.tries.items():
         failed = [a for a in tries if a.state in USER_FAILURE or a.state == "lost"]
         if tries[-1].state == "succeeded" and failed:
-            error = first_line(failed[-1].failure, failed[-1].state.replace("_", " "))
+            error = failure_line(failed[-1].failure, failed[-1].state.replace("_", " "))
             yield Recovered(key, index, facts.step(key).owner, len(failed) + 1, error)
 
 

@@ -23,6 +23,7 @@ from partita.engine.control import Handler
 from partita.engine.loop import Engine
 from partita.errors import DefinitionError, ParamError
 from partita.store import assets as rows
+from partita.store.named import Fetching
 
 _LONGEST = 200
 
@@ -81,7 +82,7 @@ AssetOf = Callable[[str], AssetSpec | None]
 
 
 def facts_of(
-    report: Report, asset_of: AssetOf, known: Sequence[str], dynamic: set[str], reader: rows.Fetching, *, now: float
+    report: Report, asset_of: AssetOf, known: Sequence[str], dynamic: set[str], reader: Fetching, *, now: float
 ) -> list[Fact]:
     """The facts that a report makes; none if it was said before. Raises `DefinitionError` for what cannot be.
 
@@ -132,7 +133,7 @@ def _check_by(by: str) -> None:
         raise ParamError("a report needs a word about who says it", hint='"by": "airbyte"')
 
 
-def _partition(spec: AssetSpec, partition: str, reader: rows.Fetching) -> str:
+def _partition(spec: AssetSpec, partition: str, reader: Fetching) -> str:
     if spec.partitions is None:
         if partition:
             raise ParamError(f"{spec.name} is not partitioned, so it has no partition {partition!r}")
@@ -143,12 +144,12 @@ def _partition(spec: AssetSpec, partition: str, reader: rows.Fetching) -> str:
     return partitions.canonical(_resolved(spec.partitions, reader), partition)
 
 
-def _resolved(spec: PartitionSpec, reader: rows.Fetching, namespace: str = "default") -> PartitionSpec:
+def _resolved(spec: PartitionSpec, reader: Fetching, namespace: str = "default") -> PartitionSpec:
     return partitions.resolved(spec, lambda name: rows.dynamic_keys(reader, namespace, name))
 
 
 def _partitions(
-    report: AddPartitions | RemovePartitions, dynamic: set[str], reader: rows.Fetching, now: float
+    report: AddPartitions | RemovePartitions, dynamic: set[str], reader: Fetching, now: float
 ) -> list[Fact]:
     if report.name not in dynamic:
         near = difflib.get_close_matches(report.name, sorted(dynamic), 1)
@@ -170,7 +171,7 @@ class Reporting:
 
     name = "reporting"
 
-    def __init__(self, engine: Engine, store: rows.Fetching, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, engine: Engine, store: Fetching, catalog: Catalog, clock: Clock) -> None:
         self._engine = engine
         self._store = store
         self._catalog = catalog

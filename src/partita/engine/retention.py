@@ -33,6 +33,7 @@ from partita.engine.loop import Engine
 from partita.engine.sweeping import Sweeper, Swept
 from partita.settings import Home
 from partita.store import house
+from partita.store.named import Execute
 from partita.store.writing import SqlStore
 
 _EVERY_S = 3600.0
@@ -270,7 +271,7 @@ class Retention:
             self._gone("audit", 1)
             yield
 
-    def _do(self, work: Callable[[house.Execute], bool | None]) -> bool | None:
+    def _do(self, work: Callable[[Execute], bool | None]) -> bool | None:
         return self._store.tidy(work, epoch=self._engine.epoch)
 
     def _gone(self, kind: str, count: int) -> None:

@@ -11,13 +11,14 @@ from partita.core.partitions import window
 from partita.engine.catalog import Catalog
 from partita.engine.submission import RunRequest, partitions_of
 from partita.errors import DefinitionError
-from partita.store.schedules import Fetches, ScheduleRow, usual_of
+from partita.store.named import Fetching
+from partita.store.schedules import ScheduleRow, usual_of
 
 
 class TickRuns:
     """Asks the catalog for what a schedule starts, and the store how long that usually takes."""
 
-    def __init__(self, store: Fetches, catalog: Catalog) -> None:
+    def __init__(self, store: Fetching, catalog: Catalog) -> None:
         self._store = store
         self._catalog = catalog
         # Usual durations of pipelines, until a run of theirs has ended.

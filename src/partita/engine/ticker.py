@@ -45,7 +45,8 @@ from partita.engine.submitter import Submitter
 from partita.engine.tick_runs import TickRuns
 from partita.errors import DefinitionError, PartitaError, ScheduleError
 from partita.store.contract import OriginTaken
-from partita.store.schedules import Fetches, ScheduleRow, all_schedules, failures_in_a_row, tick
+from partita.store.named import Fetching
+from partita.store.schedules import ScheduleRow, all_schedules, failures_in_a_row, tick
 from partita.worker.questions import Answered, NextInstants
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Ticker:
     def __init__(
         self,
         engine: Engine,
-        store: Fetches,
+        store: Fetching,
         catalog: Catalog,
         submitter: Submitter,
         clock: Clock,

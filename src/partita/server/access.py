@@ -31,6 +31,7 @@ from partita.server.problems import Refused, not_found
 from partita.server.throttle import Throttle
 from partita.settings import Home
 from partita.store import access
+from partita.store.named import Fetching
 
 A = TypeVar("A")
 Ask = Callable[[msgspec.Struct, type[Any]], Any]
@@ -49,7 +50,7 @@ class AccessGuard:
         home: Home,
         *,
         bound: str,
-        reader: Callable[[], access.Fetching],
+        reader: Callable[[], Fetching],
         ask: Ask,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -9,7 +9,8 @@ import threading
 
 from partita.core import manifest as manifests
 from partita.engine.catalog import Catalog
-from partita.store.manifests import Fetching, packed_manifests
+from partita.store.manifests import packed_manifests
+from partita.store.named import Fetching
 
 
 class Definitions:

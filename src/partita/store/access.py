@@ -6,8 +6,8 @@ Rule: functions over a reader (`reader.fetch(name, params)`) that answer with fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import msgspec
 
@@ -23,19 +23,12 @@ from partita.core.facts.access import (
     UserChanged,
 )
 from partita.core.permissions import Grant
+from partita.store.named import Execute, Fetching
 
 _PAGE = 500
 _LAST = 2**62
 _pack = msgspec.msgpack.encode
 _grants = msgspec.msgpack.Decoder(tuple[tuple[str, str], ...]).decode
-
-
-class Fetching(Protocol):
-    """A reader of any store over SQL."""
-
-    def fetch(self, name: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a named statement."""
-        ...
 
 
 class UserRow(msgspec.Struct, frozen=True):
@@ -244,8 +237,6 @@ def _audit(row: tuple[Any, ...]) -> AuditRow:
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
-
-Execute = Callable[[str, Sequence[Any]], Any]
 
 
 def _user_changed(execute: Execute, f: UserChanged) -> None:

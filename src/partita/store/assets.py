@@ -7,7 +7,7 @@ Rule: functions over a reader (`reader.fetch(name, params)`) that answer with fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -24,7 +24,8 @@ from partita.core.freshness import FreshnessState
 from partita.core.staleness import Made, Verdict
 from partita.core.values import Value
 from partita.store.contract import MaterializationRow
-from partita.store.database import Params, Row
+from partita.store.database import Row
+from partita.store.named import Execute, Fetching
 
 _PAGE = 1_000
 _LAST = 2**62
@@ -34,14 +35,6 @@ _metadata = msgspec.msgpack.Decoder(tuple[Meta, ...]).decode
 _value = msgspec.msgpack.Decoder(Value).decode
 _texts = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _pack = msgspec.msgpack.encode
-
-
-class Fetching(Protocol):
-    """A reader of any store over SQL."""
-
-    def fetch(self, name: str, params: Params = ()) -> list[Row]:
-        """The rows of a named statement."""
-        ...
 
 
 class HistoryRow(msgspec.Struct, frozen=True):
@@ -250,8 +243,6 @@ def _history(row: Row) -> HistoryRow:
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
-
-Execute = Callable[[str, Params], list[Row]]
 
 
 def _asset_reported(execute: Execute, f: AssetReported) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -23,18 +23,11 @@ from partita.core.facts.backfills import (
     PartEnded,
     PartStarted,
 )
-from partita.store.database import Params, Row
+from partita.store.database import Row
+from partita.store.named import Execute, Fetching
 
 _LAST = 2**62
 _PAGE = 1000
-
-
-class Fetching(Protocol):
-    """A reader of any store over SQL."""
-
-    def fetch(self, name: str, params: Params = ()) -> list[Row]:
-        """The rows of a named statement."""
-        ...
 
 
 class BackfillRow(msgspec.Struct, frozen=True):
@@ -214,8 +207,6 @@ def _audited(reader: Fetching, row: BackfillRow) -> Iterator[str]:
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
-
-Execute = Callable[[str, Params], list[Row]]
 
 
 def _created(execute: Execute, f: BackfillCreated) -> None:

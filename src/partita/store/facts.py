@@ -12,10 +12,7 @@ from typing import Any, Final
 from partita.core import facts as all_facts
 from partita.core.facts import Fact
 from partita.store import access, assets, backfills, gates, house, limits, messages, schedules, sensors, versions
-from partita.store.database import Params, Row
-
-Execute = Callable[[str, Params], list[Row]]
-"""Runs a named statement with its parameters."""
+from partita.store.named import Execute
 
 WRITES: Final[dict[type, Callable[[Execute, Any], None]]] = {
     **schedules.WRITES,

@@ -8,8 +8,8 @@ Rule: functions over a reader (`reader.fetch(name, params)`) that answer with fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from partita.core.events import GateReported, Meta
 from partita.core.facts.gates import GateReminded, GateShown, Shown
 from partita.store.contract import GateRow, VoteRow
 from partita.store.database import Row
+from partita.store.named import Fetching
 
 _FIRST: Final = (-1.0e308, 0, "", "")
 _shown = msgspec.msgpack.Decoder(tuple[Shown, ...]).decode
@@ -26,14 +27,6 @@ _report = msgspec.msgpack.Decoder(GateReported).decode
 _pack = msgspec.msgpack.encode
 
 Cursor = tuple[float, int, str, str]
-
-
-class Fetching(Protocol):
-    """A reader of any store over SQL."""
-
-    def fetch(self, name: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a named statement."""
-        ...
 
 
 class OpenGate(msgspec.Struct, frozen=True):

@@ -7,27 +7,17 @@ Rule: functions over a reader (`reader.fetch(name, params)`) or within `SqlStore
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from partita.core.facts.house import HealthChanged, Removed
 from partita.core.values import Value
-from partita.store.database import Params, Row
+from partita.store.named import Execute, Fetching
 
 _LAST = 2**62
 _PAGE = 2000
 _value = msgspec.msgpack.Decoder(Value).decode
-
-Execute = Callable[[str, Params], list[Row]]
-
-
-class Fetching(Protocol):
-    """A reader of any store over SQL."""
-
-    def fetch(self, name: str, params: Params = ()) -> list[Row]:
-        """The rows of a named statement."""
-        ...
 
 
 class OldRun(NamedTuple):

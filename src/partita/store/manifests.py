@@ -5,17 +5,9 @@ Rule: rows only, nothing is decoded and nothing decided.
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from partita.store.database import Params, Row
+from partita.store.named import Fetching
 
 _MOST = 1000
-
-
-class Fetching(Protocol):
-    """What this file uses of a reader."""
-
-    def fetch(self, name: str, params: Params = ()) -> list[Row]: ...
 
 
 def packed_manifests(reader: Fetching, *, after: str = "", limit: int = _MOST) -> dict[str, bytes]:

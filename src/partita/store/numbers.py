@@ -5,22 +5,15 @@ Rule: counts only, no names; each costs an index or what is declared, never the 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from partita.core.states import RUN_MOVES
-from partita.store.database import Params, Row
+from partita.store.database import Row
+from partita.store.named import Fetching
 
 _NONE = -1e300
-
-
-class Fetching(Protocol):
-    """A reader of any store over SQL."""
-
-    def fetch(self, name: str, params: Params = ()) -> list[Row]:
-        """The rows of a named statement."""
-        ...
 
 
 class Declared(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -26,17 +26,12 @@ from partita.core.scheduling import origin, tick_of
 from partita.core.timetable import is_own
 from partita.errors import ScheduleError
 from partita.store.contract import Finding
-from partita.store.database import Params, Row
+from partita.store.database import Row
+from partita.store.named import Execute, Fetching
 
 _spec = msgspec.msgpack.Decoder(ScheduleSpec).decode
 _PAGE: Final = 500
 _FAR: Final = 1e15
-
-
-class Fetches(Protocol):
-    """What is asked of a reader here."""
-
-    def fetch(self, name: str, params: Params = ()) -> list[Row]: ...
 
 
 class ScheduleRow(msgspec.Struct, frozen=True):
@@ -82,18 +77,18 @@ class TickRow(msgspec.Struct, frozen=True):
     since: float | None
 
 
-def schedule(reader: Fetches, namespace: str, name: str) -> ScheduleRow | None:
+def schedule(reader: Fetching, namespace: str, name: str) -> ScheduleRow | None:
     """A schedule by its name."""
     rows = reader.fetch("schedule", (namespace, name))
     return _schedule_row(rows[0]) if rows else None
 
 
-def schedules(reader: Fetches, *, after: tuple[str, str] = ("", ""), limit: int = 100) -> list[ScheduleRow]:
+def schedules(reader: Fetching, *, after: tuple[str, str] = ("", ""), limit: int = 100) -> list[ScheduleRow]:
     """Schedules in the order of namespace and name; `after` is the cursor."""
     return [_schedule_row(row) for row in reader.fetch("schedules_after", (*after, limit))]
 
 
-def all_schedules(reader: Fetches) -> Iterator[ScheduleRow]:
+def all_schedules(reader: Fetching) -> Iterator[ScheduleRow]:
     """Every schedule, page by page."""
     after = ("", "")
     while page := schedules(reader, after=after, limit=_PAGE):
@@ -101,25 +96,27 @@ def all_schedules(reader: Fetches) -> Iterator[ScheduleRow]:
         after = (page[-1].namespace, page[-1].name)
 
 
-def tick(reader: Fetches, namespace: str, name: str, instant: float) -> TickRow | None:
+def tick(reader: Fetching, namespace: str, name: str, instant: float) -> TickRow | None:
     """The decision about one instant."""
     rows = reader.fetch("tick", (namespace, name, float(instant)))
     return TickRow(*rows[0]) if rows else None
 
 
-def ticks(reader: Fetches, namespace: str, name: str, *, before: float | None = None, limit: int = 50) -> list[TickRow]:
+def ticks(
+    reader: Fetching, namespace: str, name: str, *, before: float | None = None, limit: int = 50
+) -> list[TickRow]:
     """The decisions of a schedule, newest instant first; `before` is the cursor."""
     rows = reader.fetch("ticks_of_schedule", (namespace, name, _FAR if before is None else float(before), limit))
     return [TickRow(*row) for row in rows]
 
 
-def failures_in_a_row(reader: Fetches, namespace: str, name: str, most: int) -> int:
+def failures_in_a_row(reader: Fetching, namespace: str, name: str, most: int) -> int:
     """How many of the last runs of a schedule have failed one after the other, as far as `most`."""
     states = [row[0] for row in reader.fetch("ends_of_schedule", (namespace, name, most))]
     return sum(1 for _ in takewhile(lambda state: state == "failed", states))
 
 
-def usual_of(reader: Fetches, pipeline: str, *, runs: int = 20) -> tuple[float, float, int]:
+def usual_of(reader: Fetching, pipeline: str, *, runs: int = 20) -> tuple[float, float, int]:
     """Median and p90 of how long the last successful runs of a pipeline took (s), and how many they were."""
     took = sorted(row[0] for row in reader.fetch("took_of_pipeline", (pipeline, runs)) if row[0] is not None)
     if not took:
@@ -156,8 +153,6 @@ def _schedule_row(row: Row) -> ScheduleRow:
 
 
 # --- what facts write -------------------------------------------------------------------------------------------------
-
-Execute = Callable[[str, Params], list[Row]]
 
 
 def _changed(execute: Execute, fact: ScheduleChanged) -> None:
@@ -205,7 +200,7 @@ WRITES: Final[dict[type, Callable[..., Any]]] = {
 # --- what must hold ---------------------------------------------------------------------------------------------------
 
 
-def findings(reader: Fetches) -> Iterator[Finding]:
+def findings(reader: Fetching) -> Iterator[Finding]:
     """I1: a tick has one decision and its one run. I2: no due instant is without a decision."""
     for namespace, name, instant, run in reader.fetch("ticks_without_their_run"):
         yield Finding("I1", f"tick {_told(instant)} of schedule {namespace}/{name} has no run {run}")
@@ -218,7 +213,7 @@ def findings(reader: Fetches) -> Iterator[Finding]:
         yield from _lost_ticks(reader, row)
 
 
-def _runs_without_a_tick(reader: Fetches) -> Iterator[Finding]:
+def _runs_without_a_tick(reader: Fetching) -> Iterator[Finding]:
     after = 0
     while page := reader.fetch("runs_of_ticks", (after, _PAGE)):
         after = page[-1][3]
@@ -229,7 +224,7 @@ def _runs_without_a_tick(reader: Fetches) -> Iterator[Finding]:
                 yield Finding("I1", f"run {no} ({run}) is of {text}, and that tick says otherwise")
 
 
-def _lost_ticks(reader: Fetches, row: ScheduleRow) -> Iterator[Finding]:
+def _lost_ticks(reader: Fetching, row: ScheduleRow) -> Iterator[Finding]:
     """The decisions of the newest version, against what its timetable says."""
     if is_own(row.spec.rule):
         return

@@ -7,7 +7,7 @@ Rule: functions over a reader (`reader.fetch(name, params)`) that answer with fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -21,19 +21,14 @@ from partita.core.facts.sensors import (
     SensorsHeard,
 )
 from partita.core.manifest import SensorSpec
-from partita.store.database import Params, Row
+from partita.store.database import Row
+from partita.store.named import Fetching
 
 LAST: Final = 2**62
 _encode = msgspec.msgpack.Encoder().encode
 _spec = msgspec.msgpack.Decoder(SensorSpec).decode
 _requests = msgspec.msgpack.Decoder(tuple[Requested, ...]).decode
 _headers = msgspec.msgpack.Decoder(tuple[tuple[str, str], ...]).decode
-
-
-class Fetcher(Protocol):
-    """A reader: `SqlReader`."""
-
-    def fetch(self, name: str, params: Params = ()) -> list[Row]: ...
 
 
 class SensorRow(msgspec.Struct, frozen=True):
@@ -86,18 +81,18 @@ class RunKeyRow(msgspec.Struct, frozen=True):
     at: float
 
 
-def sensors(reader: Fetcher, *, after: tuple[str, str] = ("", ""), limit: int = 1000) -> list[SensorRow]:
+def sensors(reader: Fetching, *, after: tuple[str, str] = ("", ""), limit: int = 1000) -> list[SensorRow]:
     """Sensors by namespace and name, also those that are declared no more; `after` is the cursor."""
     return [_sensor_row(row) for row in reader.fetch("sensors", (*after, limit))]
 
 
-def sensor(reader: Fetcher, namespace: str, name: str) -> SensorRow | None:
+def sensor(reader: Fetching, namespace: str, name: str) -> SensorRow | None:
     """The sensor of a name."""
     rows = reader.fetch("sensor", (namespace, name))
     return _sensor_row(rows[0]) if rows else None
 
 
-def all_sensors(reader: Fetcher) -> Iterator[SensorRow]:
+def all_sensors(reader: Fetching) -> Iterator[SensorRow]:
     """Every sensor, page by page."""
     after = ("", "")
     while page := sensors(reader, after=after):
@@ -106,7 +101,7 @@ def all_sensors(reader: Fetcher) -> Iterator[SensorRow]:
 
 
 def evaluations(
-    reader: Fetcher, namespace: str, sensor: str, *, before_no: int | None = None, limit: int = 50
+    reader: Fetching, namespace: str, sensor: str, *, before_no: int | None = None, limit: int = 50
 ) -> list[EvaluationRow]:
     """The looks that are kept, newest first; `before_no` is the cursor."""
     rows = reader.fetch("evaluations", (namespace, sensor, LAST if before_no is None else before_no, limit))
@@ -116,23 +111,25 @@ def evaluations(
     ]
 
 
-def run_of_key(reader: Fetcher, namespace: str, sensor: str, key: str) -> str | None:
+def run_of_key(reader: Fetching, namespace: str, sensor: str, key: str) -> str | None:
     """The run that was made for a key of a sensor."""
     rows = reader.fetch("run_key", (namespace, sensor, key))
     return rows[0][0] if rows else None
 
 
-def run_keys(reader: Fetcher, namespace: str, sensor: str, *, after: str = "", limit: int = 1000) -> list[RunKeyRow]:
+def run_keys(reader: Fetching, namespace: str, sensor: str, *, after: str = "", limit: int = 1000) -> list[RunKeyRow]:
     """The keys of a sensor in order; `after` is the cursor."""
     return [RunKeyRow(*row) for row in reader.fetch("run_keys", (namespace, sensor, after, limit))]
 
 
-def is_delivered(reader: Fetcher, namespace: str, sensor: str, delivery: str) -> bool:
+def is_delivered(reader: Fetching, namespace: str, sensor: str, delivery: str) -> bool:
     """Whether a delivery of this id was taken in before."""
     return bool(reader.fetch("delivery", (namespace, sensor, delivery)))
 
 
-def waiting(reader: Fetcher, namespace: str, sensor: str, *, after_no: int = 0, limit: int = 1000) -> list[DeliveryRow]:
+def waiting(
+    reader: Fetching, namespace: str, sensor: str, *, after_no: int = 0, limit: int = 1000
+) -> list[DeliveryRow]:
     """The deliveries that no look has dealt with, in the order in which they came."""
     rows = reader.fetch("deliveries_waiting", (namespace, sensor, after_no, limit))
     return [

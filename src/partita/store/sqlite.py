@@ -347,10 +347,11 @@ def _open_to_write(path: Path, vfs: str | None) -> SqliteDatabase:
         ) from error
     db = SqliteDatabase(_connect(path, apsw.SQLITE_OPEN_READWRITE, vfs), path)
     try:
+        # First of all: after a crash the first reader that comes repairs the WAL, and everybody else waits for that.
+        db.fetch(f"PRAGMA busy_timeout = {_BUSY_MS}")
         # Before the first table: later it would be ignored.
         db.fetch("PRAGMA auto_vacuum = INCREMENTAL")
         for setting in (
-            f"busy_timeout = {_BUSY_MS}",
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",

@@ -15,8 +15,9 @@ from partita.core.manifest import Manifest
 from partita.errors import StoreError
 from partita.store.contract import Lease, OriginTaken, RunCommit
 from partita.store.database import Database
-from partita.store.facts import Execute, write_facts
+from partita.store.facts import write_facts
 from partita.store.leases import ENGINE, acquired, check_epoch, released
+from partita.store.named import Execute
 from partita.store.reading import SqlReader
 from partita.store.rows import UNSTORABLE, Batch, new_run, put_journal, unstorable
 

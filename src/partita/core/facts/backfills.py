@@ -77,4 +77,6 @@ class BackfillEnded(FactBase, frozen=True, array_like=True, tag="backfill_ended"
     reason: str = ""
 
 
-BackfillFact = BackfillCreated | BackfillAsked | BackfillWaits | BackfillRetried | PartStarted | PartEnded | BackfillEnded
+BackfillFact = (
+    BackfillCreated | BackfillAsked | BackfillWaits | BackfillRetried | PartStarted | PartEnded | BackfillEnded
+)
