@@ -8,7 +8,6 @@ from pathlib import Path
 
 from partita.errors import DefinitionError
 
-
 # In a project's own `.partita`: the path of the home that it shares with projects that are served together.
 POINTER = "home"
 

@@ -37,7 +37,8 @@ class Scene:
             code="",
             origin="o",
         )
-        self.engine.queue.limit(("pipeline", "default", "x"), 0)  # it stays in the queue, so nothing but what is asked happens
+        # It stays in the queue, so nothing but what is asked happens.
+        self.engine.queue.limit(("pipeline", "default", "x"), 0)
         self.run = self.engine.submit(graph, run)
         self.server = ControlServer(self.path, self.engine)
         self.stop = threading.Event()

@@ -17,7 +17,6 @@ from partita.store.sqlite import open_reader, open_store
 
 from .stores import Writer
 
-
 # The newest migration that is released.
 LAST = migrate.known()[-1].no
 

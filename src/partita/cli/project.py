@@ -62,7 +62,9 @@ def open_memory(settings: Settings) -> SqliteReader:
     from partita.store.sqlite import open_reader
 
     if not settings.home.db.exists():
-        raise DefinitionError(f"nothing was run in {settings.project} yet", hint="start with: partita run, or serve it: partita up")
+        raise DefinitionError(
+            f"nothing was run in {settings.project} yet", hint="start with: partita run, or serve it: partita up"
+        )
     return open_reader(settings.home.db)
 
 

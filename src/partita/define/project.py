@@ -37,7 +37,6 @@ from partita.define.where import Place, project_root, short
 from partita.errors import DefinitionError, LoadError
 from partita.settings import outputs_of
 
-
 _UNITS = {
     "s": 1.0,
     "sec": 1.0,

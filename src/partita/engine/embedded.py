@@ -117,7 +117,9 @@ class Embedded:
         # Steps say as they run that they use a secret.
         self._engine.listeners.append(Access(self._engine, self.store, self.clock))
         resumed = self._engine.start()
-        self._control = ControlServer(self.settings.home.socket, self._engine, {**limits.handlers(), **gates.handlers()})
+        self._control = ControlServer(
+            self.settings.home.socket, self._engine, {**limits.handlers(), **gates.handlers()}
+        )
         return resumed
 
     def bind(self, target: str, raw: Mapping[str, object]) -> dict[str, bytes]:

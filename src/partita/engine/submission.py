@@ -252,7 +252,8 @@ def _check_made(graph: Graph, manifest: Manifest, keys: Sequence[str], reader: R
             continue
         if spec.kind == "dynamic":
             raise ParamError(
-                f"{spec.name} has no partition {lost!r} (yet)", hint=f"partita assets partitions {spec.name} --add {lost}"
+                f"{spec.name} has no partition {lost!r} (yet)",
+                hint=f"partita assets partitions {spec.name} --add {lost}",
             )
         raise ParamError(
             f"{step.asset} has no partition {lost!r}: it is partitioned another way than the rest of the run",

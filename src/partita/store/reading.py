@@ -217,10 +217,14 @@ class SqlReader:
         damage += [Finding("I15", message) for message in sensors.findings(self)]
         damage += [Finding("I16", message) for message in backfills.audit(self)]
         damage += [Finding("I17", message) for message in house.audit(self)]
-        return damage + [
-            Finding("I1", f"{count} runs of namespace {namespace} have the origin {origin!r}")
-            for namespace, origin, count in self._fetch("doubled_origins")
-        ] + list(schedules.findings(self))
+        return (
+            damage
+            + [
+                Finding("I1", f"{count} runs of namespace {namespace} have the origin {origin!r}")
+                for namespace, origin, count in self._fetch("doubled_origins")
+            ]
+            + list(schedules.findings(self))
+        )
 
     def _lease_row(self, resource: str) -> Lease | None:
         rows = self._fetch("lease", (resource,))

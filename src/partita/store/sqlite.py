@@ -132,7 +132,9 @@ def backup(path: Path | str, target: Path | str) -> int:
         os.replace(unfinished, target)
         sync_folder(target.parent)
     except OSError as error:
-        raise StoreFull(f"{target} cannot be written: {error.strerror}", hint="name a file where there is space") from error
+        raise StoreFull(
+            f"{target} cannot be written: {error.strerror}", hint="name a file where there is space"
+        ) from error
     finally:
         source.close()
         for left in (unfinished, Path(f"{unfinished}-journal")):
@@ -155,7 +157,9 @@ def _copy(source: apsw.Connection, target: Path, path: Path) -> None:
     except apsw.FullError as error:
         raise StoreFull(f"there is no space for a copy of {path}", hint="name a file on another disk") from error
     except apsw.Error as error:
-        raise StoreError(f"{path} cannot be copied: {error}", hint="partita db audit says whether it is whole") from error
+        raise StoreError(
+            f"{path} cannot be copied: {error}", hint="partita db audit says whether it is whole"
+        ) from error
     if found != [("ok",)]:
         raise StoreError(f"the copy of {path} is not whole: {found[0][0]}", hint="partita db audit")
 
