@@ -91,8 +91,9 @@ class Runs(Noun):
 
         >>> client.runs.start("nightly", region="eu", key="2026-11-22")    # doctest: +SKIP
         """
+        target: _Json = {"pipeline": pipeline} if pipeline else {"assets": assets}
         body: _Json = {"params": {**(params or {}), **more}, "partition": partition, "select": select}
-        body |= {"priority": priority, "tags": tags, **({"pipeline": pipeline} if pipeline else {"assets": assets})}
+        body |= {"priority": priority, "tags": tags, **target}
         run = self._client.post("/runs", body, Run, key=key)
         return run if wait is None else self.get(run.id, wait=wait)
 

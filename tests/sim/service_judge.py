@@ -14,7 +14,14 @@ import msgspec
 
 from partita.core.events import AssetReport, AttemptStarted, CancelRequested, Event, RunCreated, RunEnded, RunStarted
 from partita.core.facts import Fact
-from partita.core.facts.backfills import BackfillAsked, BackfillCreated, BackfillEnded, PartEnded, PartStarted
+from partita.core.facts.backfills import (
+    BackfillAsked,
+    BackfillCreated,
+    BackfillEnded,
+    BackfillRetried,
+    PartEnded,
+    PartStarted,
+)
 from partita.core.facts.limits import PoolChanged
 from partita.core.facts.messages import MessageQueued, MessageTried
 from partita.core.facts.schedules import ScheduleChanged, ScheduleMoved, SchedulePaused, TickDecided
@@ -109,6 +116,10 @@ class ServiceJudge:
                 self.cursors[name] = state
             case DeliveryTaken():
                 self.taken.add(fact.delivery)
+            case BackfillRetried(id=id):
+                # It goes on by that, whatever was asked before.
+                self.stopped.pop(id, None)
+                self.backfills[id] = "running"
             case PartStarted():
                 return self._start_part(fact)
             case PartEnded() | BackfillCreated() | BackfillAsked() | BackfillEnded():

@@ -150,11 +150,11 @@ def _by_day(rule: Any, parts: dict[str, str]) -> Any:
             f"rrule: FREQ={parts['FREQ']} on certain days has no INTERVAL and no BYSETPOS here",
             hint="name the times: FREQ=DAILY;BYHOUR=0,6,12,18;BYMINUTE=0",
         )
-    from dateutil.rrule import DAILY
+    rrules: Any = import_module("dateutil.rrule")
 
     parts["FREQ"] = "DAILY"
     minutes = rule._byminute or range(60)
-    return rule.replace(freq=DAILY, byhour=tuple(rule._byhour or range(24)), byminute=tuple(minutes))
+    return rule.replace(freq=rrules.DAILY, byhour=tuple(rule._byhour or range(24)), byminute=tuple(minutes))
 
 
 _OF_DAYS: Final = ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY", "BYEASTER")
@@ -162,7 +162,7 @@ _OF_DAYS: Final = ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYDAY", "B
 
 def _names_a_day(rule: Any) -> bool:
     """Is there any day in 28 years that has the month and the day which the rule asks for?"""
-    from dateutil.rrule import YEARLY, rrule
+    rrules: Any = import_module("dateutil.rrule")
 
     wanted = {name: getattr(rule, f"_{name}") for name in _DAYS if getattr(rule, f"_{name}", None)}
     if rule._bynmonthday:
@@ -171,7 +171,10 @@ def _names_a_day(rule: Any) -> bool:
         return True
     start = rule._dtstart.replace(month=1, day=1)
     return (
-        next(iter(rrule(YEARLY, dtstart=start, until=start.replace(year=start.year + 28), **wanted)), None) is not None
+        next(
+            iter(rrules.rrule(rrules.YEARLY, dtstart=start, until=start.replace(year=start.year + 28), **wanted)), None
+        )
+        is not None
     )
 
 
@@ -186,7 +189,8 @@ def _parts(body: str) -> dict[str, str]:
         raise ScheduleError(f"rrule: {what} in {body!r}", hint='write for example "FREQ=MONTHLY;BYDAY=-1FR"')
     if parts["FREQ"] not in ("YEARLY", "MONTHLY", *_STEPS):
         raise ScheduleError(
-            f"rrule: FREQ={parts['FREQ']}", hint="there are YEARLY, MONTHLY, WEEKLY, DAILY, HOURLY, MINUTELY"
+            f"rrule: FREQ={parts['FREQ']}",
+            hint="there are YEARLY, MONTHLY, WEEKLY, DAILY, HOURLY, MINUTELY",
         )
     for name, most in (("INTERVAL", 100_000), ("COUNT", _MOST_COUNT)):
         if name in parts and not (parts[name].isdecimal() and len(parts[name]) < 9 and 1 <= int(parts[name]) <= most):
