@@ -189,7 +189,7 @@ def _attempt(action: Callable[[], None], again: str) -> list[str]:
 
 
 def _tally(world: World, wrong: list[str]) -> Tally:
-    return Tally(1, world.store.events, world.turns, len(world.records), world.engines, world.marks, wrong)
+    return Tally(1, world.store.events, world.turns, len(world.records), world.engines, marks=world.marks, wrong=wrong)
 
 
 def _examine(seeds: int, processes: int) -> list[Found]:

@@ -102,7 +102,8 @@ class ServiceWorld(World):
         self.unloaded: set[Engine] = set()
         self.facts = 0
         self.starts = Starts(RATE.count, RATE.per_s)
-        first = int(begin) // _HOUR * _HOUR - 2 * _HOUR
+        # From before the time that a clock which was set back can say.
+        first = int(begin) // _HOUR * _HOUR - 50 * _HOUR
         self.told = ServiceJudge(first, first + DAYS * 24 * _HOUR)
         super().__init__(seed, chaos=chaos, begin=begin, open_store=open_store, after_crash=after_crash)
         self.told.marks, self.told.pools = self.marks, self.slots.capacity
