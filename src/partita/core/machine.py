@@ -195,7 +195,7 @@ class RunMachine(Course):
             return
         if event.at >= self.started_at + timeout:
             self.bad += 1
-            moves.end_early(self, f"the run took longer than its {timeout:g} s")
+            moves.end_early(self, f"{moves.OUT_OF_TIME} {timeout:g} s")
 
 
 __all__ = ["Known", "RunMachine", "index_of"]

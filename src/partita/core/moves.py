@@ -14,6 +14,8 @@ from partita.core.states import STEP_MOVES, TERMINAL_STEP, RunState, StepState
 from partita.errors import InvalidTransition
 
 _BAD = frozenset({"failed", "needs_attention"})
+# How the reason of what a run's timeout has ended begins; an engine that takes the run up knows it by this.
+OUT_OF_TIME = "the run took longer than its"
 
 
 def move(course: Course, instance: Instance, state: StepState) -> None:

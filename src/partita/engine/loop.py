@@ -37,6 +37,7 @@ from partita.core.graph import Graph
 from partita.core.graph import decode as decode_graph
 from partita.core.graph import encode as encode_graph
 from partita.core.machine import Known
+from partita.core.moves import OUT_OF_TIME
 from partita.core.plan import Instance
 from partita.core.run_queue import RunQueue
 from partita.core.values import Value
@@ -572,6 +573,8 @@ class Engine:
         # committed has been, also if the clock was set back since.
         seen = max((step.finished_at or 0.0 for step in steps), default=0.0)
         seen = max([seen, *(gate.opened_at or 0.0 for gate in gates)])
+        if row.timeout_s is not None and any(step.reason.startswith(OUT_OF_TIME) for step in steps):
+            seen = max(seen, (row.started_at or 0.0) + row.timeout_s)
         self._apply(active, TimerDue(max(self.clock.now(), seen)))
         if machine.journal:
             self._dirty[active.id] = active
