@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 EXTRAS := nightly calendars notify objects oidc vault keyring
 CORES  := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test test-all lint format types bench sim lock clean
+.PHONY: help setup demo test test-all lint format types bench sim ui ui-types ui-check lock clean
 
 help:            ## what there is to say
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -45,6 +45,15 @@ bench: $(READY)  ## the figures of docs/benchmarks.md, each beside its bare coun
 
 sim: $(READY)    ## 10,000 simulated histories and the seeded bugs
 	$(BIN)/python bench/sim.py
+
+ui: $(READY)     ## build the screens into the package
+	@$(BIN)/python ui/build.py build
+
+ui-types: $(READY) ## the screens' types anew, of the API's OpenAPI document
+	@$(BIN)/python ui/build.py types
+
+ui-check: $(READY) ## types, style and unit tests of the screens
+	@$(BIN)/python ui/build.py check
 
 lock:            ## resolve the dependencies anew into constraints.txt
 	$(BIN)/uv pip compile pyproject.toml $(EXTRAS:%=--extra %) --group dev --generate-hashes --universal \

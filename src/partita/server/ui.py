@@ -17,6 +17,7 @@ _POLICY = (
     "connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'"
 )
+_BUILT = (b"/static/", b"/api/")
 _PLAIN = b"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -62,7 +63,8 @@ class Ui:
         if raw_path in (b"", b"/"):
             return self._index
         found = self._files.get(raw_path)
-        if found is None and self._is_built and b"." not in raw_path.rpartition(b"/")[2]:
+        # Names of assets and pipelines have dots too, so only what the build made can be missing.
+        if found is None and self._is_built and not raw_path.startswith(_BUILT):
             return self._index
         return found
 

@@ -1,0 +1,6 @@
+/** Not written yet. */
+import { Page } from "@/parts/Page";
+
+export default function Run() {
+  return <Page title="Run">{null}</Page>;
+}
