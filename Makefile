@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+UI     := src/partita/server/ui/index.html
 EXTRAS := nightly calendars notify objects oidc vault keyring
 CORES  := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
@@ -11,7 +12,7 @@ CORES  := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 help:            ## what there is to say
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
 
-setup: $(READY)  ## a virtual environment with pinned, hashed dependencies
+setup: $(READY) $(UI)  ## a virtual environment with pinned, hashed dependencies
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Partita needs Python 3.11 or newer; say: make PYTHON=python3.12 ...")'
@@ -21,16 +22,20 @@ $(READY): constraints.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(UI): $(READY) ui/package-lock.json ui/index.html ui/vite.config.ts $(shell find ui/src ui/public -type f)
+	@$(BIN)/python ui/build.py build
+	@touch $@
+
 demo: $(READY)   ## the nightly on real data; `make demo BREAK=1` with faults that happen
 	@PARTITA_NIGHTLY_BREAK=$(BREAK) $(BIN)/python examples/nightly/demo.py
 
-test: $(READY)   ## everything that runs in minutes
+test: $(READY) $(UI)   ## everything that runs in minutes
 	$(BIN)/python -m pytest -q -n $(CORES) -m "not slow"
 
-test-all: $(READY)  ## also what takes longer: crash tests and seeded bugs at full size
+test-all: $(READY) $(UI)  ## also what takes longer: crash tests and seeded bugs at full size
 	$(BIN)/python -m pytest -q -n $(CORES)
 
-lint: $(READY)   ## style, types, layers
+lint: $(READY) ui-check  ## style, types, layers; of the screens too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -61,7 +61,8 @@ def _packages(folder: Path) -> None:
     lock, mark = folder / "package-lock.json", folder / "node_modules/.partita"
     if mark.exists() and mark.read_bytes() == lock.read_bytes():
         return
-    _npm(folder, "ci", "--no-audit", "--no-fund", "--loglevel=error")
+    # Not `npm ci`: it refuses a lock that was made where a tool's builds for other systems could not be had.
+    _npm(folder, "install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error")
     mark.write_bytes(lock.read_bytes())
 
 

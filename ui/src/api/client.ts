@@ -12,14 +12,11 @@ import {
   useQuery,
   useQueryClient,
 } from "@tanstack/react-query";
-import createClient from "openapi-fetch";
 import { type Problem, problemOf } from "./problem";
 import type { components, paths } from "./schema";
 
 /** A type of the API by its name: `Schema<"Run">`. */
 export type Schema<Name extends keyof components["schemas"]> = components["schemas"][Name];
-
-const client = createClient<paths>({ baseUrl: "", credentials: "same-origin" });
 
 type Method = "get" | "post" | "put" | "delete";
 export type PathsOf<M extends Method> = {
@@ -65,21 +62,26 @@ export async function get<P extends PathsOf<"get">>(
   asked: Asked<P> = {},
   signal?: AbortSignal,
 ): Promise<Answer<P>> {
-  const call = client.GET as (
-    path: string,
-    init: unknown,
-  ) => Promise<{ data?: unknown; response: Response; error?: unknown }>;
-  const { data, response } = await call(path, { params: asked, signal, parseAs: "stream" }).catch(
-    (error: unknown) => {
-      throw error;
-    },
-  );
-  if (!response.ok) throw await problemFrom(response, data);
-  return (await response.json()) as Answer<P>;
+  return (await answered(await fetch(address(path, asked), { signal }))) as Answer<P>;
 }
 
-async function problemFrom(response: Response, _data: unknown): Promise<Problem> {
-  return problemOf(response);
+async function answered(response: Response): Promise<unknown> {
+  if (!response.ok) throw await problemOf(response);
+  const text = await response.text();
+  return text ? JSON.parse(text) : {};
+}
+
+/** The address of a route: names are encoded whole, lists are repeated, what is undefined is left out. */
+export function address(route: string, asked: { path?: object; query?: object } = {}): string {
+  const names = (asked.path ?? {}) as Record<string, unknown>;
+  const path = route.replace(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(String(names[name] ?? "")),
+  );
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(asked.query ?? {}))
+    for (const each of Array.isArray(value) ? value : [value])
+      if (each !== undefined && each !== null && each !== "") query.append(name, String(each));
+  return query.size > 0 ? `${path}?${query}` : path;
 }
 
 /** The key under which an answer is kept: the path first, so that a prefix refreshes all of a noun. */
@@ -130,17 +132,27 @@ export async function send<M extends "post" | "put" | "delete", P extends PathsO
   path: P,
   asked: Asked<P, M> & { body?: Body<P, M> } = {},
 ): Promise<Answer<P, M>> {
-  const { body, ...params } = asked;
-  const call = client[method.toUpperCase() as "POST"] as (
-    path: string,
-    init: unknown,
-  ) => Promise<{ data?: unknown; response: Response }>;
-  // What was sent twice, by a lost answer say, is done once.
-  const headers = { "Idempotency-Key": crypto.randomUUID() };
-  const { data, response } = await call(path, { params, body: body ?? {}, headers, parseAs: "stream" });
-  if (!response.ok) throw await problemFrom(response, data);
-  const text = await response.text();
-  return (text ? JSON.parse(text) : {}) as Answer<P, M>;
+  const { body, ...where } = asked;
+  const response = await fetch(address(path, where), {
+    method: method.toUpperCase(),
+    headers: {
+      // What was sent twice, by a lost answer say, is done once.
+      ...(method === "post" && !SECRET.test(path) ? { "Idempotency-Key": key() } : {}),
+      ...(method === "delete" ? {} : { "Content-Type": "application/json" }),
+    },
+    ...(method === "delete" ? {} : { body: JSON.stringify(body ?? {}) }),
+  });
+  return (await answered(response)) as Answer<P, M>;
+}
+
+/** Answers that hold a secret are not kept by the server, so nothing is repeated there. */
+const SECRET = /^\/api\/v1\/(session|tokens|callbacks)/;
+
+/** A key of 128 random bits; `crypto.randomUUID` is there on secure pages only, and a name on the local network is none. */
+function key(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
 }
 
 /** A change: `mutate({path, body})`; what the screen shows is fetched anew afterwards. */

@@ -86,6 +86,7 @@ function Shape({ of }: { of: GlyphName }) {
         </>
       );
     case "half":
+    case "half-still":
       return (
         <>
           {ring}

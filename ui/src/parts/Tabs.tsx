@@ -28,7 +28,7 @@ export function Tabs({
   const shown = tabs.filter((tab) => !tab.hidden);
   const current = shown.find((tab) => tab.id === at) ?? shown[0];
   const step = (by: number) => {
-    const next = shown[(shown.indexOf(current) + by + shown.length) % shown.length];
+    const next = shown[(shown.findIndex((tab) => tab.id === current?.id) + by + shown.length) % shown.length];
     if (next) {
       onChange(next.id);
       document.getElementById(`tab-${label}-${next.id}`)?.focus();

@@ -14,6 +14,7 @@ export type Tone =
 export type Glyph =
   | "check"
   | "half"
+  | "half-still"
   | "cross"
   | "again"
   | "dotted"
@@ -49,6 +50,9 @@ export const LOOKS: Record<string, Look> = {
   late: look("late", "late", "clock"),
   stale: look("stale", "stale", "broken-ring"),
   missing: look("missing", "waiting", "dotted"),
+  partial: look("made in part", "waiting", "half-still"),
+  made: look("made", "succeeded", "check"),
+  external: look("made elsewhere", "waiting", "ring"),
   current: look("current", "succeeded", "check"),
   fresh: look("fresh", "succeeded", "check"),
   failing: look("failing", "failed", "cross"),

@@ -1,0 +1,179 @@
+"""What the tests of the screens look at: a bit of everything, quick, and doing what a test tells it by files.
+
+`GATE` is a folder: a step that waits for `name` goes on when a file of that name is there.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import partita as pt
+
+GATE = Path(os.environ.get("PARTITA_TEST_GATE", "."))
+day = pt.daily("2026-01-01", end="2026-03-31")
+
+
+def wait_for(name: str) -> None:
+    deadline = time.monotonic() + 60
+    while not (GATE / name).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody opened {name}")
+        time.sleep(0.005)
+
+
+@pt.task(owner="sales-team")
+def extract(ctx: pt.Context, region: str = "eu", rows: int = 3) -> list[dict]:
+    """Reads the orders of a region."""
+    print(f"extracting {rows} rows of {region}")
+    ctx.add_metadata(rows=rows)
+    return [{"id": at, "region": region, "amount": 10 * at} for at in range(rows)]
+
+
+@pt.task
+def clean(orders: list[dict]) -> list[dict]:
+    print("\x1b[32mclean\x1b[0m", len(orders), "orders")
+    return [order for order in orders if order["amount"] > 0]
+
+
+@pt.task
+def load(orders: list[dict]) -> int:
+    return len(orders)
+
+
+@pt.pipeline(owner="sales-team", tags=["daily", "sales"], schedule=pt.cron("0 3 * * *", tz="Europe/Berlin"))
+def orders(region: str = "eu", rows: int = 3):
+    """Every order of a region, loaded.
+
+    The team of sales looks at it *first thing in the morning*.
+    """
+    load(clean(extract(region=region, rows=rows)))
+
+
+@pt.task(retries=1, retry_delay=0, owner="flights-team")
+def parse(text: str) -> int:
+    print("parsing", text)
+    print("WARNING the header is odd")
+    if not (GATE / "parse_works").exists():
+        raise ValueError(f"column 'dep_delay' is missing in {text}")
+    return len(text)
+
+
+@pt.task
+def fit(size: int) -> float:
+    return size / 2
+
+
+@pt.task
+def publish(model: float) -> str:
+    return f"<b>model {model}</b>"
+
+
+@pt.pipeline(tags=["daily"])
+def broken():
+    """Fails at `parse` until a test mends it."""
+    size = parse("flights.csv")
+    publish(fit(size))
+
+
+@pt.task
+def hold(name: str) -> str:
+    print("waiting for", name, flush=True)
+    wait_for(name)
+    print("going on", flush=True)
+    return name
+
+
+@pt.task
+def finish(name: str) -> str:
+    return name
+
+
+@pt.pipeline
+def patient(name: str = "go"):
+    """Runs until a test opens the gate."""
+    finish(hold(name))
+
+
+@pt.task
+def numbers(count: int) -> list[int]:
+    return list(range(count))
+
+
+@pt.task
+def square(number: int) -> int:
+    if number % 17 == 16:
+        raise ArithmeticError(f"{number} is not liked")
+    return number * number
+
+
+@pt.task(when="all_done")
+def add(squares: list[int]) -> int:
+    return 1
+
+
+@pt.pipeline
+def fan(count: int = 40):
+    """One step with many instances; each seventeenth fails."""
+    add(square.map(numbers(count)))
+
+
+@pt.task
+def build() -> str:
+    return "1.4"
+
+
+@pt.task
+def deploy(version: str, decision: dict) -> str:
+    print("deploying", version, "said", decision["by"])
+    return version
+
+
+@pt.pipeline
+def release():
+    """Asks a person before it deploys."""
+    version = build()
+    go = pt.approval(
+        "deploy {version} to prod?",
+        by=["role:operator", "role:admin"],
+        show={"version": version, "notes": pt.md.markdown("two **small** changes")},
+        name="go",
+        timeout="2d",
+    )
+    deploy(version, go)
+
+
+@pt.asset(group="raw", owner="sales-team", partitions=day, columns={"id": "int", "amount": "float"}, tags=["pii"])
+def raw_orders(ctx: pt.Context) -> list[int]:
+    """All orders of a day, as they came."""
+    ctx.add_metadata(rows=100 + len(ctx.partition), file=pt.md.path("orders.parquet"))
+    return [1, 2, 3]
+
+
+@pt.asset(group="core", owner="sales-team", partitions=day, freshness=pt.freshness("26h", warn="20h"))
+def daily_sales(ctx: pt.Context, raw_orders: list[int]) -> int:
+    """Sales of a day."""
+    ctx.add_metadata(total=sum(raw_orders))
+    return sum(raw_orders)
+
+
+@pt.check(daily_sales)
+def sales_are_positive(daily_sales: int) -> bool:
+    return daily_sales > 0
+
+
+crm = pt.external_asset("crm", description="synced by another tool", columns={"customer": "text"})
+
+
+@pt.asset(group="marts", deps=[crm], owner="bi")
+def customers() -> list[str]:
+    return ["ann", "bob"]
+
+
+ORDERS: list[dict] = []
+
+
+@pt.sensor(orders, interval="1h")
+def new_orders(ctx: pt.SensorContext):
+    """Looks for new orders."""
+    print("looking")
+    return pt.SkipReason("no new order")
