@@ -54,6 +54,7 @@ def test_the_palette_goes_to_a_pipeline_by_a_part_of_its_name(page: Page) -> Non
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox", name="Go to, run, find")).to_be_focused()
     page.keyboard.type("pati")
     expect(page.get_by_role("option", name="patient", exact=False).first).to_be_visible()
     page.keyboard.press("Enter")

@@ -46,7 +46,7 @@ export const router = createRouter({
 
 /** Fetch the other screens' code while nothing else is to be done, so that going there takes no network. */
 export function fetchTheRest(): void {
-  const loads = Object.values(SCREENS);
+  const loads: (() => Promise<unknown>)[] = [() => import("./frame/Palette"), ...Object.values(SCREENS)];
   const next = () => {
     const load = loads.shift();
     if (load)
