@@ -96,6 +96,26 @@ def test_pause_and_resume_straight_at_the_folder(served: Path, capsys: pytest.Ca
     assert call(capsys, served, "db", "audit").status == 0
 
 
+def test_a_tick_is_tried_without_a_run_being_made(served: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = call(capsys, served, "schedules", "test", "sales", "--at", "2027-03-28T03:00")
+    assert said.status == 0
+    assert "would run sales with region='us'" in said.out
+    # No clock shows 02:30 in that night: the tick is at the first instant after the gap.
+    assert "has no tick" not in said.out
+    said = call(capsys, served, "schedules", "test", "sales", "--at", "2027-03-27T03:00")
+    assert "sales has no tick at" in said.out
+    before = call(capsys, served, "runs", "--json").out
+    call(capsys, served, "schedules", "test", "often")
+    assert call(capsys, served, "runs", "--json").out == before
+
+
+def test_a_tick_of_a_paused_schedule_would_be_skipped_with_the_reason(
+    served: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(capsys, served, "schedules", "pause", "sales", "--reason", "the source moves")
+    assert "would be skipped: it is paused: the source moves" in call(capsys, served, "schedules", "test", "sales").out
+
+
 def test_a_trigger_straight_at_the_folder_makes_a_run_that_waits(
     served: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,13 +15,17 @@ from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
 from partita.cli.words import ago, exact, iso, many, number
 from partita.errors import DefinitionError, ScheduleError
+from partita.store import opening
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from partita.core.manifest import Manifest, ScheduleSpec
     from partita.engine.schedules import PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
+    from partita.engine.tick_trial import TickTried
     from partita.settings import Settings
+    from partita.store.reading import SqlReader
     from partita.store.schedules import ScheduleRow, TickRow
-    from partita.store.sqlite import SqliteReader
 
 Name = Annotated[str, Argument("NAME", "A schedule, or the pipeline that it starts")]
 _NOT_SERVED = "not served yet"
@@ -102,7 +106,7 @@ def explain(name: Name, json: options.Json = False, folder: options.Project = No
     settings = project.settings_of(folder)
     row = _one(settings, name)
     last: TickRow | None = None
-    if settings.home.db.exists():
+    if opening.exists(settings.home):
         found = ticks(project.open_memory(settings), row.namespace, row.name, limit=1)
         last = found[0] if found else None
     lines = _explained(row, last, _safely(lambda: _next(settings, row, 1), []))
@@ -110,6 +114,32 @@ def explain(name: Name, json: options.Json = False, folder: options.Project = No
         terminal.print_json({**schedule_object(row), "last_tick": tick_object(last) if last else None, "words": lines})
         return 0
     for line in lines:
+        terminal.out().line(line)
+    return 0
+
+
+def would(
+    name: Name,
+    at: Annotated[str, Option(("--at",), "At this instant (default: its next tick)", "TIME")] = "",
+    json: options.Json = False,
+    folder: options.Project = None,
+) -> int:
+    """Show what a tick of a schedule would do, without doing it."""
+    from partita.cli.asking import answer
+    from partita.core.timetable import moment
+    from partita.core.zones import zone
+    from partita.engine.tick_trial import TickTried, TryTick
+
+    settings = project.settings_of(folder)
+    row = _one(settings, name)
+    instant = moment(at, zone(row.spec.tz)) if at else None
+    declared = project.load(settings) if row.reason == _NOT_SERVED and not project.has_engine(settings) else None
+    said = answer(settings, TryTick(row.name, instant, row.namespace), TickTried, declared=declared)
+    if json:
+        others = {"instant": iso(said.instant), "start_at": iso(said.start_at), "params": _given(said)}
+        terminal.print_json({name: getattr(said, name) for name in said.__struct_fields__} | others)
+        return 0
+    for line in _tried(row, said):
         terminal.out().line(line)
     return 0
 
@@ -176,8 +206,8 @@ def _all(settings: Settings) -> list[ScheduleRow]:
     from partita.store.schedules import all_schedules
 
     found: list[ScheduleRow] = []
-    if settings.home.db.exists():
-        reader: SqliteReader = project.open_memory(settings)
+    if opening.exists(settings.home):
+        reader: SqlReader = project.open_memory(settings)
         found = [row for row in all_schedules(reader) if row.active]
         reader.close()
     return found or _declared(project.load(settings))
@@ -301,7 +331,8 @@ def _explained(row: ScheduleRow, last: TickRow | None, coming: list[float]) -> l
     if last is None:
         lines.append("Nothing was decided yet.")
     elif last.decision == "run":
-        lines.append(f"The last tick, {_local(spec, last.instant)}, made run {last.run}.")
+        made = f"made run {last.run}" if last.run else "made a run that is not kept any more"
+        lines.append(f"The last tick, {_local(spec, last.instant)}, {made}.")
     else:
         where = _local(spec, last.until or last.instant)
         what = (
@@ -365,3 +396,28 @@ def tick_object(tick: TickRow) -> dict[str, Any]:
         "start_at": iso(tick.start_at or tick.instant),
         "since": iso(tick.since),
     }
+
+
+def _tried(row: ScheduleRow, said: TickTried) -> Iterator[str]:
+    """What a tick would do, in sentences."""
+    where = _local(row.spec, said.instant)
+    if said.is_tick is False:
+        yield f"{row.name} has no tick at {where}; if it had:"
+    if said.decision == "run":
+        given = ", ".join(f"{key}={value!r}" for key, value in _given(said).items())
+        of = f" for {said.partition}" if said.partition else ""
+        yield f"The tick of {where} would run {said.pipeline}{of}{f' with {given}' if given else ''}."
+        if said.start_at != said.instant:
+            yield f"It would start at {_local(row.spec, said.start_at)}."
+    else:
+        yield f"The tick of {where} would be skipped: {said.problem or said.reason}."
+    if said.reason and said.decision == "run":
+        yield f"{said.reason[0].upper()}{said.reason[1:]}."
+    if said.decided:
+        yield f"It was decided already: {said.decided}."
+
+
+def _given(said: TickTried) -> dict[str, Any]:
+    from msgspec import msgpack
+
+    return {name: msgpack.decode(data) for name, data in said.params.items()}

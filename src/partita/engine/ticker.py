@@ -43,6 +43,7 @@ from partita.engine.scheduled import Key, Schedule, instants_of, new_row, stands
 from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
 from partita.engine.submitter import Submitter
 from partita.engine.tick_runs import TickRuns
+from partita.engine.tick_trial import TickTried, TryTick, try_tick
 from partita.errors import DefinitionError, PartitaError, ScheduleError
 from partita.store.contract import OriginTaken
 from partita.store.named import Fetching
@@ -165,6 +166,7 @@ class Ticker:
             ResumeSchedule: self._resume_asked,
             TriggerSchedule: self._trigger_asked,
             NextTicks: self._next_asked,
+            TryTick: self._try_asked,
         }
 
     def interval(self, run: RunCreated) -> tuple[str, str]:
@@ -551,6 +553,16 @@ class Ticker:
 
         asked.add_done_callback(heard)
         return said
+
+    def _try_asked(self, request: TryTick) -> TickTried:
+        schedule = self._found(request.namespace, request.name)
+        row = schedule.row
+        instant = row.next_at if request.instant is None else request.instant
+        if instant is None:
+            raise ScheduleError(f"schedule {row.name} has no tick to come", hint="name an instant")
+        known = None if is_own(row.spec.rule) else schedule.instants()
+        running = len(schedule.running)
+        return try_tick(row, known, self._runs, self._store, instant=int(instant), seed=schedule.seed, running=running)
 
     # --- functions of the user's --------------------------------------------------------------------------------------
 

@@ -311,6 +311,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/assets/{asset}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The numbers in the metadata of an asset over its materializations */
+        get: operations["asset_history.series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assets/{asset}/staleness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why an asset (partition) is as it is, followed to the first causes */
+        get: operations["asset_history.staleness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -389,6 +423,23 @@ export interface paths {
         };
         /** The parts of a backfill that have begun or ended, in their order */
         get: operations["backfills.parts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backfills/{backfill}/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a backfill is: a letter for each of its parts, and how long it will still take */
+        get: operations["backfills.progress"];
         put?: never;
         post?: never;
         delete?: never;
@@ -499,6 +550,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Assets with their health, checks and last materialization; searched over names, descriptions, columns, owners, groups, kinds and tags */
+        get: operations["catalog.catalog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/steps/{step}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The code of a step: as its run has it, or at another version */
+        get: operations["code.step_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/versions/{code}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What differs in a version of a project's code against another one: files, pipelines and their steps */
+        get: operations["code.diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/steps/{step}/attempts/{attempt}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The memory and the processors that an attempt used over time */
+        get: operations["curves.usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -525,6 +644,23 @@ export interface paths {
         };
         /** What happens, as server-sent events; a message's id is its number, and `Last-Event-ID` goes on behind it */
         get: operations["events.live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All steps of a run with their instances, as columns: state, begin, duration, attempts */
+        get: operations["instances.instances"];
         put?: never;
         post?: never;
         delete?: never;
@@ -560,6 +696,57 @@ export interface paths {
         get?: never;
         /** Set a limit while running; 0 = nothing may start */
         put: operations["limits.set_limit"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is made of what: around one asset (so far up and down), or all assets */
+        get: operations["lineage.lineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assets/{asset}/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The columns of an asset, with what they are made from and what is made from them */
+        get: operations["lineage.columns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assets/{asset}/uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who uses an asset: assets made from it, tests, pipelines, sensors */
+        get: operations["lineage.uses"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -612,6 +799,23 @@ export interface paths {
         get: operations["logs.live"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/steps/{step}/mark": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a step by hand that does not run; those that need it go on */
+        post: operations["marks.mark"];
         delete?: never;
         options?: never;
         head?: never;
@@ -765,6 +969,23 @@ export interface paths {
         };
         /** Come back from the provider */
         get: operations["oidc.back"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assets/{asset}/partition-states": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How each partition of an asset is: one letter for each */
+        get: operations["partition_states.partition_states"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1028,6 +1249,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The history of a run, oldest first */
+        get: operations["run_events.run_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs": {
         parameters: {
             query?: never;
@@ -1276,6 +1514,23 @@ export interface paths {
         };
         /** The next instants of a schedule */
         get: operations["schedules.next_instants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{namespace}/{schedule}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a tick would do at an instant (at the next one, if none is named); nothing is started */
+        get: operations["schedules.tried"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1863,6 +2118,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A run in time: what each step waited for, when it worked, and the longest way through */
+        get: operations["timeline.timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -1934,6 +2206,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run}/steps/{step}/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a step is given and what it gave: plain data, tables, images, or a description */
+        get: operations["values.values"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/steps/{step}/value/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A value of a step that is an image (bytes of a PNG, JPEG, GIF or WebP file) */
+        get: operations["values.image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1982,7 +2288,7 @@ export interface components {
             message: string;
             reminded: number;
             started_by: string;
-            material: Record<string, never>[];
+            material: Record<string, unknown>[];
         };
         /**
          * GateResult
@@ -2118,15 +2424,15 @@ export interface components {
             tags: string[];
             kinds: string[];
             description: string;
-            partitions: Record<string, never> | null;
+            partitions: Record<string, unknown> | null;
             external: boolean;
             code_version: string;
             columns: components["schemas"]["Column"][];
             written_at: string;
             /** @default null */
-            freshness: Record<string, never> | null;
+            freshness: Record<string, unknown> | null;
             /** @default [] */
-            mappings: Record<string, never>[];
+            mappings: Record<string, unknown>[];
             /** @default 1 */
             backfill_batch: number;
             /** @default  */
@@ -2234,7 +2540,7 @@ export interface components {
             made: components["schemas"]["Latest"] | null;
             freshness: components["schemas"]["Freshness"] | null;
             stale: components["schemas"]["StaleCause"][];
-            automation: Record<string, never> | null;
+            automation: Record<string, unknown> | null;
             problem: string;
             /** @default true */
             engine: boolean;
@@ -2357,6 +2663,45 @@ export interface components {
             metadata: components["schemas"]["ReportedMeta"][];
         };
         /**
+         * Series
+         * @description Materializations as columns, oldest first. `failed`: a check of it failed. `took_s` is null of reported ones.
+         */
+        Series: {
+            asset: string;
+            at: (string | null)[];
+            partitions: string[];
+            runs: string[];
+            failed: boolean[];
+            took_s: (number | null)[];
+            numbers: components["schemas"]["Numbers"][];
+        };
+        /**
+         * Numbers
+         * @description One number over the materializations; null where one does not have it.
+         */
+        Numbers: {
+            name: string;
+            values: (number | null)[];
+        };
+        /**
+         * StalenessNode
+         * @description An asset (partition), or a reason: what is said of it, when it came to be, by which run or whom.
+         *
+         *         `code`: "missing", "stale", "failing", "current", "external"; of reasons "missing", "upstream_newer",
+         *         "upstream_missing", "code_changed", "check_failed", "run_failed". `more` counts reasons that are not in the answer.
+         */
+        StalenessNode: {
+            code: string;
+            text: string;
+            asset: string;
+            partition: string;
+            at: string | null;
+            run: string;
+            by: string;
+            children: components["schemas"]["StalenessNode"][];
+            more: number;
+        };
+        /**
          * Page[AuditEntry]
          * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
          */
@@ -2445,7 +2790,7 @@ export interface components {
             /** @default 8 */
             max_runs: number;
             /** @default {} */
-            params: Record<string, never>;
+            params: Record<string, unknown>;
             /** @default [] */
             tags: string[];
             /** @default  */
@@ -2453,7 +2798,7 @@ export interface components {
         };
         /**
          * Backfill
-         * @description A backfill. `counts` has its parts by state, when it was asked for by itself.
+         * @description A backfill. `counts` has its parts by state.
          */
         Backfill: {
             id: string;
@@ -2471,7 +2816,7 @@ export interface components {
             finished_at: string | null;
             by: string;
             reason: string;
-            spec: Record<string, never>;
+            spec: Record<string, unknown>;
             counts: {
                 [key: string]: number;
             };
@@ -2507,6 +2852,30 @@ export interface components {
             run: string;
             reason: string;
             finished_at: string | null;
+        };
+        /**
+         * Progress
+         * @description How far a backfill is. `left_s` is how long it will take from now by how fast its parts ended lately; null while
+         *         that is not known, and when it is paused.
+         */
+        Progress: {
+            backfill: components["schemas"]["Backfill"];
+            stages: components["schemas"]["StageProgress"][];
+            left_s: number | null;
+            per_minute: number | null;
+        };
+        /**
+         * StageProgress
+         * @description One stage: what its runs make together, the label of each part, and a letter for each: "w" waiting, "r" running,
+         *         "s" succeeded, "f" failed, "k" skipped, "c" cancelled. `needs` are stages that it waits for, part by part.
+         */
+        StageProgress: {
+            name: string;
+            project: string;
+            of: string;
+            needs: number[];
+            parts: string[];
+            states: string;
         };
         /**
          * BackfillWhy
@@ -2554,6 +2923,146 @@ export interface components {
             reason: string;
         };
         /**
+         * Catalog
+         * @description A page of the catalog. `total` counts what fits the filters, `all` every asset; facets are of every asset.
+         */
+        Catalog: {
+            items: components["schemas"]["CatalogEntry"][];
+            next: string | null;
+            total: number;
+            all: number;
+            facets: components["schemas"]["Facets"];
+        };
+        /**
+         * CatalogEntry
+         * @description An asset with all that a list of assets shows of it.
+         *
+         *         `partitioned` says how ("" = it has no partitions), `checks` counts its tests, `checks_failed` names those whose last
+         *         word on some partition is that it failed. `reason` says why it is in its state, since `reason_at`.
+         */
+        CatalogEntry: {
+            name: string;
+            project: string;
+            namespace: string;
+            group: string;
+            owner: string;
+            tags: string[];
+            kinds: string[];
+            description: string;
+            external: boolean;
+            partitioned: string;
+            state: string;
+            reason: string;
+            reason_at: string | null;
+            partitions: number;
+            made: number;
+            stale: number;
+            failing: number;
+            last_at: string | null;
+            last_partition: string;
+            last_run: string;
+            freshness: string | null;
+            freshness_reason: string;
+            checks: number;
+            checks_failed: string[];
+            running: boolean;
+            automated: boolean;
+            reads: number;
+            readers: number;
+        };
+        /**
+         * Facets
+         * @description What all assets can be filtered by. `states` has "late" and "running" beside the states.
+         */
+        Facets: {
+            states: components["schemas"]["Facet"][];
+            groups: components["schemas"]["Facet"][];
+            owners: components["schemas"]["Facet"][];
+            tags: components["schemas"]["Facet"][];
+            kinds: components["schemas"]["Facet"][];
+            projects: components["schemas"]["Facet"][];
+        };
+        /**
+         * Facet
+         * @description A value that assets have, and how many have it.
+         */
+        Facet: {
+            value: string;
+            count: number;
+        };
+        /**
+         * StepCode
+         * @description The file in which a step is defined, at a version; the definition takes its lines from `first` to `last`.
+         *
+         *         `step_version` changes when what the step runs changes, wherever that is written. `is_cut`: the file goes on.
+         */
+        StepCode: {
+            project: string;
+            code: string;
+            step: string;
+            file: string;
+            first: number;
+            last: number;
+            text: string;
+            is_cut: boolean;
+            step_version: string;
+        };
+        /**
+         * CodeDiff
+         * @description What differs in a version against another one. `files` is null where the files of one of them are kept no more.
+         */
+        CodeDiff: {
+            project: string;
+            code: string;
+            against: string;
+            files: components["schemas"]["ChangedFile"][] | null;
+            pipelines: components["schemas"]["ChangedPipeline"][];
+        };
+        /**
+         * ChangedFile
+         * @description A file that differs: "added", "removed" or "changed", with how many lines came and went, and both texts.
+         */
+        ChangedFile: {
+            file: string;
+            change: string;
+            lines_added: number;
+            lines_removed: number;
+            before: string;
+            after: string;
+            is_cut: boolean;
+        };
+        /**
+         * ChangedPipeline
+         * @description A pipeline that differs: "added", "removed" or "changed", and its steps. A step is changed when what it runs, what
+         *         it needs or its policies are others.
+         */
+        ChangedPipeline: {
+            pipeline: string;
+            change: string;
+            steps_added: string[];
+            steps_removed: string[];
+            steps_changed: string[];
+        };
+        /**
+         * UsageCurve
+         * @description What an attempt used, about once a second, thinned to at most 240 points: `seconds` after `began_at`, resident
+         *         memory of its worker with all below it, and processors in use since the point before.
+         *
+         *         `limit_bytes` is the memory at which it is ended (its limit and what its worker had before), null without a limit. An
+         *         attempt of under two seconds, or one among coroutines, has no points.
+         */
+        UsageCurve: {
+            run: string;
+            step: string;
+            index: string;
+            attempt: number;
+            began_at: string | null;
+            seconds: number[];
+            memory_bytes: number[];
+            processors: number[];
+            limit_bytes: number | null;
+        };
+        /**
          * Page[Happened]
          * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
          */
@@ -2571,7 +3080,47 @@ export interface components {
             no: number;
             run: string;
             at: string | null;
-            events: Record<string, never>[];
+            events: Record<string, unknown>[];
+        };
+        /**
+         * Instances
+         * @description All instances of a run. `zero` is the instant that all times count from; `letters` says which letter is which state.
+         *
+         *         "retrying" is a step that waits for its next attempt.
+         */
+        Instances: {
+            run: string;
+            state: string;
+            zero: string | null;
+            letters: {
+                [key: string]: string;
+            };
+            counts: {
+                [key: string]: number;
+            };
+            steps: components["schemas"]["StepColumns"][];
+        };
+        /**
+         * StepColumns
+         * @description A step of the graph and its instances, in the order of their indexes. All columns are equally long.
+         *
+         *         `states`: a letter for each instance (see `letters` of the answer). `began`: milliseconds from the run's beginning to its
+         *         first attempt, null = none. `took`: milliseconds from there to its end, null = not there yet. `attempts`: how many.
+         *         `kind`: "task", "gate", "bundle", "member" or "check".
+         */
+        StepColumns: {
+            step: string;
+            kind: string;
+            group: string[];
+            owner: string;
+            asset: string;
+            needs: string[];
+            mapped: boolean;
+            indexes: string[];
+            states: string;
+            began: (number | null)[];
+            took: (number | null)[];
+            attempts: number[];
         };
         /**
          * Page[LimitNow]
@@ -2609,6 +3158,112 @@ export interface components {
             reason: string;
         };
         /**
+         * Lineage
+         * @description Assets, and by their places in the list from which each is made: [upstream, downstream]. `left_out` counts those
+         *         beyond the limit of one answer.
+         */
+        Lineage: {
+            nodes: components["schemas"]["LineageNode"][];
+            edges: [
+                number,
+                number
+            ][];
+            /** @default 0 */
+            left_out: number;
+        };
+        /**
+         * LineageNode
+         * @description An asset in the lineage. `level` counts from the one that was asked for (upstream is negative); `more_up` and
+         *         `more_down` count neighbours that are not in the answer.
+         */
+        LineageNode: {
+            name: string;
+            project: string;
+            group: string;
+            owner: string;
+            kinds: string[];
+            external: boolean;
+            state: string;
+            freshness: string | null;
+            partitions: number;
+            made: number;
+            checks: number;
+            checks_failed: string[];
+            running: boolean;
+            level: number;
+            more_up: number;
+            more_down: number;
+        };
+        /**
+         * Columns
+         * @description The columns of an asset.
+         */
+        Columns: {
+            asset: string;
+            columns: components["schemas"]["ColumnLineage"][];
+        };
+        /**
+         * ColumnLineage
+         * @description A column: what it is made from, and what is made from it, where that was declared.
+         */
+        ColumnLineage: {
+            name: string;
+            type: string;
+            reads: components["schemas"]["ColumnRef"][];
+            readers: components["schemas"]["ColumnRef"][];
+        };
+        /**
+         * ColumnRef
+         * @description A column of an asset.
+         */
+        ColumnRef: {
+            asset: string;
+            column: string;
+        };
+        /**
+         * Uses
+         * @description Who uses an asset: what is made from it, what tests it, what makes or reads it, who hears of it.
+         */
+        Uses: {
+            asset: string;
+            reads: components["schemas"]["LineageNode"][];
+            readers: components["schemas"]["LineageNode"][];
+            checks: components["schemas"]["CheckUse"][];
+            pipelines: components["schemas"]["PipelineUse"][];
+            sensors: components["schemas"]["SensorUse"][];
+        };
+        /**
+         * CheckUse
+         * @description A test of an asset. `failed` counts partitions on which its last word is that it failed.
+         */
+        CheckUse: {
+            name: string;
+            step: string;
+            blocking: boolean;
+            description: string;
+            owner: string;
+            failed: number;
+        };
+        /**
+         * PipelineUse
+         * @description A pipeline that makes ("makes") or only reads ("reads") an asset.
+         */
+        PipelineUse: {
+            name: string;
+            project: string;
+            how: string;
+            schedules: string[];
+        };
+        /**
+         * SensorUse
+         * @description A sensor that hears of an asset.
+         */
+        SensorUse: {
+            name: string;
+            namespace: string;
+            targets: string[];
+        };
+        /**
          * Log
          * @description Part of a log. `next` is the offset to go on from; `state` is null while it is open, then "complete", "truncated"
          *         (parts were left out) or "lost".
@@ -2632,6 +3287,30 @@ export interface components {
             at: string;
             level: string;
             text: string;
+        };
+        /**
+         * Explanation
+         * @description Why a step is as it is; `change` says what would move it.
+         */
+        Explanation: {
+            step: string;
+            index: string;
+            state: string;
+            since: string | null;
+            reasons: components["schemas"]["Reason"][];
+            change: string | null;
+        };
+        /**
+         * Marked
+         * @description As what a step is to count from now on, and why. `index` names an instance of a mapped step.
+         */
+        Marked: {
+            /** @enum {unknown} */
+            state: "failed" | "skipped" | "succeeded";
+            /** @default  */
+            reason: string;
+            /** @default  */
+            index: string;
         };
         /**
          * Page[Message]
@@ -2736,6 +3415,30 @@ export interface components {
             new: string;
         };
         /**
+         * PartitionStates
+         * @description A letter for each partition: "m" made, "s" stale, "f" failed (its run, or a check of it), "r" running, "." missing.
+         *
+         *         The last dimension goes fastest; a key joins those of its dimensions by "|". `counts` has them by word. An asset
+         *         without partitions has no dimension and one letter.
+         */
+        PartitionStates: {
+            asset: string;
+            dimensions: components["schemas"]["Dimension"][];
+            states: string;
+            counts: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * Dimension
+         * @description One dimension of the partitions: its name ("" = there is only one), its kind, its keys in their order.
+         */
+        Dimension: {
+            name: string;
+            kind: string;
+            keys: string[];
+        };
+        /**
          * Page[str]
          * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
          */
@@ -2778,8 +3481,8 @@ export interface components {
             tags: string[];
             steps: string[];
             params: components["schemas"]["Parameter"][];
-            schedules: Record<string, never>[];
-            partitions: Record<string, never> | null;
+            schedules: Record<string, unknown>[];
+            partitions: Record<string, unknown> | null;
             fail_fast: boolean;
             timeout_s: number | null;
             max_runs: number | null;
@@ -2796,7 +3499,7 @@ export interface components {
          */
         Parameter: {
             name: string;
-            schema: Record<string, never>;
+            schema: Record<string, unknown>;
             required: boolean;
             default: unknown;
             description: string;
@@ -2932,7 +3635,7 @@ export interface components {
             description: string;
             secrets: string[];
             can_test: boolean;
-            schema: Record<string, never>;
+            schema: Record<string, unknown>;
             written_at: string;
         };
         /**
@@ -2943,6 +3646,24 @@ export interface components {
             name: string;
             works: boolean;
             message: string;
+        };
+        /**
+         * Page[Committed]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Committed_: {
+            items: components["schemas"]["Committed"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Committed
+         * @description What was committed together: the `seq`-th commit of its run. Each event has `kind`, `at` and its own fields.
+         */
+        Committed: {
+            seq: number;
+            at: string | null;
+            events: Record<string, unknown>[];
         };
         /**
          * Page[Run]
@@ -2972,7 +3693,7 @@ export interface components {
             by: string;
             origin: string;
             rerun_of: string | null;
-            params: Record<string, never>;
+            params: Record<string, unknown>;
             selection: string[] | null;
             priority: number;
             fail_fast: boolean;
@@ -3020,7 +3741,7 @@ export interface components {
             /** @default null */
             assets: string | null;
             /** @default {} */
-            params: Record<string, never>;
+            params: Record<string, unknown>;
             /** @default  */
             partition: string;
             /** @default  */
@@ -3114,18 +3835,6 @@ export interface components {
             blocks: string[];
         };
         /**
-         * Explanation
-         * @description Why a step is as it is; `change` says what would move it.
-         */
-        Explanation: {
-            step: string;
-            index: string;
-            state: string;
-            since: string | null;
-            reasons: components["schemas"]["Reason"][];
-            change: string | null;
-        };
-        /**
          * Page[Schedule]
          * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
          */
@@ -3136,7 +3845,7 @@ export interface components {
         };
         /**
          * Schedule
-         * @description A schedule: when it starts what, when it did last, and what it decided then.
+         * @description A schedule: when it starts what (`words`: in words), when it did last, and what it decided then.
          */
         Schedule: {
             namespace: string;
@@ -3153,7 +3862,9 @@ export interface components {
             last_decision: string;
             decided_at: string | null;
             failures: number;
-            spec: Record<string, never>;
+            spec: Record<string, unknown>;
+            /** @default  */
+            words: string;
         };
         /**
          * Page[Tick]
@@ -3187,6 +3898,23 @@ export interface components {
          */
         Instants: {
             items: string[];
+        };
+        /**
+         * TickTest
+         * @description What a tick would do. `is_tick`: the schedule has one then (null: only its own function knows); `problem`: why there
+         *         could be no run; `decided`: what was decided about it already.
+         */
+        TickTest: {
+            instant: string | null;
+            is_tick: boolean | null;
+            decision: string;
+            reason: string;
+            start_at: string | null;
+            pipeline: string;
+            partition: string;
+            params: Record<string, unknown>;
+            problem: string;
+            decided: string;
         };
         /**
          * ScheduleWhy
@@ -3286,7 +4014,7 @@ export interface components {
             failures: number;
             looks: number;
             quiet: number;
-            spec: Record<string, never>;
+            spec: Record<string, unknown>;
         };
         /**
          * Page[Evaluation]
@@ -3677,7 +4405,7 @@ export interface components {
          * Nothing
          * @description Nothing to say: it is well.
          */
-        Nothing: Record<string, never>;
+        Nothing: Record<string, unknown>;
         /**
          * Health
          * @description How the service is. `engine`: it answers. `lines` are what it says of itself, `unwell` parts that are not well.
@@ -3691,6 +4419,64 @@ export interface components {
             listeners: number;
             lines: string[];
             unwell: string[];
+        };
+        /**
+         * Timeline
+         * @description A run in time. All numbers are seconds since `zero`; `end` is the last of them.
+         */
+        Timeline: {
+            run: string;
+            zero: string | null;
+            end: number;
+            rows: components["schemas"]["TimelineRow"][];
+            folded: components["schemas"]["Folded"][];
+        };
+        /**
+         * TimelineRow
+         * @description An instance in time. `critical`: it lies on the longest way through the run.
+         */
+        TimelineRow: {
+            step: string;
+            index: string;
+            group: string[];
+            state: string;
+            critical: boolean;
+            work: components["schemas"]["Work"][];
+            waits: components["schemas"]["Waited"][];
+        };
+        /**
+         * Work
+         * @description One attempt at work, in seconds since the run began. `to` is null while it goes on.
+         */
+        Work: {
+            attempt: number;
+            state: string;
+            from: number;
+            to: number | null;
+            reason: string;
+        };
+        /**
+         * Waited
+         * @description It waited. `reason`: "upstreams", "queue", "limits" (pools and rates, named by `of`), "retry", "gate". `to` is null while it does.
+         */
+        Waited: {
+            reason: string;
+            from: number;
+            to: number | null;
+            of: string[];
+            text: string;
+        };
+        /**
+         * Folded
+         * @description Instances of a mapped step that have no row of their own, together: how many, from when to when they worked.
+         */
+        Folded: {
+            step: string;
+            counts: {
+                [key: string]: number;
+            };
+            from: number | null;
+            to: number | null;
         };
         /**
          * Page[Token]
@@ -3774,6 +4560,62 @@ export interface components {
             active: boolean | null;
             /** @default null */
             email: string | null;
+        };
+        /**
+         * StepValues
+         * @description What a step instance is given (assets as they are stored now), and what it gave (null: nothing yet).
+         */
+        StepValues: {
+            run: string;
+            step: string;
+            index: string;
+            inputs: components["schemas"]["Preview"][];
+            output: components["schemas"]["Preview"] | null;
+        };
+        /**
+         * Preview
+         * @description A value as far as it can be shown.
+         *
+         *         `kind`: "json" (`value`), "text" (`value`), "table" (`table`), "image" (`media`; its address is the image's route), "file"
+         *         (`value` is its name), "several" (`items`, of `length`), "described" (only `preview`, type, size and digest are known),
+         *         "nothing". `of` are the steps, assets or parameters that it comes from. `note` says what is left out.
+         */
+        Preview: {
+            name: string;
+            /** @enum {unknown} */
+            kind: "described" | "file" | "image" | "json" | "nothing" | "several" | "table" | "text";
+            /** @default  */
+            codec: string;
+            /** @default 0 */
+            size: number;
+            /** @default null */
+            length: number | null;
+            /** @default  */
+            digest: string;
+            /** @default [] */
+            of: string[];
+            /** @default null */
+            value: unknown;
+            /** @default null */
+            table: components["schemas"]["Table"] | null;
+            /** @default  */
+            media: string;
+            /** @default  */
+            preview: string;
+            /** @default  */
+            note: string;
+            /** @default [] */
+            items: components["schemas"]["Preview"][];
+        };
+        /**
+         * Table
+         * @description The first rows of a frame that has `count` rows and `width` columns; `columns` are pairs of name and type.
+         */
+        Table: {
+            columns: string[][];
+            rows: unknown[][];
+            count: number;
+            width: number;
         };
     };
     responses: never;
@@ -4271,6 +5113,58 @@ export interface operations {
             };
         };
     };
+    "asset_history.series": {
+        parameters: {
+            query?: {
+                partition?: string;
+                /** @description At most so many, the newest */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The numbers in the metadata of an asset over its materializations */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Series"];
+                };
+            };
+        };
+    };
+    "asset_history.staleness": {
+        parameters: {
+            query?: {
+                partition?: string;
+                /** @description How far up */
+                depth?: number;
+            };
+            header?: never;
+            path: {
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Why an asset (partition) is as it is, followed to the first causes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StalenessNode"];
+                };
+            };
+        };
+    };
     "audit.many": {
         parameters: {
             query?: {
@@ -4423,6 +5317,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_BackfillPart_"];
+                };
+            };
+        };
+    };
+    "backfills.progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                backfill: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How far a backfill is: a letter for each of its parts, and how long it will still take */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Progress"];
                 };
             };
         };
@@ -4589,6 +5505,118 @@ export interface operations {
             };
         };
     };
+    "catalog.catalog": {
+        parameters: {
+            query?: {
+                /** @description Words that are all to be found */
+                q?: string;
+                state?: "current" | "external" | "failing" | "late" | "missing" | "running" | "stale";
+                group?: string;
+                owner?: string;
+                tag?: string;
+                kind?: string;
+                project?: string;
+                order?: "group" | "name";
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Assets with their health, checks and last materialization; searched over names, descriptions, columns, owners, groups, kinds and tags */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Catalog"];
+                };
+            };
+        };
+    };
+    "code.step_code": {
+        parameters: {
+            query?: {
+                /** @description A version of the project's code */
+                version?: string;
+            };
+            header?: never;
+            path: {
+                run: string;
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code of a step: as its run has it, or at another version */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepCode"];
+                };
+            };
+        };
+    };
+    "code.diff": {
+        parameters: {
+            query: {
+                /** @description The version that is taken as the one before */
+                against: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What differs in a version of a project's code against another one: files, pipelines and their steps */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeDiff"];
+                };
+            };
+        };
+    };
+    "curves.usage": {
+        parameters: {
+            query?: {
+                index?: string;
+            };
+            header?: never;
+            path: {
+                run: string;
+                step: string;
+                attempt: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The memory and the processors that an attempt used over time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageCurve"];
+                };
+            };
+        };
+    };
     "events.events": {
         parameters: {
             query?: {
@@ -4645,6 +5673,28 @@ export interface operations {
             };
         };
     };
+    "instances.instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All steps of a run with their instances, as columns: state, begin, duration, attempts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Instances"];
+                };
+            };
+        };
+    };
     "limits.limits": {
         parameters: {
             query?: {
@@ -4691,6 +5741,78 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_LimitNow_"];
+                };
+            };
+        };
+    };
+    "lineage.lineage": {
+        parameters: {
+            query?: {
+                asset?: string;
+                /** @description How many steps away */
+                up?: number;
+                /** @description How many steps away */
+                down?: number;
+                group?: string;
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is made of what: around one asset (so far up and down), or all assets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lineage"];
+                };
+            };
+        };
+    };
+    "lineage.columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The columns of an asset, with what they are made from and what is made from them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Columns"];
+                };
+            };
+        };
+    };
+    "lineage.uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who uses an asset: assets made from it, tests, pipelines, sensors */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Uses"];
                 };
             };
         };
@@ -4777,6 +5899,36 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+        };
+    };
+    "marks.mark": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Marked"];
+            };
+        };
+        responses: {
+            /** @description End a step by hand that does not run; those that need it go on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
                 };
             };
         };
@@ -5020,6 +6172,28 @@ export interface operations {
         };
         requestBody?: never;
         responses: never;
+    };
+    "partition_states.partition_states": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How each partition of an asset is: one letter for each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartitionStates"];
+                };
+            };
+        };
     };
     "partitions.keys": {
         parameters: {
@@ -5387,6 +6561,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ResourceTest"];
+                };
+            };
+        };
+    };
+    "run_events.run_events": {
+        parameters: {
+            query?: {
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The history of a run, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Committed_"];
                 };
             };
         };
@@ -5820,6 +7021,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Instants"];
+                };
+            };
+        };
+    };
+    "schedules.tried": {
+        parameters: {
+            query?: {
+                /** @description An instant: 2026-11-22T03:00:00Z */
+                at?: string;
+            };
+            header?: never;
+            path: {
+                namespace: string;
+                schedule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What a tick would do at an instant (at the next one, if none is named); nothing is started */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TickTest"];
                 };
             };
         };
@@ -6674,7 +7901,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
         };
@@ -6715,6 +7942,32 @@ export interface operations {
                 };
                 content: {
                     "text/plain; version=0.0.4; charset=utf-8": string;
+                };
+            };
+        };
+    };
+    "timeline.timeline": {
+        parameters: {
+            query?: {
+                step?: string;
+                /** @description At most so many instances of each mapped step */
+                most?: number;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A run in time: what each step waited for, when it worked, and the longest way through */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Timeline"];
                 };
             };
         };
@@ -6881,6 +8134,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["User"];
+                };
+            };
+        };
+    };
+    "values.values": {
+        parameters: {
+            query?: {
+                index?: string;
+            };
+            header?: never;
+            path: {
+                run: string;
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What a step is given and what it gave: plain data, tables, images, or a description */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepValues"];
+                };
+            };
+        };
+    };
+    "values.image": {
+        parameters: {
+            query?: {
+                index?: string;
+                /** @description An argument; "" = what the step gave */
+                argument?: string;
+            };
+            header?: never;
+            path: {
+                run: string;
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A value of a step that is an image (bytes of a PNG, JPEG, GIF or WebP file) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
                 };
             };
         };

@@ -15,3 +15,8 @@ export async function redeemLink(): Promise<string> {
     return `${problem.message}${problem.hint ? `: ${problem.hint}` : ""}`;
   }
 }
+
+/** Where to go afterwards: a path of ours and nothing else. */
+export function destination(to: string | undefined): string {
+  return to && /^\/(?![/\\])/.test(to) && !to.startsWith("/signin") ? to : "/";
+}

@@ -5,9 +5,17 @@
  * that colour is not alone.
  */
 import { useMantineColorScheme } from "@mantine/core";
-import { type KeyboardEvent, type PointerEvent, useEffect, useMemo, useRef, useState } from "react";
-import { between, type Dimension, keyAt, type Layout, layoutOf } from "./heat";
+import {
+  type KeyboardEvent,
+  type PointerEvent,
+  type RefObject,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
 import css from "./Heat.module.css";
+import { between, type Dimension, keyAt, type Layout, layoutOf } from "./heat";
 import { Glyph } from "./State";
 import { lookOf, type Tone } from "./states";
 
@@ -32,7 +40,9 @@ export function Heat({ dimensions, states, words, label, selected, onSelect, onO
   const canvas = useRef<HTMLCanvasElement>(null);
   const { colorScheme } = useMantineColorScheme();
   const layout = useMemo(() => layoutOf(dimensions), [dimensions]);
-  const size = cell ?? (layout.columns > 120 ? 10 : 14);
+  const [box, room] = useWidth();
+  const wanted = layout.leftWidth + layout.columns;
+  const size = cell ?? (room ? Math.max(9, Math.min(14, Math.floor((room - 6) / wanted))) : 14);
   const [at, setAt] = useState<number | null>(null);
   const [brush, setBrush] = useState<[number, number] | null>(null);
   const places = useMemo(() => byPlace(layout), [layout]);
@@ -43,10 +53,21 @@ export function Heat({ dimensions, states, words, label, selected, onSelect, onO
   const width = (layout.leftWidth + layout.columns) * size + 2;
   const height = layout.rows * size + 2;
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the colours are other ones in the dark
   useEffect(() => {
     if (canvas.current) draw(canvas.current, layout, states, words, size, chosen, at);
-    // The colours are other ones in the dark.
   }, [layout, states, words, size, chosen, at, colorScheme]);
+
+  // What has happened is to be seen, where most of the map is still empty.
+  const started = useRef(false);
+  useEffect(() => {
+    const element = box.current;
+    const last = lastOf(states, words);
+    if (started.current || !element || !room || last < 0) return;
+    started.current = true;
+    element.scrollTop = Math.max(0, (layout.y[last]! + 9) * size - element.clientHeight);
+    element.scrollLeft = Math.max(0, (layout.leftWidth + layout.x[last]! + 4) * size - element.clientWidth);
+  }, [box, room, layout, states, words, size]);
 
   const placeAt = (event: PointerEvent): number | null => {
     const box = canvas.current?.getBoundingClientRect();
@@ -100,7 +121,8 @@ export function Heat({ dimensions, states, words, label, selected, onSelect, onO
   const wordOf = (place: number) => lookOf(words[states[place] ?? ""] ?? "unknown").word;
   return (
     <div className={css.heat}>
-      <div className={css.scroll}>
+      <div className={css.scroll} ref={box}>
+        {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: it answers keys by itself, and says which */}
         <canvas
           ref={canvas}
           className={css.canvas}
@@ -122,14 +144,33 @@ export function Heat({ dimensions, states, words, label, selected, onSelect, onO
         <span className={css.here} aria-live="polite">
           {at !== null && at < states.length && (
             <>
-              <Glyph state={words[states[at] ?? ""] ?? "unknown"} size={12} /> <span className="mono">{name(at)}</span>{" "}
-              {wordOf(at)}
+              <Glyph state={words[states[at] ?? ""] ?? "unknown"} size={12} />{" "}
+              <span className="mono">{name(at)}</span> {wordOf(at)}
             </>
           )}
         </span>
       </div>
     </div>
   );
+}
+
+/** The last place at which anything has happened; -1 if nothing has. */
+export function lastOf(states: string, words: Record<string, string>): number {
+  let last = states.length - 1;
+  while (last >= 0 && FAINT.has(words[states[last] ?? ""] ?? "")) last -= 1;
+  return last;
+}
+
+function useWidth(): [RefObject<HTMLDivElement | null>, number] {
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    if (!box.current) return;
+    const sizes = new ResizeObserver(([entry]) => entry && setWidth(Math.round(entry.contentRect.width)));
+    sizes.observe(box.current);
+    return () => sizes.disconnect();
+  }, []);
+  return [box, width];
 }
 
 /** How many are in which state, with the mark that each has. */
@@ -152,6 +193,7 @@ function Legend({ states, words }: { states: string; words: Record<string, strin
 function Mark({ state }: { state: string }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const { colorScheme } = useMantineColorScheme();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the colours are other ones in the dark
   useEffect(() => {
     const element = canvas.current;
     const to = element && scaled(element, 12, 12);
@@ -199,12 +241,28 @@ function moveTo(layout: Layout, places: Map<number, number>, from: number, key: 
 
 // --- drawing ------------------------------------------------------------------------------------------------------
 
-type Fills = Record<Tone, string> & { surface: string; border: string; text: string; dim: string; accent: string };
+type Fills = Record<Tone, string> & {
+  surface: string;
+  border: string;
+  text: string;
+  dim: string;
+  accent: string;
+};
 
 function fills(): Fills {
   const style = getComputedStyle(document.documentElement);
   const token = (name: string) => style.getPropertyValue(`--p-${name}`).trim();
-  const tones: Tone[] = ["succeeded", "running", "failed", "retrying", "waiting", "person", "upstream", "late", "stale"];
+  const tones: Tone[] = [
+    "succeeded",
+    "running",
+    "failed",
+    "retrying",
+    "waiting",
+    "person",
+    "upstream",
+    "late",
+    "stale",
+  ];
   return {
     ...(Object.fromEntries(tones.map((tone) => [tone, token(`${tone}-fill`)])) as Record<Tone, string>),
     surface: token("surface"),
@@ -240,12 +298,21 @@ function draw(
   to.font = "10.5px Inter Variable, sans-serif";
   to.textBaseline = "middle";
   to.fillStyle = colours.dim;
-  for (const label of layout.left) to.fillText(clipped(to, label.text, left - 6), 0, label.y * size + size / 2);
+  for (const label of layout.left)
+    to.fillText(clipped(to, label.text, left - 6), 0, label.y * size + size / 2);
   for (const label of layout.top) to.fillText(label.text, left + label.x * size, label.y * size + size / 2);
   for (let place = 0; place < layout.x.length; place++) {
     const x = left + layout.x[place]! * size;
     const y = layout.y[place]! * size;
-    square(to, x, y, size - 2, words[states[place] ?? ""] ?? "unknown", colours, chosen.size > 0 && !chosen.has(place));
+    square(
+      to,
+      x,
+      y,
+      size - 2,
+      words[states[place] ?? ""] ?? "unknown",
+      colours,
+      chosen.size > 0 && !chosen.has(place),
+    );
     if (chosen.has(place) || place === at) {
       to.strokeStyle = place === at ? colours.text : colours.accent;
       to.lineWidth = 1.5;

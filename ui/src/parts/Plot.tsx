@@ -11,6 +11,8 @@ export type Series = {
   colour?: string;
   dash?: boolean;
   points?: boolean;
+  /** `false`: points alone. */
+  line?: boolean;
   /** Fill down to the axis, or between this and the next series when `band`. */
   fill?: boolean;
 };
@@ -66,7 +68,7 @@ export default function Plot({
             return {
               label: one.name,
               stroke,
-              width: 1.6,
+              width: one.line === false ? 0 : 1.6,
               ...(one.dash ? { dash: [4, 4] } : {}),
               ...(one.fill ? { fill: `color-mix(in srgb, ${stroke} 14%, transparent)` } : {}),
               points: { show: one.points ?? xs.length < 60, size: 5 },

@@ -60,6 +60,8 @@ export const LOOKS: Record<string, Look> = {
   fail: look("too late", "failed", "clock"),
   unknown: look("not known", "waiting", "ring"),
   passed: look("passed", "succeeded", "check"),
+  on: look("on", "succeeded", "check"),
+  gone: look("declared no more", "waiting", "dash"),
   healthy: look("healthy", "succeeded", "check"),
   unwell: look("unwell", "failed", "cross"),
 };

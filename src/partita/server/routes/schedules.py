@@ -11,6 +11,7 @@ import msgspec
 
 from partita.core.timetable import is_own
 from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, ScheduleSaid, TriggerSchedule
+from partita.engine.tick_trial import TickTried, TryTick
 from partita.errors import PartitaError, ScheduleError
 from partita.server import examples, objects, reasons
 from partita.server.calling import Call, Cursor, Limit, Name, Reply, has_engine
@@ -29,7 +30,7 @@ Moment = Annotated[str, msgspec.Meta(max_length=40, description="An instant: 202
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """A schedule: when it starts what, when it did last, and what it decided then."""
+    """A schedule: when it starts what (`words`: in words), when it did last, and what it decided then."""
 
     namespace: str
     name: str
@@ -46,6 +47,7 @@ class Schedule(msgspec.Struct, frozen=True):
     decided_at: Instant | None
     failures: int
     spec: dict[str, Any]
+    words: str = ""
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -82,6 +84,22 @@ class ScheduleWhy(msgspec.Struct, frozen=True):
     engine: bool
 
 
+class TickTest(msgspec.Struct, frozen=True):
+    """What a tick would do. `is_tick`: the schedule has one then (null: only its own function knows); `problem`: why there
+    could be no run; `decided`: what was decided about it already."""
+
+    instant: Instant | None
+    is_tick: bool | None
+    decision: str
+    reason: str
+    start_at: Instant | None
+    pipeline: str
+    partition: str
+    params: dict[str, Any]
+    problem: str
+    decided: str
+
+
 class Instants(msgspec.Struct, frozen=True):
     """Coming instants of a schedule."""
 
@@ -110,6 +128,7 @@ _SCHEDULE = Schedule(
     "2026-11-22T03:00:00.002Z",
     0,
     {"rule": "cron 0 3 * * *", "tz": "UTC"},
+    "at 03:00",
 )
 _TICK = Tick(
     "default",
@@ -193,6 +212,31 @@ def next_instants(
     begin = _instant(after) if after else None
     said = call.ask(NextTicks(row.name, count, begin, row.namespace), ScheduleSaid)
     return Instants([objects.iso(at) or "" for at in said.ticks])
+
+
+@route(
+    "GET",
+    "/schedules/{namespace}/{schedule}/test",
+    permission="view",
+    summary="What a tick would do at an instant (at the next one, if none is named); nothing is started",
+    errors=(404, 422),
+    example=TickTest(
+        "2026-11-23T03:00:00.000Z",
+        True,
+        "run",
+        "",
+        "2026-11-23T03:00:00.000Z",
+        "nightly",
+        "2026-11-22",
+        {"region": "eu"},
+        "",
+        "",
+    ),
+)
+def tried(call: Call, namespace: Name, schedule: Name, at: Moment | None = None) -> TickTest:
+    row = _row(call, namespace, schedule)
+    said = call.ask(TryTick(row.name, _instant(at, "at") if at else None, row.namespace), TickTried)
+    return objects.shaped(TickTest, said, params={name: objects.plain(value) for name, value in said.params.items()})
 
 
 @route(
@@ -311,12 +355,16 @@ def _row(call: Call, namespace: str, name: str) -> ScheduleRow:
 
 
 def _shown(row: ScheduleRow) -> Schedule:
-    return objects.shaped(Schedule, row, spec=objects.schedule_spec(row.spec))
+    try:
+        words = row.spec.words()
+    except ScheduleError:
+        words = row.spec.rule
+    return objects.shaped(Schedule, row, spec=objects.schedule_spec(row.spec), words=words)
 
 
-def _instant(text: str) -> float:
+def _instant(text: str, name: str = "after") -> float:
     try:
         at = dt.datetime.fromisoformat(text)
         return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()
     except (ValueError, OverflowError):
-        raise Refused(422, "`after` is no instant", hint="2026-11-22T03:00:00Z") from None
+        raise Refused(422, f"`{name}` is no instant", hint="2026-11-22T03:00:00Z") from None

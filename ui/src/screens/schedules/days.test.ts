@@ -1,0 +1,17 @@
+import { expect, test } from "vitest";
+import { byDay } from "./days";
+
+test("ticks stand on their day in the chosen zone, and each day is there once, over a change of clocks too", () => {
+  const tick = (instant: string) => ({ instant }) as never;
+  const days = byDay(
+    [tick("2026-10-24T22:30:00Z"), tick("2026-10-25T23:30:00Z")],
+    "2026-10-24T10:00:00Z",
+    3,
+    "Europe/Berlin",
+  );
+  expect(days.map((each) => [each.date, each.ticks.length])).toEqual([
+    ["2026-10-24", 0],
+    ["2026-10-25", 1],
+    ["2026-10-26", 1],
+  ]);
+});

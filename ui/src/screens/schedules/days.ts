@@ -1,0 +1,22 @@
+/** The days of the calendar, in the zone that a person has chosen. */
+import type { Schema } from "@/api/client";
+import { day } from "@/parts/time";
+
+type Tick = Schema<"TickAhead">;
+
+/** Ticks by the day of the chosen zone, every day of the span there, in order. */
+export function byDay(
+  ticks: Tick[],
+  begin: string,
+  days: number,
+  zone: string,
+): { date: string; at: string; ticks: Tick[] }[] {
+  const found = new Map<string, { date: string; at: string; ticks: Tick[] }>();
+  for (let n = 0; n < days; n += 1) {
+    const at = new Date(Date.parse(begin) + n * 86_400_000).toISOString();
+    const date = day(at, zone);
+    if (!found.has(date)) found.set(date, { date, at, ticks: [] });
+  }
+  for (const tick of ticks) if (tick.instant) found.get(day(tick.instant, zone))?.ticks.push(tick);
+  return [...found.values()];
+}
