@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from cli.projects import shell
+from cli.projects import command, shell
 
 from .conftest import Service
+
+PROJECT = Path(__file__).parent / "project"
 
 
 def test_the_link_that_up_prints_lets_its_user_in_once(browser: Browser, service: Service) -> None:
@@ -89,3 +94,48 @@ def test_an_address_of_nothing_says_so_and_leads_on(page: Page) -> None:
 def test_names_with_dots_and_slashes_have_addresses(page: Page) -> None:
     page.goto("/pipelines/a.b%2Fc")
     expect(page.get_by_role("navigation", name="Screens")).to_be_visible()
+
+
+def test_a_user_signs_in_with_a_password_changes_it_and_signs_out(browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(".partita", "__pycache__"))
+    added = subprocess.run(
+        command("users", "add", "ann", "--role", "operator"),
+        cwd=folder,
+        input="correct horse battery\n",
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert added.returncode == 0, added.stderr
+    service = Service(folder, tmp_path, PARTITA_AUTH="password")
+    try:
+        with browser.new_context(base_url=service.url) as context:
+            page = context.new_page()
+            page.goto("/runs?state=failed")
+            page.get_by_label("Name").fill("ann")
+            page.get_by_role("textbox", name="Password").fill("incorrect mule battery")
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("alert")).to_contain_text("this is not the password of such a user")
+            page.get_by_role("textbox", name="Password").fill("correct horse battery")
+            page.get_by_role("button", name="Sign in").click()
+            expect(page).to_have_url(re.compile(r"/runs\?state=failed$"))
+            page.get_by_role("button", name="Signed in as ann").click()
+            page.get_by_role("menuitem", name="Change your password").click()
+            page.get_by_role("textbox", name="The one you have").fill("correct horse battery")
+            page.get_by_role("textbox", name="The one to have").fill("a wholly new password")
+            page.get_by_role("button", name="Change it").click()
+            expect(page.get_by_text("Your password is changed")).to_be_visible()
+            page.get_by_label("Name").fill("ann")
+            page.get_by_role("textbox", name="Password").fill("a wholly new password")
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("heading", name="Today")).to_be_visible()
+            # An operator has no business with users, and does not see them.
+            page.goto("/system")
+            expect(page.get_by_role("tab", name="Storage")).to_be_visible()
+            expect(page.get_by_role("tab", name="Users and tokens")).to_have_count(0)
+            page.get_by_role("button", name="Signed in as ann").click()
+            page.get_by_role("menuitem", name="Sign out").click()
+            expect(page).to_have_url(re.compile("/signin"))
+    finally:
+        service.close()

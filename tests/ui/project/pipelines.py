@@ -35,7 +35,7 @@ def clean(orders: list[dict]) -> list[dict]:
     return [order for order in orders if order["amount"] > 0]
 
 
-@pt.task
+@pt.task(pool="warehouse")
 def load(orders: list[dict]) -> int:
     return len(orders)
 
@@ -149,7 +149,14 @@ def raw_orders(ctx: pt.Context) -> list[int]:
     return [1, 2, 3]
 
 
-@pt.asset(group="core", owner="sales-team", partitions=day, freshness=pt.freshness("26h", warn="20h"))
+@pt.asset(
+    group="core",
+    owner="sales-team",
+    partitions=day,
+    freshness=pt.freshness("26h", warn="20h"),
+    columns={"total": "float"},
+    lineage={"total": "raw_orders.amount"},
+)
 def daily_sales(ctx: pt.Context, raw_orders: list[int]) -> int:
     """Sales of a day."""
     ctx.add_metadata(total=sum(raw_orders))
@@ -169,7 +176,43 @@ def customers() -> list[str]:
     return ["ann", "bob"]
 
 
-ORDERS: list[dict] = []
+@pt.asset(group="held", owner="bi", partitions=pt.static(["one", "two", "three"]))
+def held(ctx: pt.Context) -> str:
+    """Is made when a test opens the gate; "two" fails until it opens another one."""
+    wait_for(f"held_{ctx.partition}")
+    if ctx.partition == "two" and not (GATE / "held_works").exists():
+        raise ValueError("the second one is odd")
+    return ctx.partition
+
+
+@pt.asset(group="pages", partitions=pt.product(day=day, region=pt.static(["eu", "us"])))
+def regional(ctx: pt.Context) -> str:
+    return ctx.partition
+
+
+@pt.resource
+class Warehouse:
+    """Where the reports read from."""
+
+    url: str
+
+    def test(self) -> str | None:
+        return None if self.url.startswith("db://") else f"{self.url} is no database"
+
+
+@pt.resource
+class Attic:
+    """Where nobody looks."""
+
+    url: str = "file://attic"
+
+    def test(self) -> str | None:
+        return f"{self.url} is no database"
+
+
+# Nobody listens there: a test message fails, and says so.
+nowhere = pt.post("nowhere", url="http://127.0.0.1:9/")
+pt.alert("broken", on="run.failed", to=nowhere, subjects="pipeline:alarming")
 
 
 @pt.sensor(orders, interval="1h")

@@ -126,23 +126,35 @@ export function usePages<P extends PathsOf<"get">>(path: P, asked: Asked<P> = {}
   return { ...query, items, more: () => void query.fetchNextPage(), hasMore: query.hasNextPage };
 }
 
+type HasBody<P extends PathsOf<M>, M extends Method> = [BodyOf<Operation<P, M>>] extends [never]
+  ? false
+  : true;
+/** What a change is asked with: its names, and its body where the route takes one (`{}` if all of it has defaults). */
+export type Change<P extends PathsOf<M>, M extends Method> = Asked<P, M> &
+  (HasBody<P, M> extends true ? { body: Body<P, M> } : { body?: undefined });
+
 /** Change something, outside of React. Throws `Problem`. */
 export async function send<M extends "post" | "put" | "delete", P extends PathsOf<M>>(
   method: M,
   path: P,
-  asked: Asked<P, M> & { body?: Body<P, M> } = {},
+  ...[asked]: HasBody<P, M> extends true ? [Change<P, M>] : [Change<P, M>?]
 ): Promise<Answer<P, M>> {
-  const { body, ...where } = asked;
+  return (await changed(method, path, asked ?? {})) as Answer<P, M>;
+}
+
+type Plain = { path?: object; query?: object; body?: unknown };
+
+async function changed(method: string, path: string, { body, ...where }: Plain): Promise<unknown> {
   const response = await fetch(address(path, where), {
     method: method.toUpperCase(),
     headers: {
       // What was sent twice, by a lost answer say, is done once.
       ...(method === "post" && !SECRET.test(path) ? { "Idempotency-Key": key() } : {}),
-      ...(method === "delete" ? {} : { "Content-Type": "application/json" }),
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
     },
-    ...(method === "delete" ? {} : { body: JSON.stringify(body ?? {}) }),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-  return (await answered(response)) as Answer<P, M>;
+  return answered(response);
 }
 
 /** Answers that hold a secret are not kept by the server, so nothing is repeated there. */
@@ -158,8 +170,8 @@ function key(): string {
 /** A change: `mutate({path, body})`; what the screen shows is fetched anew afterwards. */
 export function useSend<M extends "post" | "put" | "delete", P extends PathsOf<M>>(method: M, path: P) {
   const queries = useQueryClient();
-  return useMutation<Answer<P, M>, Problem, Asked<P, M> & { body?: Body<P, M> }>({
-    mutationFn: (asked) => send(method, path, asked),
+  return useMutation<Answer<P, M>, Problem, Change<P, M>>({
+    mutationFn: async (asked) => (await changed(method, path, asked as Plain)) as Answer<P, M>,
     onSuccess: () => refreshAll(queries),
   });
 }

@@ -362,6 +362,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit-chain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether no entry of the audit was changed, moved or taken out */
+        get: operations["audit.chain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/backfills/plan": {
         parameters: {
             query?: never;
@@ -601,6 +618,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/assets/{asset}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The code of an asset, as its project defines it now */
+        get: operations["code.asset_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run}/steps/{step}/attempts/{attempt}/usage": {
         parameters: {
             query?: never;
@@ -644,6 +678,228 @@ export interface paths {
         };
         /** What happens, as server-sent events; a message's id is its number, and `Last-Event-ID` goes on behind it */
         get: operations["events.live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Runs, newest first */
+        get: operations["runs.runs"];
+        put?: never;
+        /** Start a run of a pipeline, or of a selection of assets */
+        post: operations["runs.start_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Runs that wait for their start, newest first: what each waits for, and its place in line */
+        get: operations["runs.queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A run, by id, number, or the beginning of its id; with `wait`, when it has ended */
+        get: operations["runs.run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a run */
+        post: operations["runs.cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start nothing new in a run */
+        post: operations["runs.pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a paused run go on */
+        post: operations["runs.resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Run a finished run again: what failed, or from steps on; it is a new run */
+        post: operations["runs.retry_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel, pause, resume or retry many runs; each is checked and answered for by itself */
+        post: operations["runs.bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why a run is as it is: what broke first, and why what is open is open */
+        get: operations["runs.why"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/materializations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a run has made, oldest first */
+        get: operations["runs.materializations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the checks of a run went, newest first (at most 1,000) */
+        get: operations["runs.checks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/floor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All runs over a window (the last day; at most 31 days), a lane for each pipeline, the busiest 80 */
+        get: operations["floor.floor"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/durations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How long runs of pipelines usually take, from their last 20 successes */
+        get: operations["floor.durations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -805,6 +1061,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run}/steps/{step}/log/lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lines of a log by their numbers, with what a viewer of a long log wants to know of the whole */
+        get: operations["logs.lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/steps/{step}/log/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lines of a log that have a text (in any case) or a level, from a line on */
+        get: operations["logs.find"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/steps/{step}/log/whole": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A whole log as plain text, to be kept as a file */
+        get: operations["logs.whole"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run}/steps/{step}/mark": {
         parameters: {
             query?: never;
@@ -848,6 +1155,23 @@ export interface paths {
         };
         /** What is alarming now, the oldest first */
         get: operations["notifications.alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notification-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rules by which is told, and the channels to which */
+        get: operations["notifications.rules"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1086,7 +1410,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The graph of a pipeline */
+        /** The graph of a pipeline, as it is now or in a version of its project's code */
         get: operations["pipelines.graph"];
         put?: never;
         post?: never;
@@ -1105,6 +1429,91 @@ export interface paths {
         };
         /** How long the steps of a pipeline usually take, from its last successful runs */
         get: operations["pipelines.usual"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines-overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pipelines with their last runs, their next start and how long they usually take; searched over names, descriptions, owners, tags and projects */
+        get: operations["pipelines_overview.overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}/grid": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last runs of a pipeline, and how each step ended in them */
+        get: operations["pipeline_history.grid"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}/calendar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many runs of a pipeline there were each day, by state */
+        get: operations["pipeline_history.calendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}/durations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How long the last runs of a pipeline took, beside what was usual */
+        get: operations["pipeline_history.durations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}/partition-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** For which partitions a pipeline can run, the newest first */
+        get: operations["pipeline_history.partition_keys"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1258,194 +1667,6 @@ export interface paths {
         };
         /** The history of a run, oldest first */
         get: operations["run_events.run_events"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Runs, newest first */
-        get: operations["runs.runs"];
-        put?: never;
-        /** Start a run of a pipeline, or of a selection of assets */
-        post: operations["runs.start_run"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/queue": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Runs that wait for their start, newest first: what each waits for, and its place in line */
-        get: operations["runs.queue"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A run, by id, number, or the beginning of its id; with `wait`, when it has ended */
-        get: operations["runs.run"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/cancel": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** End a run */
-        post: operations["runs.cancel"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/pause": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Start nothing new in a run */
-        post: operations["runs.pause"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/resume": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Let a paused run go on */
-        post: operations["runs.resume"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/retry": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Run a finished run again: what failed, or from steps on; it is a new run */
-        post: operations["runs.retry_run"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/bulk": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Cancel, pause, resume or retry many runs; each is checked and answered for by itself */
-        post: operations["runs.bulk"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/why": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Why a run is as it is: what broke first, and why what is open is open */
-        get: operations["runs.why"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/materializations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What a run has made, oldest first */
-        get: operations["runs.materializations"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/checks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How the checks of a run went, newest first (at most 1,000) */
-        get: operations["runs.checks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2135,6 +2356,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/today": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The report of the day: what broke since an instant (of the last day), what is late, stale, waiting, running and coming, over all pipelines */
+        get: operations["today.today"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/waiting": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much waits for somebody, in numbers */
+        get: operations["today.waiting"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -2232,6 +2487,40 @@ export interface paths {
         };
         /** A value of a step that is an image (bytes of a PNG, JPEG, GIF or WebP file) */
         get: operations["values.image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What workers have in hand */
+        get: operations["workers.workers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/about": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Versions of the program, of Python and of the tz data; who leads, and how busy the engine is */
+        get: operations["workers.about"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2673,13 +2962,13 @@ export interface components {
             runs: string[];
             failed: boolean[];
             took_s: (number | null)[];
-            numbers: components["schemas"]["Numbers"][];
+            numbers: components["schemas"]["partita.server.routes.asset_history.Numbers"][];
         };
         /**
          * Numbers
          * @description One number over the materializations; null where one does not have it.
          */
-        Numbers: {
+        "partita.server.routes.asset_history.Numbers": {
             name: string;
             values: (number | null)[];
         };
@@ -2725,6 +3014,14 @@ export interface components {
             namespace: string;
             address: string;
             hash: string;
+        };
+        /**
+         * AuditChain
+         * @description Whether the audit is as it was written: what is wrong with it (none: nothing), and the hash of its newest entry.
+         */
+        AuditChain: {
+            findings: string[];
+            head: string;
         };
         /**
          * Plan
@@ -2939,6 +3236,7 @@ export interface components {
          *
          *         `partitioned` says how ("" = it has no partitions), `checks` counts its tests, `checks_failed` names those whose last
          *         word on some partition is that it failed. `reason` says why it is in its state, since `reason_at`.
+         *         `health` is its state for people: also "late" (too old, and nothing worse) and "partial" (some of it was made).
          */
         CatalogEntry: {
             name: string;
@@ -2951,6 +3249,7 @@ export interface components {
             description: string;
             external: boolean;
             partitioned: string;
+            health: string;
             state: string;
             reason: string;
             reason_at: string | null;
@@ -2972,11 +3271,11 @@ export interface components {
         };
         /**
          * Facets
-         * @description What all assets can be filtered by. `states` has "late" and "running" beside the states.
+         * @description What all assets can be filtered by. `states` has "running" beside what `health` says.
          */
         Facets: {
             states: components["schemas"]["Facet"][];
-            groups: components["schemas"]["Facet"][];
+            groups: components["schemas"]["Group"][];
             owners: components["schemas"]["Facet"][];
             tags: components["schemas"]["Facet"][];
             kinds: components["schemas"]["Facet"][];
@@ -2989,6 +3288,15 @@ export interface components {
         Facet: {
             value: string;
             count: number;
+        };
+        /**
+         * Group
+         * @description A group of assets: how many it has, and how these are.
+         */
+        Group: {
+            value: string;
+            count: number;
+            healths: components["schemas"]["Facet"][];
         };
         /**
          * StepCode
@@ -3079,589 +3387,6 @@ export interface components {
         Happened: {
             no: number;
             run: string;
-            at: string | null;
-            events: Record<string, unknown>[];
-        };
-        /**
-         * Instances
-         * @description All instances of a run. `zero` is the instant that all times count from; `letters` says which letter is which state.
-         *
-         *         "retrying" is a step that waits for its next attempt.
-         */
-        Instances: {
-            run: string;
-            state: string;
-            zero: string | null;
-            letters: {
-                [key: string]: string;
-            };
-            counts: {
-                [key: string]: number;
-            };
-            steps: components["schemas"]["StepColumns"][];
-        };
-        /**
-         * StepColumns
-         * @description A step of the graph and its instances, in the order of their indexes. All columns are equally long.
-         *
-         *         `states`: a letter for each instance (see `letters` of the answer). `began`: milliseconds from the run's beginning to its
-         *         first attempt, null = none. `took`: milliseconds from there to its end, null = not there yet. `attempts`: how many.
-         *         `kind`: "task", "gate", "bundle", "member" or "check".
-         */
-        StepColumns: {
-            step: string;
-            kind: string;
-            group: string[];
-            owner: string;
-            asset: string;
-            needs: string[];
-            mapped: boolean;
-            indexes: string[];
-            states: string;
-            began: (number | null)[];
-            took: (number | null)[];
-            attempts: number[];
-        };
-        /**
-         * Page[LimitNow]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_LimitNow_: {
-            items: components["schemas"]["LimitNow"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * LimitNow
-         * @description A limit as it is now: `used` of `slots` are taken, `waiting` ask for more; both are null when no engine is there.
-         */
-        LimitNow: {
-            namespace: string;
-            of: string;
-            name: string;
-            slots: number | null;
-            used: number | null;
-            waiting: number | null;
-            declared: number | null;
-            set: number | null;
-            by: string;
-            reason: string;
-            per_s: number;
-        };
-        /**
-         * LimitWanted
-         * @description How many slots there are to be; null = as the project declares.
-         */
-        LimitWanted: {
-            slots: number | null;
-            /** @default  */
-            reason: string;
-        };
-        /**
-         * Lineage
-         * @description Assets, and by their places in the list from which each is made: [upstream, downstream]. `left_out` counts those
-         *         beyond the limit of one answer.
-         */
-        Lineage: {
-            nodes: components["schemas"]["LineageNode"][];
-            edges: [
-                number,
-                number
-            ][];
-            /** @default 0 */
-            left_out: number;
-        };
-        /**
-         * LineageNode
-         * @description An asset in the lineage. `level` counts from the one that was asked for (upstream is negative); `more_up` and
-         *         `more_down` count neighbours that are not in the answer.
-         */
-        LineageNode: {
-            name: string;
-            project: string;
-            group: string;
-            owner: string;
-            kinds: string[];
-            external: boolean;
-            state: string;
-            freshness: string | null;
-            partitions: number;
-            made: number;
-            checks: number;
-            checks_failed: string[];
-            running: boolean;
-            level: number;
-            more_up: number;
-            more_down: number;
-        };
-        /**
-         * Columns
-         * @description The columns of an asset.
-         */
-        Columns: {
-            asset: string;
-            columns: components["schemas"]["ColumnLineage"][];
-        };
-        /**
-         * ColumnLineage
-         * @description A column: what it is made from, and what is made from it, where that was declared.
-         */
-        ColumnLineage: {
-            name: string;
-            type: string;
-            reads: components["schemas"]["ColumnRef"][];
-            readers: components["schemas"]["ColumnRef"][];
-        };
-        /**
-         * ColumnRef
-         * @description A column of an asset.
-         */
-        ColumnRef: {
-            asset: string;
-            column: string;
-        };
-        /**
-         * Uses
-         * @description Who uses an asset: what is made from it, what tests it, what makes or reads it, who hears of it.
-         */
-        Uses: {
-            asset: string;
-            reads: components["schemas"]["LineageNode"][];
-            readers: components["schemas"]["LineageNode"][];
-            checks: components["schemas"]["CheckUse"][];
-            pipelines: components["schemas"]["PipelineUse"][];
-            sensors: components["schemas"]["SensorUse"][];
-        };
-        /**
-         * CheckUse
-         * @description A test of an asset. `failed` counts partitions on which its last word is that it failed.
-         */
-        CheckUse: {
-            name: string;
-            step: string;
-            blocking: boolean;
-            description: string;
-            owner: string;
-            failed: number;
-        };
-        /**
-         * PipelineUse
-         * @description A pipeline that makes ("makes") or only reads ("reads") an asset.
-         */
-        PipelineUse: {
-            name: string;
-            project: string;
-            how: string;
-            schedules: string[];
-        };
-        /**
-         * SensorUse
-         * @description A sensor that hears of an asset.
-         */
-        SensorUse: {
-            name: string;
-            namespace: string;
-            targets: string[];
-        };
-        /**
-         * Log
-         * @description Part of a log. `next` is the offset to go on from; `state` is null while it is open, then "complete", "truncated"
-         *         (parts were left out) or "lost".
-         */
-        Log: {
-            run: string;
-            step: string;
-            index: string;
-            attempt: number;
-            lines: components["schemas"]["Line"][];
-            next: number;
-            more: boolean;
-            state: string | null;
-            bytes: number | null;
-        };
-        /**
-         * Line
-         * @description One line. `at` is when it was written.
-         */
-        Line: {
-            at: string;
-            level: string;
-            text: string;
-        };
-        /**
-         * Explanation
-         * @description Why a step is as it is; `change` says what would move it.
-         */
-        Explanation: {
-            step: string;
-            index: string;
-            state: string;
-            since: string | null;
-            reasons: components["schemas"]["Reason"][];
-            change: string | null;
-        };
-        /**
-         * Marked
-         * @description As what a step is to count from now on, and why. `index` names an instance of a mapped step.
-         */
-        Marked: {
-            /** @enum {unknown} */
-            state: "failed" | "skipped" | "succeeded";
-            /** @default  */
-            reason: string;
-            /** @default  */
-            index: string;
-        };
-        /**
-         * Page[Message]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Message_: {
-            items: components["schemas"]["Message"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Message
-         * @description A message of the outbox. `next_at` null: it was sent (`sent_at`), or given up (`error`).
-         */
-        Message: {
-            no: number;
-            key: string;
-            namespace: string;
-            rule: string;
-            channel: string;
-            topic: string;
-            at: string | null;
-            tries: number;
-            next_at: string | null;
-            sent_at: string | null;
-            error: string;
-        };
-        /**
-         * Page[Alert]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Alert_: {
-            items: components["schemas"]["Alert"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Alert
-         * @description A cause for alarm that is not over.
-         */
-        Alert: {
-            namespace: string;
-            rule: string;
-            subject: string;
-            since: string | null;
-            message: string;
-            run: string;
-        };
-        /**
-         * SentNow
-         * @description What came of it; `error` is empty when it went out.
-         */
-        SentNow: {
-            answer: string;
-            error: string;
-        };
-        /**
-         * Ways
-         * @description How one signs in here: "link", "password", "oidc".
-         */
-        Ways: {
-            ways: string[];
-        };
-        /**
-         * Session
-         * @description Who you are here. `permissions` by namespace; "*" = in all of them.
-         */
-        Session: {
-            name: string;
-            kind: string;
-            auth: string;
-            permissions: {
-                [key: string]: string[];
-            };
-        };
-        /**
-         * Credentials
-         * @description A name and its password; or `link`, what stands behind the # of a link to sign in once.
-         */
-        Credentials: {
-            /** @default  */
-            name: string;
-            /** @default  */
-            password: string;
-            /** @default  */
-            link: string;
-        };
-        /**
-         * SignedOut
-         * @description The session is over.
-         */
-        SignedOut: {
-            /** @default true */
-            done: boolean;
-        };
-        /**
-         * Passwords
-         * @description The password that one has, and the one to have.
-         */
-        Passwords: {
-            old: string;
-            new: string;
-        };
-        /**
-         * PartitionStates
-         * @description A letter for each partition: "m" made, "s" stale, "f" failed (its run, or a check of it), "r" running, "." missing.
-         *
-         *         The last dimension goes fastest; a key joins those of its dimensions by "|". `counts` has them by word. An asset
-         *         without partitions has no dimension and one letter.
-         */
-        PartitionStates: {
-            asset: string;
-            dimensions: components["schemas"]["Dimension"][];
-            states: string;
-            counts: {
-                [key: string]: number;
-            };
-        };
-        /**
-         * Dimension
-         * @description One dimension of the partitions: its name ("" = there is only one), its kind, its keys in their order.
-         */
-        Dimension: {
-            name: string;
-            kind: string;
-            keys: string[];
-        };
-        /**
-         * Page[str]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_str_: {
-            items: string[];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Changed
-         * @description How many keys were added or taken away: those that were (not) there already do not count.
-         */
-        Changed: {
-            count: number;
-        };
-        /**
-         * Keys
-         * @description Keys to add or to take away.
-         */
-        Keys: {
-            keys: string[];
-        };
-        /**
-         * Page[Pipeline]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Pipeline_: {
-            items: components["schemas"]["Pipeline"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Pipeline
-         * @description A pipeline as it is defined.
-         */
-        Pipeline: {
-            name: string;
-            description: string;
-            owner: string | null;
-            tags: string[];
-            steps: string[];
-            params: components["schemas"]["Parameter"][];
-            schedules: Record<string, unknown>[];
-            partitions: Record<string, unknown> | null;
-            fail_fast: boolean;
-            timeout_s: number | null;
-            max_runs: number | null;
-            max_steps: number | null;
-            written_at: string;
-            /** @default  */
-            project: string;
-            /** @default  */
-            namespace: string;
-        };
-        /**
-         * Parameter
-         * @description A parameter of a pipeline; `schema` is JSON Schema (2020-12).
-         */
-        Parameter: {
-            name: string;
-            schema: Record<string, unknown>;
-            required: boolean;
-            default: unknown;
-            description: string;
-        };
-        /**
-         * PipelineGraph
-         * @description The graph of a pipeline.
-         */
-        PipelineGraph: {
-            pipeline: string;
-            steps: components["schemas"]["Edge"][];
-        };
-        /**
-         * Edge
-         * @description A step of a pipeline, and what it needs.
-         */
-        Edge: {
-            step: string;
-            needs: string[];
-            group: string[];
-            asset: string;
-            owner: string;
-            mapped: boolean;
-        };
-        /**
-         * Page[Usual]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Usual_: {
-            items: components["schemas"]["Usual"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Usual
-         * @description How long a step usually takes: over so many attempts of the last runs.
-         */
-        Usual: {
-            step: string;
-            median_s: number;
-            p90_s: number;
-            count: number;
-        };
-        /**
-         * Page[Project]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Project_: {
-            items: components["schemas"]["Project"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Project
-         * @description A project. `code` is the version that is served; `error` says why what lies in its folder is not.
-         */
-        Project: {
-            project: string;
-            namespace: string;
-            code: string;
-            loaded_at: string | null;
-            took_s: number;
-            error: string;
-            active: boolean;
-            problems: components["schemas"]["Problem"][];
-        };
-        /**
-         * Problem
-         * @description What is wrong with a definition.
-         */
-        Problem: {
-            message: string;
-            hint: string | null;
-            file: string | null;
-            line: number | null;
-            traceback: string | null;
-        };
-        /**
-         * Asked
-         * @description It will be done.
-         */
-        "partita.server.routes.projects.Asked": {
-            lines: string[];
-        };
-        /**
-         * Page[Version]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Version_: {
-            items: components["schemas"]["Version"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Version
-         * @description A version of a project's code that was served.
-         */
-        Version: {
-            project: string;
-            code: string;
-            at: string | null;
-            size: number;
-        };
-        /**
-         * Defined
-         * @description What a version defines, by name.
-         */
-        Defined: {
-            project: string;
-            code: string;
-            pipelines: string[];
-            assets: string[];
-            sensors: string[];
-        };
-        /**
-         * Page[Resource]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Resource_: {
-            items: components["schemas"]["Resource"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Resource
-         * @description A resource that a project declares.
-         */
-        Resource: {
-            name: string;
-            of: string;
-            project: string;
-            namespace: string;
-            description: string;
-            secrets: string[];
-            can_test: boolean;
-            schema: Record<string, unknown>;
-            written_at: string;
-        };
-        /**
-         * ResourceTest
-         * @description How the test of a resource went.
-         */
-        ResourceTest: {
-            name: string;
-            works: boolean;
-            message: string;
-        };
-        /**
-         * Page[Committed]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Committed_: {
-            items: components["schemas"]["Committed"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Committed
-         * @description What was committed together: the `seq`-th commit of its run. Each event has `kind`, `at` and its own fields.
-         */
-        Committed: {
-            seq: number;
             at: string | null;
             events: Record<string, unknown>[];
         };
@@ -3803,6 +3528,11 @@ export interface components {
             runs: string[];
             /** @default  */
             reason: string;
+            /**
+             * @default latest
+             * @enum {unknown}
+             */
+            version: "latest" | "same";
         };
         /**
          * RunWhy
@@ -3833,6 +3563,896 @@ export interface components {
             message: string;
             owner: string | null;
             blocks: string[];
+        };
+        /**
+         * Explanation
+         * @description Why a step is as it is; `change` says what would move it.
+         */
+        Explanation: {
+            step: string;
+            index: string;
+            state: string;
+            since: string | null;
+            reasons: components["schemas"]["Reason"][];
+            change: string | null;
+        };
+        /**
+         * Floor
+         * @description What was on. `cut`: there were more runs than are looked at, so the earliest are missing; `more` pipelines have no lane.
+         */
+        Floor: {
+            since: string | null;
+            until: string | null;
+            now: number;
+            lanes: components["schemas"]["Lane"][];
+            more: number;
+            cut: boolean;
+        };
+        /**
+         * Lane
+         * @description The runs of a pipeline in the window, in order.
+         */
+        Lane: {
+            pipeline: string;
+            project: string;
+            namespace: string;
+            counts: {
+                [key: string]: number;
+            };
+            bars: components["schemas"]["FloorBar"][];
+        };
+        /**
+         * FloorBar
+         * @description A run, or several that lie too close to be told apart. Seconds since `since`; `to` is null while it goes on.
+         *
+         *         `no` is the run, or of several the one that says most: the worst, then the newest. `began`: it waited until then.
+         */
+        FloorBar: {
+            no: number;
+            state: string;
+            from: number;
+            began: number | null;
+            to: number | null;
+            partition: string;
+            count: number;
+            failed: number;
+        };
+        /**
+         * Page[UsualLength]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_UsualLength_: {
+            items: components["schemas"]["UsualLength"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * UsualLength
+         * @description How long the last successful runs of a pipeline took, in seconds; null when none has succeeded.
+         */
+        UsualLength: {
+            pipeline: string;
+            p10_s: number | null;
+            median_s: number | null;
+            p90_s: number | null;
+            count: number;
+        };
+        /**
+         * Instances
+         * @description All instances of a run. `zero` is the instant that all times count from; `letters` says which letter is which state.
+         *
+         *         "retrying" is a step that waits for its next attempt, "awaiting" an approval that waits for an answer.
+         */
+        Instances: {
+            run: string;
+            state: string;
+            zero: string | null;
+            letters: {
+                [key: string]: string;
+            };
+            counts: {
+                [key: string]: number;
+            };
+            steps: components["schemas"]["StepColumns"][];
+        };
+        /**
+         * StepColumns
+         * @description A step of the graph and its instances, in the order of their indexes. All columns are equally long.
+         *
+         *         `states`: a letter for each instance (see `letters` of the answer). `began`: milliseconds from the run's beginning to its
+         *         first attempt, null = none. `took`: milliseconds from there to its end, null = not there yet. `attempts`: how many.
+         *         `kind`: "task", "gate", "bundle", "member" or "check".
+         */
+        StepColumns: {
+            step: string;
+            kind: string;
+            group: string[];
+            owner: string;
+            asset: string;
+            needs: string[];
+            mapped: boolean;
+            indexes: string[];
+            states: string;
+            began: (number | null)[];
+            took: (number | null)[];
+            attempts: number[];
+        };
+        /**
+         * Page[LimitNow]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_LimitNow_: {
+            items: components["schemas"]["LimitNow"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * LimitNow
+         * @description A limit as it is now: `used` of `slots` are taken, `waiting` ask for more; both are null when no engine is there.
+         */
+        LimitNow: {
+            namespace: string;
+            of: string;
+            name: string;
+            slots: number | null;
+            used: number | null;
+            waiting: number | null;
+            declared: number | null;
+            set: number | null;
+            by: string;
+            reason: string;
+            per_s: number;
+        };
+        /**
+         * LimitWanted
+         * @description How many slots there are to be; null = as the project declares.
+         */
+        LimitWanted: {
+            slots: number | null;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * Lineage
+         * @description Assets, and by their places in the list from which each is made: [upstream, downstream]. `left_out` counts those
+         *         beyond the limit of one answer.
+         */
+        Lineage: {
+            nodes: components["schemas"]["LineageNode"][];
+            edges: [
+                number,
+                number
+            ][];
+            /** @default 0 */
+            left_out: number;
+        };
+        /**
+         * LineageNode
+         * @description An asset in the lineage. `level` counts from the one that was asked for (upstream is negative); `more_up` and
+         *         `more_down` count neighbours that are not in the answer.
+         */
+        LineageNode: {
+            name: string;
+            project: string;
+            group: string;
+            owner: string;
+            kinds: string[];
+            external: boolean;
+            health: string;
+            state: string;
+            freshness: string | null;
+            partitions: number;
+            made: number;
+            checks: number;
+            checks_failed: string[];
+            running: boolean;
+            level: number;
+            more_up: number;
+            more_down: number;
+        };
+        /**
+         * Columns
+         * @description The columns of an asset.
+         */
+        Columns: {
+            asset: string;
+            columns: components["schemas"]["ColumnLineage"][];
+        };
+        /**
+         * ColumnLineage
+         * @description A column: what it is made from, and what is made from it, where that was declared.
+         */
+        ColumnLineage: {
+            name: string;
+            type: string;
+            reads: components["schemas"]["ColumnRef"][];
+            readers: components["schemas"]["ColumnRef"][];
+        };
+        /**
+         * ColumnRef
+         * @description A column of an asset.
+         */
+        ColumnRef: {
+            asset: string;
+            column: string;
+        };
+        /**
+         * Uses
+         * @description Who uses an asset: what is made from it, what tests it, what makes or reads it, who hears of it.
+         */
+        Uses: {
+            asset: string;
+            reads: components["schemas"]["LineageNode"][];
+            readers: components["schemas"]["LineageNode"][];
+            checks: components["schemas"]["CheckUse"][];
+            pipelines: components["schemas"]["PipelineUse"][];
+            sensors: components["schemas"]["SensorUse"][];
+        };
+        /**
+         * CheckUse
+         * @description A test of an asset. `failed` counts partitions on which its last word is that it failed.
+         */
+        CheckUse: {
+            name: string;
+            step: string;
+            blocking: boolean;
+            description: string;
+            owner: string;
+            failed: number;
+        };
+        /**
+         * PipelineUse
+         * @description A pipeline that makes ("makes") or only reads ("reads") an asset.
+         */
+        PipelineUse: {
+            name: string;
+            project: string;
+            how: string;
+            schedules: string[];
+        };
+        /**
+         * SensorUse
+         * @description A sensor that hears of an asset.
+         */
+        SensorUse: {
+            name: string;
+            namespace: string;
+            targets: string[];
+        };
+        /**
+         * Log
+         * @description Part of a log. `next` is the offset to go on from; `state` is null while it is open, then "complete", "truncated"
+         *         (parts were left out) or "lost".
+         */
+        Log: {
+            run: string;
+            step: string;
+            index: string;
+            attempt: number;
+            lines: components["schemas"]["Line"][];
+            next: number;
+            more: boolean;
+            state: string | null;
+            bytes: number | null;
+        };
+        /**
+         * Line
+         * @description One line. `at` is when it was written.
+         */
+        Line: {
+            at: string;
+            level: string;
+            text: string;
+        };
+        /**
+         * LogLines
+         * @description Lines of a log that has `total` lines so far. `next` is the offset from which the live log goes on behind them all;
+         *         `over`: nothing more comes. `folds` are pairs of numbers: the inside of a traceback, without the exception itself.
+         */
+        LogLines: {
+            run: string;
+            step: string;
+            index: string;
+            attempt: number;
+            lines: components["schemas"]["NumberedLine"][];
+            total: number;
+            next: number;
+            over: boolean;
+            first_error: number | null;
+            levels: {
+                [key: string]: number;
+            };
+            folds: number[][];
+        };
+        /**
+         * NumberedLine
+         * @description One line with its number, from 1.
+         */
+        NumberedLine: {
+            no: number;
+            at: string;
+            level: string;
+            text: string;
+        };
+        /**
+         * LogFound
+         * @description Lines that were looked for, of `count` in the whole log; `next` is the number of the first one that is not among them.
+         */
+        LogFound: {
+            lines: components["schemas"]["NumberedLine"][];
+            count: number;
+            next: number | null;
+        };
+        /**
+         * Marked
+         * @description As what a step is to count from now on, and why. `index` names an instance of a mapped step.
+         */
+        Marked: {
+            /** @enum {unknown} */
+            state: "failed" | "skipped" | "succeeded";
+            /** @default  */
+            reason: string;
+            /** @default  */
+            index: string;
+        };
+        /**
+         * Page[Message]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Message_: {
+            items: components["schemas"]["Message"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Message
+         * @description A message of the outbox. `next_at` null: it was sent (`sent_at`), or given up (`error`).
+         */
+        Message: {
+            no: number;
+            key: string;
+            namespace: string;
+            rule: string;
+            channel: string;
+            topic: string;
+            at: string | null;
+            tries: number;
+            next_at: string | null;
+            sent_at: string | null;
+            error: string;
+        };
+        /**
+         * Page[Alert]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Alert_: {
+            items: components["schemas"]["Alert"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Alert
+         * @description A cause for alarm that is not over.
+         */
+        Alert: {
+            namespace: string;
+            rule: string;
+            subject: string;
+            since: string | null;
+            message: string;
+            run: string;
+        };
+        /**
+         * NotificationRules
+         * @description All rules and channels of the projects that are served.
+         */
+        NotificationRules: {
+            rules: components["schemas"]["NotificationRule"][];
+            channels: components["schemas"]["Channel"][];
+        };
+        /**
+         * NotificationRule
+         * @description A rule as its project declares it: what it listens to, for which subjects ("" = all), and to which channels it tells.
+         */
+        NotificationRule: {
+            project: string;
+            namespace: string;
+            name: string;
+            on: string[];
+            to: string[];
+            subjects: string;
+            written_at: string;
+        };
+        /**
+         * Channel
+         * @description Where notifications can go. What it needs of secrets is named in the project and never shown.
+         */
+        Channel: {
+            project: string;
+            namespace: string;
+            name: string;
+            of: string;
+        };
+        /**
+         * SentNow
+         * @description What came of it; `error` is empty when it went out.
+         */
+        SentNow: {
+            answer: string;
+            error: string;
+        };
+        /**
+         * Ways
+         * @description How one signs in here: "link", "password", "oidc".
+         */
+        Ways: {
+            ways: string[];
+        };
+        /**
+         * Session
+         * @description Who you are here. `permissions` by namespace; "*" = in all of them.
+         */
+        Session: {
+            name: string;
+            kind: string;
+            auth: string;
+            permissions: {
+                [key: string]: string[];
+            };
+        };
+        /**
+         * Credentials
+         * @description A name and its password; or `link`, what stands behind the # of a link to sign in once.
+         */
+        Credentials: {
+            /** @default  */
+            name: string;
+            /** @default  */
+            password: string;
+            /** @default  */
+            link: string;
+        };
+        /**
+         * SignedOut
+         * @description The session is over.
+         */
+        SignedOut: {
+            /** @default true */
+            done: boolean;
+        };
+        /**
+         * Passwords
+         * @description The password that one has, and the one to have.
+         */
+        Passwords: {
+            old: string;
+            new: string;
+        };
+        /**
+         * PartitionStates
+         * @description A letter for each partition: "m" made, "s" stale, "f" failed (its run, or a check of it), "r" running, "." missing.
+         *
+         *         The last dimension goes fastest; a key joins those of its dimensions by "|". `counts` has them by word. An asset
+         *         without partitions has no dimension and one letter.
+         */
+        PartitionStates: {
+            asset: string;
+            dimensions: components["schemas"]["Dimension"][];
+            states: string;
+            counts: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * Dimension
+         * @description One dimension of the partitions: its name ("" = there is only one), its kind, its keys in their order.
+         */
+        Dimension: {
+            name: string;
+            kind: string;
+            keys: string[];
+        };
+        /**
+         * Page[str]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_str_: {
+            items: string[];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Changed
+         * @description How many keys were added or taken away: those that were (not) there already do not count.
+         */
+        Changed: {
+            count: number;
+        };
+        /**
+         * Keys
+         * @description Keys to add or to take away.
+         */
+        Keys: {
+            keys: string[];
+        };
+        /**
+         * Page[Pipeline]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Pipeline_: {
+            items: components["schemas"]["Pipeline"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Pipeline
+         * @description A pipeline as it is defined.
+         */
+        Pipeline: {
+            name: string;
+            description: string;
+            owner: string | null;
+            tags: string[];
+            steps: string[];
+            params: components["schemas"]["Parameter"][];
+            schedules: Record<string, unknown>[];
+            partitions: Record<string, unknown> | null;
+            fail_fast: boolean;
+            timeout_s: number | null;
+            max_runs: number | null;
+            max_steps: number | null;
+            written_at: string;
+            /** @default  */
+            project: string;
+            /** @default  */
+            namespace: string;
+            /** @default 0 */
+            priority: number;
+            /** @default [] */
+            concurrency: Record<string, unknown>[];
+            /** @default [] */
+            deadlines: Record<string, unknown>[];
+        };
+        /**
+         * Parameter
+         * @description A parameter of a pipeline; `schema` is JSON Schema (2020-12).
+         */
+        Parameter: {
+            name: string;
+            schema: Record<string, unknown>;
+            required: boolean;
+            default: unknown;
+            description: string;
+        };
+        /**
+         * PipelineGraph
+         * @description The graph of a pipeline.
+         */
+        PipelineGraph: {
+            pipeline: string;
+            steps: components["schemas"]["Edge"][];
+        };
+        /**
+         * Edge
+         * @description A step of a pipeline, and what it needs.
+         */
+        Edge: {
+            step: string;
+            needs: string[];
+            group: string[];
+            asset: string;
+            owner: string;
+            mapped: boolean;
+        };
+        /**
+         * Page[Usual]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Usual_: {
+            items: components["schemas"]["Usual"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Usual
+         * @description How long a step usually takes: over so many attempts of the last runs.
+         */
+        Usual: {
+            step: string;
+            median_s: number;
+            p90_s: number;
+            count: number;
+        };
+        /**
+         * PipelinesOverview
+         * @description A page of pipelines. `total` counts what fits the filters, `all` every pipeline; facets are of every pipeline.
+         */
+        PipelinesOverview: {
+            items: components["schemas"]["PipelineLine"][];
+            next: string | null;
+            total: number;
+            all: number;
+            facets: components["schemas"]["PipelineFacets"];
+        };
+        /**
+         * PipelineLine
+         * @description A pipeline with all that a list of pipelines shows of it.
+         *
+         *         `state` is that of its newest run ("never": it has none), `runs` are the last ones, newest first. `paused`: it has
+         *         schedules, and all of them are paused.
+         */
+        PipelineLine: {
+            name: string;
+            project: string;
+            namespace: string;
+            description: string;
+            owner: string;
+            tags: string[];
+            steps: number;
+            partitioned: string;
+            state: string;
+            paused: boolean;
+            next_at: string | null;
+            schedules: components["schemas"]["NextStart"][];
+            runs: components["schemas"]["PastRun"][];
+            usual: components["schemas"]["Band"] | null;
+        };
+        /**
+         * NextStart
+         * @description A schedule of a pipeline: when in words, and its next instant (null: paused, or it has none).
+         */
+        NextStart: {
+            namespace: string;
+            name: string;
+            words: string;
+            next_at: string | null;
+            paused: boolean;
+            automatic: boolean;
+            reason: string;
+        };
+        /**
+         * PastRun
+         * @description A run of a pipeline, without what it was given.
+         */
+        PastRun: {
+            id: string;
+            no: number;
+            state: string;
+            partition: string | null;
+            created_at: string | null;
+            started_at: string | null;
+            finished_at: string | null;
+            paused: boolean;
+            by: string;
+            code: string;
+        };
+        /**
+         * Band
+         * @description How long runs usually take, seconds: of so many that succeeded.
+         */
+        Band: {
+            p10: number;
+            median: number;
+            p90: number;
+            count: number;
+        };
+        /**
+         * PipelineFacets
+         * @description What all pipelines can be filtered by, and how many are like that.
+         */
+        PipelineFacets: {
+            states: components["schemas"]["Facet"][];
+            projects: components["schemas"]["Facet"][];
+            owners: components["schemas"]["Facet"][];
+            tags: components["schemas"]["Facet"][];
+        };
+        /**
+         * Grid
+         * @description The last runs of a pipeline, oldest first, and how each step ended in them: of each run a text with a letter a step.
+         *
+         *         "f" failed, "n" waits for a person, "u" upstream failed, "r" is tried again, "o" runs, "c" cancelled, "s" succeeded,
+         *         "k" skipped, "w" was marked to wait, "." nothing yet. Of a mapped step the worst of its instances; `counts` has all.
+         */
+        Grid: {
+            pipeline: string;
+            runs: components["schemas"]["PastRun"][];
+            steps: components["schemas"]["GridStep"][];
+            states: string[];
+            counts: components["schemas"]["GridCounts"][];
+        };
+        /**
+         * GridStep
+         * @description A step of the grid. `gone`: the pipeline has it no more.
+         */
+        GridStep: {
+            step: string;
+            group: string[];
+            mapped: boolean;
+            gone: boolean;
+        };
+        /**
+         * GridCounts
+         * @description The instances of a mapped step in a run, by state; `run` and `step` are their places in the grid.
+         */
+        GridCounts: {
+            run: number;
+            step: number;
+            counts: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * Calendar
+         * @description The days that have runs, oldest first. `whole_since`: from that day on all runs are counted, of those before many.
+         */
+        Calendar: {
+            pipeline: string;
+            tz: string;
+            first: string;
+            last: string;
+            whole_since: string;
+            days: components["schemas"]["Day"][];
+        };
+        /**
+         * Day
+         * @description The runs that were asked for on a day, by state.
+         */
+        Day: {
+            day: string;
+            counts: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * Durations
+         * @description The last runs, oldest first, with their durations; `usual` is that of all of them that succeeded.
+         */
+        Durations: {
+            pipeline: string;
+            items: components["schemas"]["Duration"][];
+            usual: components["schemas"]["Band"] | null;
+        };
+        /**
+         * Duration
+         * @description How long a run took (null: it goes on), how long it was queued, and what was usual before it.
+         */
+        Duration: {
+            run: components["schemas"]["PastRun"];
+            took_s: number | null;
+            queued_s: number | null;
+            usual: components["schemas"]["Band"] | null;
+        };
+        /**
+         * PartitionKeys
+         * @description For what a pipeline can run: its newest partitions, the newest first; `count` has all. No kind: it has none.
+         */
+        PartitionKeys: {
+            pipeline: string;
+            kind: string;
+            keys: string[];
+            count: number;
+        };
+        /**
+         * Page[Project]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Project_: {
+            items: components["schemas"]["Project"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Project
+         * @description A project. `code` is the version that is served; `error` says why what lies in its folder is not.
+         */
+        Project: {
+            project: string;
+            namespace: string;
+            code: string;
+            loaded_at: string | null;
+            took_s: number;
+            error: string;
+            active: boolean;
+            problems: components["schemas"]["Problem"][];
+        };
+        /**
+         * Problem
+         * @description What is wrong with a definition.
+         */
+        Problem: {
+            message: string;
+            hint: string | null;
+            file: string | null;
+            line: number | null;
+            traceback: string | null;
+        };
+        /**
+         * Asked
+         * @description It will be done.
+         */
+        "partita.server.routes.projects.Asked": {
+            lines: string[];
+        };
+        /**
+         * Page[Version]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Version_: {
+            items: components["schemas"]["Version"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Version
+         * @description A version of a project's code that was served.
+         */
+        Version: {
+            project: string;
+            code: string;
+            at: string | null;
+            size: number;
+        };
+        /**
+         * Defined
+         * @description What a version defines, by name.
+         */
+        Defined: {
+            project: string;
+            code: string;
+            pipelines: string[];
+            assets: string[];
+            sensors: string[];
+        };
+        /**
+         * Page[Resource]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Resource_: {
+            items: components["schemas"]["Resource"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Resource
+         * @description A resource that a project declares.
+         */
+        Resource: {
+            name: string;
+            of: string;
+            project: string;
+            namespace: string;
+            description: string;
+            secrets: string[];
+            can_test: boolean;
+            schema: Record<string, unknown>;
+            written_at: string;
+        };
+        /**
+         * ResourceTest
+         * @description How the test of a resource went.
+         */
+        ResourceTest: {
+            name: string;
+            works: boolean;
+            message: string;
+        };
+        /**
+         * Page[Committed]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Committed_: {
+            items: components["schemas"]["Committed"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Committed
+         * @description What was committed together: the `seq`-th commit of its run. Each event has `kind`, `at` and its own fields.
+         */
+        Committed: {
+            seq: number;
+            at: string | null;
+            events: Record<string, unknown>[];
         };
         /**
          * Page[Schedule]
@@ -4296,6 +4916,8 @@ export interface components {
             states: {
                 [key: string]: number;
             };
+            /** @default task */
+            kind: string;
         };
         /**
          * Page[Removal]
@@ -4441,14 +5063,14 @@ export interface components {
             group: string[];
             state: string;
             critical: boolean;
-            work: components["schemas"]["Work"][];
+            work: components["schemas"]["Worked"][];
             waits: components["schemas"]["Waited"][];
         };
         /**
-         * Work
+         * Worked
          * @description One attempt at work, in seconds since the run began. `to` is null while it goes on.
          */
-        Work: {
+        Worked: {
             attempt: number;
             state: string;
             from: number;
@@ -4457,7 +5079,8 @@ export interface components {
         };
         /**
          * Waited
-         * @description It waited. `reason`: "upstreams", "queue", "limits" (pools and rates, named by `of`), "retry", "gate". `to` is null while it does.
+         * @description It waited. `reason`: "upstreams", "queue", "limits" (pools and rates, named by `of`), "retry", "gate",
+         *         "bundle" (the one that makes it together with others had not come to it). `to` is null while it does.
          */
         Waited: {
             reason: string;
@@ -4477,6 +5100,214 @@ export interface components {
             };
             from: number | null;
             to: number | null;
+        };
+        /**
+         * Today
+         * @description The report. `level` and `line` say how it stands; `more_failed` runs were not looked into.
+         */
+        Today: {
+            at: string | null;
+            since: string | null;
+            /** @enum {unknown} */
+            level: "broken" | "late" | "well";
+            line: string;
+            sums: components["schemas"]["PeriodSums"];
+            causes: components["schemas"]["TodayCause"][];
+            more_failed: number;
+            late: components["schemas"]["LateThing"][];
+            aged: components["schemas"]["AgedAsset"][];
+            stale: components["schemas"]["StaleAssets"];
+            waits: components["schemas"]["WaitingPerson"][];
+            running: components["schemas"]["RunningNow"][];
+            more_running: number;
+            queued: number;
+            backfills: components["schemas"]["FillingNow"][];
+            next: components["schemas"]["NextTick"][];
+            owners: string[];
+        };
+        /**
+         * PeriodSums
+         * @description Runs that ended in the period (at most the newest 20,000), by how they ended.
+         */
+        PeriodSums: {
+            runs: number;
+            succeeded: number;
+            failed: number;
+            cancelled: number;
+        };
+        /**
+         * TodayCause
+         * @description What broke first, in all runs that broke in the same way; `run` is the newest of them, `no` its number.
+         *
+         *         `runs` are the numbers of all of them, `left` those that no later run has mended. `mended_in` is the run that mended the
+         *         newest, `trying_in` one that tries now. `instances` of a mapped step failed, `index` is the first. `history` is how the step
+         *         ended in the runs before, oldest first ("" = not tried there); this is its `nth` failure among these.
+         */
+        TodayCause: {
+            project: string;
+            namespace: string;
+            pipeline: string;
+            partition: string | null;
+            run: string;
+            no: number;
+            is_open: boolean;
+            runs: number[];
+            left: number[];
+            step: string;
+            index: string;
+            instances: number;
+            noun: string;
+            error: string;
+            cause: string;
+            owner: string;
+            attempts: number;
+            first_at: string | null;
+            last_at: string | null;
+            blocks: number;
+            blocked: components["schemas"]["Counted"][];
+            missed: components["schemas"]["MissedAsset"][];
+            history: string[];
+            nth: number;
+            mended_in: number | null;
+            trying_in: number | null;
+        };
+        /**
+         * Counted
+         * @description So many things of one sort: "model", "check", "dashboard", "step".
+         */
+        Counted: {
+            noun: string;
+            count: number;
+        };
+        /**
+         * MissedAsset
+         * @description Something that people miss while it is held up, and when it is due, if that is known.
+         */
+        MissedAsset: {
+            asset: string;
+            due_at: string | null;
+        };
+        /**
+         * LateThing
+         * @description A deadline that was missed, or will be.
+         */
+        LateThing: {
+            subject: string;
+            text: string;
+            pipeline: string;
+            owner: string;
+            since: string | null;
+            due_at: string | null;
+            is_missed: boolean;
+            run: string;
+            namespace: string;
+        };
+        /**
+         * AgedAsset
+         * @description An asset past its freshness (`state` "fail"), or nearly ("warn").
+         */
+        AgedAsset: {
+            asset: string;
+            partition: string;
+            state: string;
+            since: string | null;
+            reason: string;
+            due_at: string | null;
+            owner: string;
+            namespace: string;
+        };
+        /**
+         * StaleAssets
+         * @description How many there are in each state, and the first of them.
+         */
+        StaleAssets: {
+            stale: number;
+            failing: number;
+            first: components["schemas"]["StaleAsset"][];
+        };
+        /**
+         * StaleAsset
+         * @description An asset that is made of older data or code than there is, or whose check failed.
+         */
+        StaleAsset: {
+            asset: string;
+            state: string;
+            reason: string;
+            since: string | null;
+            owner: string;
+        };
+        /**
+         * WaitingPerson
+         * @description A question that waits for a person.
+         */
+        WaitingPerson: {
+            run: string;
+            run_no: number;
+            pipeline: string;
+            step: string;
+            index: string;
+            question: string;
+            who: string;
+            started_by: string;
+            opened_at: string | null;
+            due_at: string | null;
+        };
+        /**
+         * RunningNow
+         * @description A run at work: `done` of about `total` steps; `ends_at` by what it usually takes, null when that cannot be said.
+         */
+        RunningNow: {
+            run: components["schemas"]["Run"];
+            owner: string;
+            done: number;
+            total: number;
+            failed: boolean;
+            usual: components["schemas"]["RunUsual"] | null;
+            ends_at: string | null;
+        };
+        /**
+         * RunUsual
+         * @description How long the last successful runs took, in seconds.
+         */
+        RunUsual: {
+            p10_s: number;
+            median_s: number;
+            p90_s: number;
+        };
+        /**
+         * FillingNow
+         * @description A backfill at work: `done` of `total` parts, `failed` among them.
+         */
+        FillingNow: {
+            backfill: string;
+            no: number;
+            target: string;
+            state: string;
+            paused: boolean;
+            done: number;
+            failed: number;
+            total: number;
+            started_at: string | null;
+            ends_at: string | null;
+        };
+        /**
+         * NextTick
+         * @description The next tick of a schedule.
+         */
+        NextTick: {
+            at: string | null;
+            schedule: string;
+            pipeline: string;
+            namespace: string;
+        };
+        /**
+         * Badges
+         * @description How much waits for somebody: causes of the last day that nothing has mended, deadlines, approvals.
+         */
+        Badges: {
+            causes: number;
+            late: number;
+            approvals: number;
         };
         /**
          * Page[Token]
@@ -4616,6 +5447,73 @@ export interface components {
             rows: unknown[][];
             count: number;
             width: number;
+        };
+        /**
+         * Page[Working]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Working_: {
+            items: components["schemas"]["Working"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Working
+         * @description An attempt that a worker has: of which step of which run, since when.
+         */
+        Working: {
+            worker: string;
+            run: string;
+            run_no: number;
+            pipeline: string;
+            project: string;
+            namespace: string;
+            partition: string | null;
+            step: string;
+            index: string;
+            attempt: number;
+            state: string;
+            started_at: string | null;
+        };
+        /**
+         * About
+         * @description What this installation is made of, and who leads it. `engine` is null when none answers; `workers` are its own words
+         *         about them.
+         */
+        About: {
+            version: string;
+            python: string;
+            platform: string;
+            tzdata: string;
+            tzdata_from: string;
+            tzdata_is_old: boolean;
+            leader: components["schemas"]["Leader"] | null;
+            engine: components["schemas"]["partita.server.routes.workers.Numbers"] | null;
+            workers: string[];
+        };
+        /**
+         * Leader
+         * @description The engine that may write: its process, its fencing epoch, until when it holds if it does not say more.
+         */
+        Leader: {
+            holder: string;
+            epoch: number;
+            until_at: string | null;
+        };
+        /**
+         * Numbers
+         * @description How busy the engine is. `busy_s` is the time of its `turns` since it started, `slowest_s` the longest of them.
+         */
+        "partita.server.routes.workers.Numbers": {
+            queued_runs: number;
+            active_runs: number;
+            open_attempts: number;
+            ready_steps: number;
+            turns: number;
+            busy_s: number;
+            slowest_s: number;
+            blocked: boolean;
+            troubles: number;
         };
     };
     responses: never;
@@ -5191,6 +6089,26 @@ export interface operations {
             };
         };
     };
+    "audit.chain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whether no entry of the audit was changed, moved or taken out */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditChain"];
+                };
+            };
+        };
+    };
     "backfills.plan": {
         parameters: {
             query?: never;
@@ -5510,7 +6428,8 @@ export interface operations {
             query?: {
                 /** @description Words that are all to be found */
                 q?: string;
-                state?: "current" | "external" | "failing" | "late" | "missing" | "running" | "stale";
+                name?: string;
+                state?: "current" | "external" | "failing" | "late" | "missing" | "partial" | "running" | "stale";
                 group?: string;
                 owner?: string;
                 tag?: string;
@@ -5587,6 +6506,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CodeDiff"];
+                };
+            };
+        };
+    };
+    "code.asset_code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                asset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code of an asset, as its project defines it now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepCode"];
                 };
             };
         };
@@ -5669,6 +6610,387 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+        };
+    };
+    "runs.runs": {
+        parameters: {
+            query?: {
+                pipeline?: string;
+                state?: ("cancelled" | "failed" | "queued" | "running" | "succeeded")[];
+                partition?: string;
+                project?: string;
+                namespace?: string;
+                by?: string;
+                tag?: string;
+                /** @description What made the run, or how that begins: `sched:nightly:`, `sensor:`, `backfill:` */
+                origin?: string;
+                /** @description An instant: 2026-11-22T03:00:00Z */
+                since?: string;
+                /** @description An instant: 2026-11-22T03:00:00Z */
+                until?: string;
+                /** @description Words that are all to be found: in the number, id, pipeline, partition, tags, who asked, origin, reason or parameters (`region=eu`) */
+                q?: string;
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Runs, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Run_"];
+                };
+            };
+        };
+    };
+    "runs.start_run": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Started"];
+            };
+        };
+        responses: {
+            /** @description Start a run of a pipeline, or of a selection of assets */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+        };
+    };
+    "runs.queue": {
+        parameters: {
+            query?: {
+                pipeline?: string;
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Runs that wait for their start, newest first: what each waits for, and its place in line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Queued_"];
+                };
+            };
+        };
+    };
+    "runs.run": {
+        parameters: {
+            query?: {
+                /** @description Answer when the run has ended, or after so long ("30s", at most a minute) */
+                wait?: string;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A run, by id, number, or the beginning of its id; with `wait`, when it has ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+        };
+    };
+    "runs.cancel": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
+            };
+        };
+        responses: {
+            /** @description End a run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+        };
+    };
+    "runs.pause": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
+            };
+        };
+        responses: {
+            /** @description Start nothing new in a run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+        };
+    };
+    "runs.resume": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
+            };
+        };
+        responses: {
+            /** @description Let a paused run go on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+        };
+    };
+    "runs.retry_run": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Again"];
+            };
+        };
+        responses: {
+            /** @description Run a finished run again: what failed, or from steps on; it is a new run */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+        };
+    };
+    "runs.bulk": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            /** @description Cancel, pause, resume or retry many runs; each is checked and answered for by itself */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResult"];
+                };
+            };
+        };
+    };
+    "runs.why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Why a run is as it is: what broke first, and why what is open is open */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunWhy"];
+                };
+            };
+        };
+    };
+    "runs.materializations": {
+        parameters: {
+            query?: {
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What a run has made, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Materialization_"];
+                };
+            };
+        };
+    };
+    "runs.checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How the checks of a run went, newest first (at most 1,000) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Check_"];
+                };
+            };
+        };
+    };
+    "floor.floor": {
+        parameters: {
+            query?: {
+                /** @description An instant: 2026-11-22T03:00:00Z */
+                since?: string;
+                /** @description An instant: 2026-11-22T03:00:00Z */
+                until?: string;
+                pipeline?: string[];
+                namespace?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All runs over a window (the last day; at most 31 days), a lane for each pipeline, the busiest 80 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Floor"];
+                };
+            };
+        };
+    };
+    "floor.durations": {
+        parameters: {
+            query: {
+                pipeline: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How long runs of pipelines usually take, from their last 20 successes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UsualLength_"];
                 };
             };
         };
@@ -5903,6 +7225,92 @@ export interface operations {
             };
         };
     };
+    "logs.lines": {
+        parameters: {
+            query?: {
+                index?: string;
+                attempt?: number;
+                /** @description The number of a line, from 1 */
+                first?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                run: string;
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lines of a log by their numbers, with what a viewer of a long log wants to know of the whole */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogLines"];
+                };
+            };
+        };
+    };
+    "logs.find": {
+        parameters: {
+            query?: {
+                index?: string;
+                attempt?: number;
+                text?: string;
+                level?: ("" | "CRITICAL" | "DEBUG" | "ERROR" | "INFO" | "WARNING")[];
+                /** @description The number of a line, from 1 */
+                first?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                run: string;
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lines of a log that have a text (in any case) or a level, from a line on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogFound"];
+                };
+            };
+        };
+    };
+    "logs.whole": {
+        parameters: {
+            query?: {
+                index?: string;
+                attempt?: number;
+            };
+            header?: never;
+            path: {
+                run: string;
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A whole log as plain text, to be kept as a file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain; charset=utf-8": string;
+                };
+            };
+        };
+    };
     "marks.mark": {
         parameters: {
             query?: never;
@@ -5979,6 +7387,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Alert_"];
+                };
+            };
+        };
+    };
+    "notifications.rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rules by which is told, and the channels to which */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationRules"];
                 };
             };
         };
@@ -6334,7 +7762,9 @@ export interface operations {
     };
     "pipelines.graph": {
         parameters: {
-            query?: never;
+            query?: {
+                version?: string;
+            };
             header?: never;
             path: {
                 pipeline: string;
@@ -6343,7 +7773,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The graph of a pipeline */
+            /** @description The graph of a pipeline, as it is now or in a version of its project's code */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6372,6 +7802,143 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Usual_"];
+                };
+            };
+        };
+    };
+    "pipelines_overview.overview": {
+        parameters: {
+            query?: {
+                /** @description Words that are all to be found */
+                q?: string;
+                state?: "cancelled" | "failed" | "never" | "queued" | "running" | "succeeded";
+                project?: string;
+                owner?: string;
+                tag?: string;
+                /** @description So many of the last runs of each */
+                runs?: number;
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pipelines with their last runs, their next start and how long they usually take; searched over names, descriptions, owners, tags and projects */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelinesOverview"];
+                };
+            };
+        };
+    };
+    "pipeline_history.grid": {
+        parameters: {
+            query?: {
+                /** @description So many of the last runs */
+                runs?: number;
+                before?: number;
+            };
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The last runs of a pipeline, and how each step ended in them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grid"];
+                };
+            };
+        };
+    };
+    "pipeline_history.calendar": {
+        parameters: {
+            query?: {
+                /** @description In which zone a day begins and ends */
+                tz?: string;
+                /** @description So many days, today the last */
+                days?: number;
+            };
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many runs of a pipeline there were each day, by state */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calendar"];
+                };
+            };
+        };
+    };
+    "pipeline_history.durations": {
+        parameters: {
+            query?: {
+                /** @description So many of the last runs */
+                runs?: number;
+                before?: number;
+            };
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How long the last runs of a pipeline took, beside what was usual */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Durations"];
+                };
+            };
+        };
+    };
+    "pipeline_history.partition_keys": {
+        parameters: {
+            query?: {
+                /** @description At most so many, the newest */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description For which partitions a pipeline can run, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartitionKeys"];
                 };
             };
         };
@@ -6588,336 +8155,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Committed_"];
-                };
-            };
-        };
-    };
-    "runs.runs": {
-        parameters: {
-            query?: {
-                pipeline?: string;
-                state?: ("cancelled" | "failed" | "queued" | "running" | "succeeded")[];
-                partition?: string;
-                project?: string;
-                namespace?: string;
-                by?: string;
-                tag?: string;
-                /** @description What made the run, or how that begins: `sched:nightly:`, `sensor:`, `backfill:` */
-                origin?: string;
-                /** @description An instant: 2026-11-22T03:00:00Z */
-                since?: string;
-                /** @description An instant: 2026-11-22T03:00:00Z */
-                until?: string;
-                /** @description At most so many */
-                limit?: number;
-                /** @description `next` of the part before */
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Runs, newest first */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Run_"];
-                };
-            };
-        };
-    };
-    "runs.start_run": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same request with the same key is carried out once. */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Started"];
-            };
-        };
-        responses: {
-            /** @description Start a run of a pipeline, or of a selection of assets */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Run"];
-                };
-            };
-        };
-    };
-    "runs.queue": {
-        parameters: {
-            query?: {
-                pipeline?: string;
-                /** @description At most so many */
-                limit?: number;
-                /** @description `next` of the part before */
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Runs that wait for their start, newest first: what each waits for, and its place in line */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Queued_"];
-                };
-            };
-        };
-    };
-    "runs.run": {
-        parameters: {
-            query?: {
-                /** @description Answer when the run has ended, or after so long ("30s", at most a minute) */
-                wait?: string;
-            };
-            header?: never;
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A run, by id, number, or the beginning of its id; with `wait`, when it has ended */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Run"];
-                };
-            };
-        };
-    };
-    "runs.cancel": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same request with the same key is carried out once. */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
-            };
-        };
-        responses: {
-            /** @description End a run */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Run"];
-                };
-            };
-        };
-    };
-    "runs.pause": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same request with the same key is carried out once. */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
-            };
-        };
-        responses: {
-            /** @description Start nothing new in a run */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Run"];
-                };
-            };
-        };
-    };
-    "runs.resume": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same request with the same key is carried out once. */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
-            };
-        };
-        responses: {
-            /** @description Let a paused run go on */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Run"];
-                };
-            };
-        };
-    };
-    "runs.retry_run": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same request with the same key is carried out once. */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Again"];
-            };
-        };
-        responses: {
-            /** @description Run a finished run again: what failed, or from steps on; it is a new run */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Run"];
-                };
-            };
-        };
-    };
-    "runs.bulk": {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same request with the same key is carried out once. */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Bulk"];
-            };
-        };
-        responses: {
-            /** @description Cancel, pause, resume or retry many runs; each is checked and answered for by itself */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BulkResult"];
-                };
-            };
-        };
-    };
-    "runs.why": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Why a run is as it is: what broke first, and why what is open is open */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RunWhy"];
-                };
-            };
-        };
-    };
-    "runs.materializations": {
-        parameters: {
-            query?: {
-                /** @description At most so many */
-                limit?: number;
-                /** @description `next` of the part before */
-                cursor?: string;
-            };
-            header?: never;
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description What a run has made, oldest first */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Materialization_"];
-                };
-            };
-        };
-    };
-    "runs.checks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description How the checks of a run went, newest first (at most 1,000) */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Check_"];
                 };
             };
         };
@@ -7972,6 +9209,53 @@ export interface operations {
             };
         };
     };
+    "today.today": {
+        parameters: {
+            query?: {
+                /** @description An instant: 2026-11-22T03:00:00Z */
+                since?: string;
+                /** @description Only what this one owns */
+                owner?: string;
+                /** @description Only what this one owns */
+                namespace?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report of the day: what broke since an instant (of the last day), what is late, stale, waiting, running and coming, over all pipelines */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Today"];
+                };
+            };
+        };
+    };
+    "today.waiting": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How much waits for somebody, in numbers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Badges"];
+                };
+            };
+        };
+    };
     "tokens.many": {
         parameters: {
             query?: {
@@ -8186,6 +9470,51 @@ export interface operations {
                 };
                 content: {
                     "image/png": string;
+                };
+            };
+        };
+    };
+    "workers.workers": {
+        parameters: {
+            query?: {
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What workers have in hand */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Working_"];
+                };
+            };
+        };
+    };
+    "workers.about": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Versions of the program, of Python and of the tz data; who leads, and how busy the engine is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["About"];
                 };
             };
         };

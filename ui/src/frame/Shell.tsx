@@ -34,6 +34,7 @@ import { listen, useShortcut } from "./shortcuts";
 
 const Palette = lazy(() => import("./Palette"));
 const Keys = lazy(() => import("./Keys"));
+const Password = lazy(() => import("./Password"));
 
 const RAIL = [
   { to: "/", name: "Today", icon: IconSunHigh, of: "broken" },
@@ -211,13 +212,16 @@ function Who() {
         <Menu.Label>Signed in as {data.name}</Menu.Label>
         <Menu.Item onClick={() => ask("keys")}>Keyboard</Menu.Item>
         <Menu.Item onClick={() => void refreshAll(queries)}>Refresh all</Menu.Item>
+        {data.kind === "user" && data.auth === "password" && (
+          <Menu.Item onClick={() => ask("password")}>Change your password</Menu.Item>
+        )}
         <Menu.Item onClick={() => void leave()}>Sign out</Menu.Item>
       </Menu.Dropdown>
     </Menu>
   );
 }
 
-type Dialog = "palette" | "keys" | null;
+type Dialog = "palette" | "keys" | "password" | null;
 let ask: (dialog: Dialog) => void = () => undefined;
 
 function Dialogs() {
@@ -230,6 +234,7 @@ function Dialogs() {
     <Suspense fallback={null}>
       {open === "palette" && <Palette onClose={close} />}
       {open === "keys" && <Keys onClose={close} />}
+      {open === "password" && <Password onClose={close} />}
     </Suspense>
   );
 }

@@ -84,6 +84,8 @@ export function Meter({
             key={part.state}
             style={{
               width: `${(100 * part.count) / Math.max(1, total)}%`,
+              // Few of many are few, not none.
+              minWidth: 2,
               background: `var(--p-${lookOf(part.state).tone}-fill)`,
             }}
             className={part.state === "upstream_failed" ? css.hatch : undefined}

@@ -42,7 +42,7 @@ export function Heat({ dimensions, states, words, label, selected, onSelect, onO
   const layout = useMemo(() => layoutOf(dimensions), [dimensions]);
   const [box, room] = useWidth();
   const wanted = layout.leftWidth + layout.columns;
-  const size = cell ?? (room ? Math.max(9, Math.min(14, Math.floor((room - 6) / wanted))) : 14);
+  const size = cell ?? (room ? Math.max(9, Math.min(16, Math.floor((room - 6) / wanted))) : 14);
   const [at, setAt] = useState<number | null>(null);
   const [brush, setBrush] = useState<[number, number] | null>(null);
   const places = useMemo(() => byPlace(layout), [layout]);

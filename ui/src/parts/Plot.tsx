@@ -1,5 +1,6 @@
 /** Lines over time, drawn by uPlot in the colours of the page. Loaded lazily: `lazy(() => import("@/parts/Plot"))`. */
 import "uplot/dist/uPlot.min.css";
+import "./Plot.css";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import { zoneName } from "./time";
@@ -25,6 +26,7 @@ export default function Plot({
   label,
   onPick,
   numbers,
+  band,
 }: {
   /** Seconds since 1970; with `numbers`, plain numbers. */
   xs: number[];
@@ -35,6 +37,8 @@ export default function Plot({
   label: string;
   onPick?: (index: number) => void;
   numbers?: boolean;
+  /** Colour what lies between two of the series, the upper one first. */
+  band?: readonly [number, number];
 }) {
   const box = useRef<HTMLDivElement>(null);
   const pick = useRef(onPick);
@@ -61,6 +65,16 @@ export default function Plot({
         scales: { x: { time: !numbers } },
         cursor: { points: { size: 7 }, drag: { x: true, y: false } },
         axes: [axis, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map(say) }],
+        ...(band
+          ? {
+              bands: [
+                {
+                  series: [band[0] + 1, band[1] + 1] as [number, number],
+                  fill: `color-mix(in srgb, ${token(series[band[0]]?.colour ?? "accent")} 14%, transparent)`,
+                },
+              ],
+            }
+          : {}),
         series: [
           {},
           ...series.map((one) => {
@@ -91,6 +105,6 @@ export default function Plot({
       sizes.disconnect();
       plot.destroy();
     };
-  }, [xs, series, height, format, numbers]);
+  }, [xs, series, height, format, numbers, band]);
   return <div ref={box} role="img" aria-label={label} style={{ minHeight: height + 28 }} />;
 }

@@ -122,6 +122,8 @@ function Shape({ of }: { of: GlyphName }) {
           <path d="M3 9.4L9.4 3M4.2 13L13 4.2M8.4 13.4l5-5" {...line} strokeWidth="1.3" />
         </>
       );
+    case "plus":
+      return <path d="M8 3.4v9.2M3.4 8h9.2" {...line} />;
     case "slash":
       return (
         <>

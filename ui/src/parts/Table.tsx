@@ -13,7 +13,7 @@ import {
   useReactTable,
 } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { Fragment, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { useShortcut } from "@/frame/shortcuts";
 import { csvOf } from "./csv";
 import css from "./Table.module.css";
@@ -51,6 +51,8 @@ type Props<T> = {
   height?: string;
   sort?: { id: string; desc: boolean };
   noKeys?: boolean;
+  /** Rows that follow one another and have the same group stand under its name, as long as nothing is sorted. */
+  groupOf?: (row: T) => string;
 };
 
 const ROW = 32;
@@ -70,6 +72,7 @@ export function Table<T>({
   height,
   sort,
   noKeys,
+  groupOf,
 }: Props<T>) {
   const [sorting, setSorting] = useState<SortingState>(sort ? [sort] : []);
   const [active, setActive] = useState(-1);
@@ -103,13 +106,21 @@ export function Table<T>({
     getSortedRowModel: getSortedRowModel(),
   });
   const shown = table.getRowModel().rows;
+  /** The name of the group that begins with this row. */
+  const beginsAt = (at: number): string | undefined => {
+    const row = shown[at];
+    if (!groupOf || sorting.length > 0 || !row) return undefined;
+    const name = groupOf(row.original);
+    const above = shown[at - 1];
+    return above && groupOf(above.original) === name ? undefined : name;
+  };
   const scroller = () =>
     height ? box.current : (document.getElementById("content") ?? document.documentElement);
   const offset = height ? 0 : (box.current?.offsetTop ?? 0);
   const virtual = useVirtualizer({
     count: shown.length,
     getScrollElement: scroller,
-    estimateSize: () => ROW,
+    estimateSize: (at) => (beginsAt(at) === undefined ? ROW : 2 * ROW),
     overscan: 16,
     scrollMargin: offset,
   });
@@ -195,7 +206,8 @@ export function Table<T>({
           {seen.map((item) => {
             const row = shown[item.index];
             if (!row) return null;
-            return (
+            const group = beginsAt(item.index);
+            const drawn = (
               <tr
                 key={row.id}
                 aria-rowindex={item.index + 1}
@@ -229,6 +241,17 @@ export function Table<T>({
                   </td>
                 ))}
               </tr>
+            );
+            if (group === undefined) return drawn;
+            return (
+              <Fragment key={row.id}>
+                <tr className={css.group}>
+                  <th scope="rowgroup" colSpan={columns.length + (onSelect ? 1 : 0)}>
+                    {group}
+                  </th>
+                </tr>
+                {drawn}
+              </Fragment>
             );
           })}
           {after > 0 && <tr aria-hidden style={{ height: after }} />}

@@ -62,6 +62,16 @@ test("what is chosen is written as people write it", () => {
   expect(textOf([{ name: "", kind: "static", keys: ["a", "b", "c"] }], [1])).toBe("b");
 });
 
+test("a few without an order in time stand with their names, many in rows", () => {
+  const few = layoutOf([{ name: "", kind: "static", keys: ["eu", "us"] }]);
+  expect([...few.y]).toEqual([0, 1]);
+  expect(few.left.map((label) => label.text)).toEqual(["eu", "us"]);
+  const many = layoutOf([
+    { name: "", kind: "static", keys: Array.from({ length: 130 }, (_, at) => `k${at}`) },
+  ]);
+  expect([many.columns, many.rows, many.x[61], many.y[61]]).toEqual([60, 3, 1, 1]);
+});
+
 test("hours are rows of days, months rows of years", () => {
   const hours = layoutOf([
     { name: "", kind: "hourly", keys: ["2026-01-01T22:00", "2026-01-01T23:00", "2026-01-02T00:00"] },

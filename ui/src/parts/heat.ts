@@ -21,6 +21,8 @@ export type Layout = {
 const DAY = 86_400_000;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const WRAP = 60;
+/** So many keys without an order in time stand under one another with their names. */
+const FEW = 24;
 
 /** The key of a partition by its place: the last dimension goes fastest. */
 export function keyAt(dimensions: Dimension[], index: number): string {
@@ -76,7 +78,9 @@ export function layoutOf(dimensions: Dimension[]): Layout {
         53,
       );
     default:
-      return rows(only.keys, Math.min(WRAP, Math.max(1, only.keys.length)));
+      return only.keys.length <= FEW
+        ? named(only.keys)
+        : rows(only.keys, Math.min(WRAP, Math.max(1, only.keys.length)));
   }
 }
 
@@ -163,6 +167,16 @@ function byHead(
     columns === 24
       ? [0, 6, 12, 18].map((hour) => ({ x: hour, y: 0, text: `${hour}:00` }))
       : names.map((text, x) => ({ x, y: 0, text: text.slice(0, 1) }));
+  return found;
+}
+
+/** One under the other, each with its name. */
+function named(keys: string[]): Layout {
+  const found = blank(keys.length);
+  for (const at of keys.keys()) found.y[at] = at;
+  found.rows = Math.max(1, keys.length);
+  found.left = keys.map((text, y) => ({ y, text }));
+  found.leftWidth = Math.min(18, 1 + Math.ceil(Math.max(...keys.map((key) => key.length), 1) / 2));
   return found;
 }
 

@@ -25,6 +25,7 @@ export type Glyph =
   | "slash"
   | "clock"
   | "broken-ring"
+  | "plus"
   | "pause";
 
 const look = (word: string, tone: Tone, glyph: Glyph): Look => ({ word, tone, glyph });
@@ -43,6 +44,7 @@ export const LOOKS: Record<string, Look> = {
   queued: look("queued", "waiting", "ring"),
   waiting: look("waiting", "waiting", "ring"),
   needs_attention: look("waits for a person", "person", "hand"),
+  awaiting: look("waits for an answer", "person", "hand"),
   paused: look("paused", "person", "pause"),
   skipped: look("skipped", "waiting", "dash"),
   upstream_failed: look("upstream failed", "upstream", "hatch"),
@@ -61,7 +63,11 @@ export const LOOKS: Record<string, Look> = {
   unknown: look("not known", "waiting", "ring"),
   passed: look("passed", "succeeded", "check"),
   on: look("on", "succeeded", "check"),
+  closed: look("closed", "waiting", "slash"),
   gone: look("declared no more", "waiting", "dash"),
+  added: look("added", "succeeded", "plus"),
+  removed: look("removed", "failed", "dash"),
+  changed: look("changed", "retrying", "again"),
   healthy: look("healthy", "succeeded", "check"),
   unwell: look("unwell", "failed", "cross"),
 };
@@ -77,6 +83,7 @@ export const ORDER = [
   "timed_out",
   "lost",
   "needs_attention",
+  "awaiting",
   "upstream_failed",
   "retrying",
   "running",

@@ -17,6 +17,13 @@ from partita.server.routing import route
 from partita.store import access
 
 
+class AuditChain(msgspec.Struct, frozen=True):
+    """Whether the audit is as it was written: what is wrong with it (none: nothing), and the hash of its newest entry."""
+
+    findings: list[str]
+    head: str
+
+
 @route(
     "GET",
     "/audit",
@@ -54,3 +61,18 @@ def many(
         shown=access_objects.audit_entry,
         namespace_of=lambda row: row.namespace or EVERYWHERE,
     )
+
+
+@route(
+    "GET",
+    "/audit-chain",
+    permission="audit.read",
+    summary="Whether no entry of the audit was changed, moved or taken out",
+    errors=(404,),
+    example={"findings": [], "head": "5f0c"},
+)
+def chain(call: Call) -> AuditChain:
+    """Looks at the whole chain; only for who may read all of it."""
+    call.require(EVERYWHERE, "audit", "")
+    newest = access.audit_entries(call.reader, limit=1)
+    return AuditChain(list(access.broken_links(call.reader))[:200], newest[0].hash.hex() if newest else "")

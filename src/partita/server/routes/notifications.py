@@ -47,6 +47,34 @@ class SentNow(msgspec.Struct, frozen=True):
     error: str
 
 
+class NotificationRule(msgspec.Struct, frozen=True):
+    """A rule as its project declares it: what it listens to, for which subjects ("" = all), and to which channels it tells."""
+
+    project: str
+    namespace: str
+    name: str
+    on: list[str]
+    to: list[str]
+    subjects: str
+    written_at: str
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """Where notifications can go. What it needs of secrets is named in the project and never shown."""
+
+    project: str
+    namespace: str
+    name: str
+    of: str
+
+
+class NotificationRules(msgspec.Struct, frozen=True):
+    """All rules and channels of the projects that are served."""
+
+    rules: list[NotificationRule]
+    channels: list[Channel]
+
+
 _MESSAGE = Message(
     7,
     "failed:01932f5e",
@@ -92,6 +120,30 @@ def notifications(call: Call, limit: Limit = 50, cursor: Cursor = "") -> Page[Me
 def alerts(call: Call, limit: Limit = 100, cursor: Cursor = "") -> Page[Alert]:
     found = call.visible(rows.alerts(call.reader), lambda row: row.namespace)
     return page_of([objects.shaped(Alert, row) for row in found], cursor, limit)
+
+
+@route(
+    "GET",
+    "/notification-rules",
+    permission="view",
+    summary="The rules by which is told, and the channels to which",
+    example=NotificationRules(
+        [NotificationRule("shop", "default", "team", ["run.failed"], ["slack"], "", "pipelines.py:12")],
+        [Channel("shop", "default", "slack", "slack")],
+    ),
+)
+def rules(call: Call) -> NotificationRules:
+    seen = call.visible(call.catalog.manifests.values(), lambda manifest: manifest.namespace)
+    return NotificationRules(
+        [
+            NotificationRule(
+                m.project, m.namespace, rule.name, list(rule.on), list(rule.to), rule.subjects, rule.written_at
+            )
+            for m in seen
+            for rule in m.alerts
+        ],
+        [Channel(m.project, m.namespace, channel.name, channel.of) for m in seen for channel in m.channels],
+    )
 
 
 @route(

@@ -138,12 +138,12 @@ function Actions({ schedule }: { schedule: Schema<"Schedule"> }) {
   const resume = useSend("post", "/api/v1/schedules/{namespace}/{schedule}/resume");
   const pause = useSend("post", "/api/v1/schedules/{namespace}/{schedule}/pause");
   const start = async () => {
-    const run = await send("post", "/api/v1/schedules/{namespace}/{schedule}/trigger", { path });
+    const run = await send("post", "/api/v1/schedules/{namespace}/{schedule}/trigger", { path, body: {} });
     go(href(["runs", run.no]));
   };
   useShortcut(
     "p",
-    () => (schedule.paused ? resume.mutate({ path }) : ask("pause")),
+    () => (schedule.paused ? resume.mutate({ path, body: {} }) : ask("pause")),
     schedule.paused ? "resume" : "pause",
     may,
   );
@@ -153,7 +153,7 @@ function Actions({ schedule }: { schedule: Schema<"Schedule"> }) {
       {resume.error && <Trouble error={resume.error} />}
       {schedule.paused ? (
         <Button
-          onClick={() => resume.mutate({ path })}
+          onClick={() => resume.mutate({ path, body: {} })}
           loading={resume.isPending}
           disabled={!may}
           title={title}

@@ -111,7 +111,7 @@ function Actions({ sensor }: { sensor: Schema<"Sensor"> }) {
       )}
       {sensor.paused ? (
         <Button
-          onClick={() => resume.mutate({ path })}
+          onClick={() => resume.mutate({ path, body: {} })}
           loading={resume.isPending}
           disabled={!may}
           title={title}
@@ -128,7 +128,7 @@ function Actions({ sensor }: { sensor: Schema<"Sensor"> }) {
       </Button>
       <Button
         variant="filled"
-        onClick={() => look.mutate({ path })}
+        onClick={() => look.mutate({ path, body: {} })}
         loading={look.isPending}
         disabled={!may || sensor.paused}
         title={title}

@@ -1,0 +1,2 @@
+/** Two texts of a file compared. Loaded lazily: `lazy(() => import("@/parts/CodeDiff"))`. */
+export { CodeDiff as default } from "./Code";
