@@ -25,6 +25,15 @@ const queries = new QueryClient({
   },
 });
 
+// A server that was brought up to date meanwhile has other files: the page is fetched anew, once.
+window.addEventListener("vite:preloadError", (event) => {
+  const last = Number(sessionStorage.getItem("partita.reloaded") ?? 0);
+  if (Date.now() - last < 30_000) return;
+  event.preventDefault();
+  sessionStorage.setItem("partita.reloaded", String(Date.now()));
+  location.reload();
+});
+
 const problem = await redeemLink();
 createRoot(document.getElementById("root")!).render(
   <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>

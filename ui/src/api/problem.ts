@@ -38,6 +38,13 @@ export async function problemOf(response: Response): Promise<Problem> {
 /** Any failure as a problem: the server's own, a lost connection, or a bug of the screen. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
+  if (error instanceof TypeError && error.message.includes("dynamically imported"))
+    return new Problem(
+      0,
+      "A part of this page could not be fetched",
+      "",
+      "The server may have been brought up to date: reload the page.",
+    );
   if (error instanceof TypeError)
     return new Problem(
       0,
