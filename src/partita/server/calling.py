@@ -62,6 +62,12 @@ class Stream(msgspec.Struct, frozen=True):
     media: str
 
 
+class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it is asked for, for the record."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+
+
 class Call:
     """One request on its way."""
 

@@ -2962,13 +2962,13 @@ export interface components {
             runs: string[];
             failed: boolean[];
             took_s: (number | null)[];
-            numbers: components["schemas"]["partita.server.routes.asset_history.Numbers"][];
+            numbers: components["schemas"]["Numbers"][];
         };
         /**
          * Numbers
          * @description One number over the materializations; null where one does not have it.
          */
-        "partita.server.routes.asset_history.Numbers": {
+        Numbers: {
             name: string;
             values: (number | null)[];
         };
@@ -3215,7 +3215,7 @@ export interface components {
          * Because
          * @description Why it is asked for, for the record.
          */
-        "partita.server.routes.backfills.Because": {
+        Because: {
             /** @default  */
             reason: string;
         };
@@ -3477,14 +3477,6 @@ export interface components {
             fail_fast: boolean | null;
             /** @default [] */
             tags: string[];
-        };
-        /**
-         * Asked
-         * @description Why it is asked for, for the record.
-         */
-        "partita.server.routes.runs.Asked": {
-            /** @default  */
-            reason: string;
         };
         /**
          * Again
@@ -4367,10 +4359,10 @@ export interface components {
             traceback: string | null;
         };
         /**
-         * Asked
+         * Reloading
          * @description It will be done.
          */
-        "partita.server.routes.projects.Asked": {
+        Reloading: {
             lines: string[];
         };
         /**
@@ -4555,14 +4547,6 @@ export interface components {
             engine: boolean;
         };
         /**
-         * Because
-         * @description Why it is asked for, for the record.
-         */
-        "partita.server.routes.schedules.Because": {
-            /** @default  */
-            reason: string;
-        };
-        /**
          * Page[Hit]
          * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
          */
@@ -4655,14 +4639,14 @@ export interface components {
             took_s: number;
             skipped: string;
             error: string;
-            requests: components["schemas"]["partita.server.routes.sensors.Asked"][];
+            requests: components["schemas"]["RequestedRun"][];
             output: string;
         };
         /**
-         * Asked
+         * RequestedRun
          * @description A run that a look asked for: made now, or known already under its key.
          */
-        "partita.server.routes.sensors.Asked": {
+        RequestedRun: {
             key: string;
             run: string;
             pipeline: string;
@@ -4719,14 +4703,6 @@ export interface components {
             cursor: unknown;
             /** @default null */
             event: unknown;
-        };
-        /**
-         * Because
-         * @description Why it is asked for, for the record.
-         */
-        "partita.server.routes.sensors.Because": {
-            /** @default  */
-            reason: string;
         };
         /**
          * Remembered
@@ -5488,7 +5464,7 @@ export interface components {
             tzdata_from: string;
             tzdata_is_old: boolean;
             leader: components["schemas"]["Leader"] | null;
-            engine: components["schemas"]["partita.server.routes.workers.Numbers"] | null;
+            engine: components["schemas"]["EngineNumbers"] | null;
             workers: string[];
         };
         /**
@@ -5501,10 +5477,10 @@ export interface components {
             until_at: string | null;
         };
         /**
-         * Numbers
+         * EngineNumbers
          * @description How busy the engine is. `busy_s` is the time of its `turns` since it started, `slowest_s` the longest of them.
          */
-        "partita.server.routes.workers.Numbers": {
+        EngineNumbers: {
             queued_runs: number;
             active_runs: number;
             open_attempts: number;
@@ -6321,7 +6297,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.backfills.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -6350,7 +6326,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.backfills.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -6379,7 +6355,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.backfills.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -6408,7 +6384,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.backfills.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -6746,7 +6722,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -6775,7 +6751,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -6804,7 +6780,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.runs.Asked"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -8005,7 +7981,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["partita.server.routes.projects.Asked"];
+                    "application/json": components["schemas"]["Reloading"];
                 };
             };
         };
@@ -8326,7 +8302,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.schedules.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -8356,7 +8332,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.schedules.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -8386,7 +8362,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.schedules.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -8645,7 +8621,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.sensors.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -8675,7 +8651,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.sensors.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {
@@ -8705,7 +8681,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["partita.server.routes.sensors.Because"];
+                "application/json": components["schemas"]["Because"];
             };
         };
         responses: {

@@ -48,7 +48,7 @@ class Defined(msgspec.Struct, frozen=True):
     sensors: list[str]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Reloading(msgspec.Struct, frozen=True):
     """It will be done."""
 
     lines: list[str]
@@ -74,12 +74,12 @@ def project(call: Call, project: Name) -> Project:
     permission="author",
     summary="Load a project again, changed or not",
     errors=(404,),
-    example=Asked([]),
+    example=Reloading([]),
 )
-def reload(call: Call, project: Name) -> Asked:
+def reload(call: Call, project: Name) -> Reloading:
     row = _row(call, project)
     answer = call.change(Reload(row.project), Answer, namespace=row.namespace, object=f"project:{project}")
-    return Asked(list(answer.lines))
+    return Reloading(list(answer.lines))
 
 
 @route(

@@ -18,7 +18,8 @@ from partita.engine.control import Cancel, Pause, Resume, Why
 from partita.engine.pulse import AskPlaces, Place
 from partita.errors import PartitaError, WorldError
 from partita.server import examples, objects
-from partita.server.calling import Call, Cursor, Limit, Name, Reply, has_engine, make_cursor, read_cursor
+from partita.server.calling import Because, Call, Cursor, Limit, Name, Reply, has_engine, make_cursor, read_cursor
+from partita.server.jsonable import as_json, plain
 from partita.server.objects import Cause, Check, Explanation, Materialization, Page, Run
 from partita.server.problems import Refused, refusal_of
 from partita.server.remembering import machine
@@ -29,7 +30,7 @@ from partita.store.contract import RunRow
 _LONGEST_WAIT_S = 60.0
 _MOST = 500
 _EXPLAINED = 20
-# By origin: runs that are looked through at once, and how often, before the list goes on by its cursor.
+# By origin or words: runs that are looked through at once, and how often, before the list goes on by its cursor.
 _LOOKED_THROUGH = 500
 _LOOKS = 20
 
@@ -53,11 +54,15 @@ Origin = Annotated[
     ),
 ]
 
-
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why it is asked for, for the record."""
-
-    reason: Text = ""
+Words = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=200,
+        description="Words that are all to be found: in the number, id, pipeline, partition, tags, who asked, origin, "
+        "reason or parameters (`region=eu`)",
+        examples=["nightly region=eu"],
+    ),
+]
 
 
 class Again(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -73,6 +78,8 @@ class Bulk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     action: Literal["cancel", "pause", "resume", "retry"]
     runs: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=_MOST)]
     reason: Text = ""
+    # Of a retry: on which version of the code.
+    version: Literal["latest", "same"] = "latest"
 
 
 class BulkItem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -143,6 +150,7 @@ def runs(
     origin: Origin | None = None,
     since: Moment | None = None,
     until: Moment | None = None,
+    q: Words = "",
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> Page[Run]:
@@ -163,8 +171,15 @@ def runs(
             limit=count,
         )
 
-    if origin is not None:
-        return _of_origin(call, fetch, origin, cursor, limit)
+    if origin is not None or q.strip():
+        words = q.casefold().split()
+        return _looked_through(
+            call,
+            fetch,
+            lambda row: row.origin.startswith(origin or "") and (not words or _has(row, words)),
+            cursor,
+            limit,
+        )
     return call.page(
         fetch,
         cursor=cursor,
@@ -235,7 +250,7 @@ def start_run(call: Call, body: Started) -> Run | Reply:
     example=examples.RUN,
     body_example={"reason": "wrong day"},
 )
-def cancel(call: Call, run: Name, body: Asked) -> Run:
+def cancel(call: Call, run: Name, body: Because) -> Run:
     return _asked_of(call, run, lambda row: Cancel(row.id, call.principal.name, body.reason))
 
 
@@ -248,7 +263,7 @@ def cancel(call: Call, run: Name, body: Asked) -> Run:
     example=examples.RUN,
     body_example={"reason": "the source is down"},
 )
-def pause(call: Call, run: Name, body: Asked) -> Run:
+def pause(call: Call, run: Name, body: Because) -> Run:
     return _asked_of(call, run, lambda row: Pause(row.id, call.principal.name, body.reason))
 
 
@@ -261,7 +276,7 @@ def pause(call: Call, run: Name, body: Asked) -> Run:
     example=examples.RUN,
     body_example={},
 )
-def resume(call: Call, run: Name, body: Asked) -> Run:
+def resume(call: Call, run: Name, body: Because) -> Run:
     return _asked_of(call, run, lambda row: Resume(row.id, call.principal.name))
 
 
@@ -404,16 +419,28 @@ def _lines(call: Call, queued: Sequence[RunRow]) -> dict[str, InLine]:
     return {**{row.id: InLine(None, "it is paused") for row in queued if row.paused}, **lines}
 
 
-def _of_origin(
-    call: Call, fetch: Callable[[int | None, int], Sequence[RunRow]], origin: str, cursor: str, limit: int
+def _has(row: RunRow, words: Sequence[str]) -> bool:
+    """Whether each word is somewhere in what people know a run by; a number is its number."""
+    params = " ".join(f"{name}={as_json(plain(data))}" for name, data in row.params.items())
+    fields = (row.id, row.pipeline, row.partition, *row.tags, row.by, row.origin, row.reason, row.state, params)
+    text = "\n".join(fields).casefold()
+    return all(word in text or word.lstrip("#") == str(row.no) for word in words)
+
+
+def _looked_through(
+    call: Call,
+    fetch: Callable[[int | None, int], Sequence[RunRow]],
+    fits: Callable[[RunRow], bool],
+    cursor: str,
+    limit: int,
 ) -> Page[Run]:
-    """Runs whose origin begins so. So many are looked through at once; then the list goes on by its cursor."""
+    """Runs that fit. So many are looked through at once; then the list goes on by its cursor."""
     before = read_cursor(cursor) if cursor else None
     found: list[RunRow] = []
     for _ in range(_LOOKS):
         rows = fetch(before, _LOOKED_THROUGH)
         for row in call.visible(rows, lambda row: row.namespace):
-            if row.origin.startswith(origin):
+            if fits(row):
                 found.append(row)
                 if len(found) == limit:
                     return Page([objects.run(r) for r in found], make_cursor(row.no))
@@ -437,7 +464,7 @@ def _one_of_many(call: Call, name: str, body: Bulk) -> BulkItem:
     by = call.principal.name
     try:
         if body.action == "retry":
-            return BulkItem(name, 201, made=retry(call, call.run(name), Retried()).id)
+            return BulkItem(name, 201, made=retry(call, call.run(name), Retried(version=body.version)).id)
         _asked_of(
             call,
             name,

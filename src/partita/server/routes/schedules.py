@@ -14,7 +14,7 @@ from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, S
 from partita.engine.tick_trial import TickTried, TryTick
 from partita.errors import PartitaError, ScheduleError
 from partita.server import examples, objects, reasons
-from partita.server.calling import Call, Cursor, Limit, Name, Reply, has_engine
+from partita.server.calling import Because, Call, Cursor, Limit, Name, Reply, has_engine
 from partita.server.objects import Instant, Page, Reason, Run
 from partita.server.problems import Refused, not_found
 from partita.server.routing import route
@@ -104,12 +104,6 @@ class Instants(msgspec.Struct, frozen=True):
     """Coming instants of a schedule."""
 
     items: list[str]
-
-
-class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why it is asked for, for the record."""
-
-    reason: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 
 _SCHEDULE = Schedule(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
@@ -22,7 +22,7 @@ from partita.engine.sensor_requests import (
 )
 from partita.errors import WorldError
 from partita.server import objects, reasons
-from partita.server.calling import Call, Cursor, Limit, Name, Reply
+from partita.server.calling import Because, Call, Cursor, Limit, Name, Reply
 from partita.server.objects import Instant, Page, Reason
 from partita.server.problems import Refused, not_found
 from partita.server.routing import route
@@ -65,7 +65,7 @@ class SensorWhy(msgspec.Struct, frozen=True):
     engine: bool
 
 
-class Asked(msgspec.Struct, frozen=True):
+class RequestedRun(msgspec.Struct, frozen=True):
     """A run that a look asked for: made now, or known already under its key."""
 
     key: str
@@ -83,7 +83,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     took_s: float
     skipped: str
     error: str
-    requests: list[Asked]
+    requests: list[RequestedRun]
     output: str
 
 
@@ -116,12 +116,6 @@ class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     cursor: Any = None
     event: Any = None
-
-
-class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why it is asked for, for the record."""
-
-    reason: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 
 class Remembered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -351,7 +345,7 @@ def _row(call: Call, namespace: str, name: str) -> SensorRow:
 
 
 def _evaluation(row: EvaluationRow) -> Evaluation:
-    return objects.shaped(Evaluation, row, requests=[objects.shaped(Asked, r) for r in row.requests])
+    return objects.shaped(Evaluation, row, requests=[objects.shaped(RequestedRun, r) for r in row.requests])
 
 
 def _shown(row: SensorRow) -> Sensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
 
@@ -35,7 +36,7 @@ class Working(msgspec.Struct, frozen=True):
     started_at: Instant | None
 
 
-class Numbers(msgspec.Struct, frozen=True):
+class EngineNumbers(msgspec.Struct, frozen=True):
     """How busy the engine is. `busy_s` is the time of its `turns` since it started, `slowest_s` the longest of them."""
 
     queued_runs: int
@@ -68,7 +69,7 @@ class About(msgspec.Struct, frozen=True):
     tzdata_from: str
     tzdata_is_old: bool
     leader: Leader | None
-    engine: Numbers | None
+    engine: EngineNumbers | None
     workers: list[str]
 
 
@@ -88,7 +89,9 @@ _WORKING = Working(
 )
 
 
-@route("GET", "/workers", permission="view", summary="What workers have in hand", errors=(422,), example=Page([_WORKING]))
+@route(
+    "GET", "/workers", permission="view", summary="What workers have in hand", errors=(422,), example=Page([_WORKING])
+)
 def workers(call: Call, limit: Limit = 100, cursor: Cursor = "") -> Page[Working]:
     return call.page(
         lambda after, count: working(call.reader, after=after, limit=count),
@@ -114,7 +117,7 @@ def workers(call: Call, limit: Limit = 100, cursor: Cursor = "") -> Page[Working
         "package",
         False,
         Leader("host:4711", 3, "2026-11-22T03:00:10.000Z"),
-        Numbers(0, 1, 2, 0, 4711, 1.25, 0.012, False, 0),
+        EngineNumbers(0, 1, 2, 0, 4711, 1.25, 0.012, False, 0),
         ["engine of process 4711"],
     ),
 )
@@ -122,11 +125,11 @@ def about(call: Call) -> About:
     from partita import __version__
 
     lease = call.reader.lease("engine")
-    try:
-        pulse: Pulse | None = call.ask(TakePulse(), Pulse)
-        lines = call.ask(Status()).lines
-    except PartitaError:
-        pulse, lines = None, ()
+    pulse: Pulse | None = None
+    lines: tuple[str, ...] = ()
+    # Without an engine nobody is there to say.
+    with contextlib.suppress(PartitaError):
+        pulse, lines = call.ask(TakePulse(), Pulse), call.ask(Status()).lines
     sees_all = call.principal.namespaces("view") is None
     return About(
         version=__version__,
@@ -136,7 +139,7 @@ def about(call: Call) -> About:
         tzdata_from=zones.source(),
         tzdata_is_old=zones.is_old(time.time()),
         leader=Leader(lease.holder, lease.epoch, objects.iso(lease.until)) if lease is not None else None,
-        engine=objects.shaped(Numbers, pulse) if pulse is not None else None,
+        engine=objects.shaped(EngineNumbers, pulse) if pulse is not None else None,
         # What workers do names steps of all namespaces.
         workers=list(lines) if sees_all else [],
     )
