@@ -124,6 +124,23 @@ class Runs(Noun):
         """Run a finished run again: what failed, or from steps on. The answer is the new run."""
         return self._client.post(f"/runs/{_name(run)}/retry", {"from": steps, "version": version}, Run)
 
+    def mark(self, run: str | int, step: str, state: str, reason: str = "", *, index: str = "") -> _Json:
+        """End a step by hand that does not run, as "succeeded", "failed" or "skipped"; why it is so afterwards."""
+        body = {"state": state, "reason": reason, "index": index}
+        return self._client.post(f"/runs/{_name(run)}/steps/{_name(step)}/mark", body)
+
+    def events(self, run: str | int) -> Listed[_Json]:
+        """The history of a run, oldest first: what was committed together, with its events."""
+        return list(self._client.pages(f"/runs/{_name(run)}/events", dict, limit=500))
+
+    def instances(self, run: str | int) -> _Json:
+        """All steps of a run with their instances, as columns: small enough for many thousands."""
+        return self._client.get(f"/runs/{_name(run)}/instances")
+
+    def timeline(self, run: str | int) -> _Json:
+        """When each step waited, for what, and when it worked; the longest way through is marked."""
+        return self._client.get(f"/runs/{_name(run)}/timeline")
+
     def steps(self, run: str | int) -> Listed[Step]:
         """Steps that have done something, with their attempts."""
         return list(self._client.pages(f"/runs/{_name(run)}/steps", Step, limit=500))
@@ -238,6 +255,39 @@ class Assets(Noun):
         """Why an asset (partition) is as it is: made, fresh, stale, and what its automation says."""
         return self._client.get(f"/assets/{_name(name)}/why", partition=partition or None)
 
+    def catalog(self, words: str = "", **filters: Any) -> Listed[_Json]:
+        """Assets with health, checks and last materialization; filters as in `GET /catalog` (state, group, owner ...)."""
+        return list(self._client.pages("/catalog", dict, q=words, limit=500, **filters))
+
+    def lineage(self, name: str | None = None, *, up: int = 2, down: int = 2) -> _Json:
+        """What is made of what: `nodes`, and `edges` by their places; around one asset, or all."""
+        return self._client.get("/lineage", asset=name, up=up, down=down)
+
+    def columns(self, name: str) -> Listed[_Json]:
+        """Its columns, with what they are made from and what is made from them."""
+        columns: Listed[_Json] = self._client.get(f"/assets/{_name(name)}/columns")["columns"]
+        return columns
+
+    def code(self, name: str) -> _Json:
+        """The file in which it is defined now, and its lines there."""
+        return self._client.get(f"/assets/{_name(name)}/code")
+
+    def uses(self, name: str) -> _Json:
+        """Who uses it: assets made from it, tests, pipelines, sensors."""
+        return self._client.get(f"/assets/{_name(name)}/uses")
+
+    def partition_states(self, name: str) -> _Json:
+        """How each partition is, one letter for each."""
+        return self._client.get(f"/assets/{_name(name)}/partition-states")
+
+    def series(self, name: str, *, partition: str | None = None, limit: int = 200) -> _Json:
+        """The numbers in its metadata over its newest materializations, as columns."""
+        return self._client.get(f"/assets/{_name(name)}/series", partition=partition, limit=limit)
+
+    def staleness(self, name: str, partition: str = "") -> _Json:
+        """Why it (or a partition of it) is as it is, followed to the first causes: a tree."""
+        return self._client.get(f"/assets/{_name(name)}/staleness", partition=partition or None)
+
     def report(
         self,
         asset: str,
@@ -279,6 +329,10 @@ class Backfills(Noun):
     def list(self, *, state: str | None = None, limit: int = 50) -> Listed[_Json]:
         """The newest backfills, at most `limit`."""
         return list(islice(self._client.pages("/backfills", dict, state=state, limit=min(limit, 500)), limit))
+
+    def progress(self, id: str | int) -> _Json:
+        """How far it is: a letter for each of its parts, and how long it will still take."""
+        return self._client.get(f"/backfills/{_name(id)}/progress")
 
     def parts(self, id: str | int, *, state: str | None = None) -> Listed[_Json]:
         """Its parts that have begun or ended."""
@@ -326,6 +380,10 @@ class Schedules(Noun):
         """Its next instants."""
         items: Listed[str] = self._client.get(f"{_of('schedules', namespace, name)}/next", count=count)["items"]
         return items
+
+    def test(self, name: str, at: str | None = None, *, namespace: str = "default") -> _Json:
+        """What its tick at an instant (its next one) would do; nothing is started."""
+        return self._client.get(f"{_of('schedules', namespace, name)}/test", at=at)
 
     def why(self, name: str, *, namespace: str = "default") -> _Json:
         """Why it did what it did: its last decision, why its last tick was skipped, what comes next."""
@@ -443,6 +501,10 @@ class Notifications(Noun):
         """The newest messages of the outbox."""
         return list(islice(self._client.pages("/notifications", dict, limit=min(limit, 500)), limit))
 
+    def rules(self) -> _Json:
+        """By which rules is told, and to which channels."""
+        return self._client.get("/notification-rules")
+
     def alerts(self) -> Listed[_Json]:
         """What is alarming now."""
         return list(self._client.pages("/alerts", dict))
@@ -534,9 +596,21 @@ class Access(Noun):
         """Who changed what, and who was denied, newest first."""
         return list(islice(self._client.pages("/audit", dict, principal=principal, limit=min(limit, 500)), limit))
 
+    def audit_chain(self) -> _Json:
+        """Whether the audit is as it was written: its `findings` (none = it is), and its `head`."""
+        return self._client.get("/audit-chain")
+
 
 class System(Noun):
     """The service itself: `client.system`."""
+
+    def about(self) -> _Json:
+        """Versions of the program, Python and the tz data; who leads; how busy the engine is."""
+        return self._client.get("/about")
+
+    def workers(self) -> Listed[_Json]:
+        """What workers have in hand, over all runs."""
+        return list(self._client.pages("/workers", dict))
 
     def health(self) -> _Json:
         """How it is."""

@@ -87,7 +87,7 @@ def test_the_zone_switch_changes_how_instants_are_said(
 
 
 def test_an_address_of_nothing_says_so_and_leads_on(page: Page) -> None:
-    page.goto("/no/such/screen")
+    page.goto("/runs/1/no/such/screen")
     expect(page.get_by_text("There is no such page")).to_be_visible()
 
 

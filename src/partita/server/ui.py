@@ -7,7 +7,9 @@ joined into a path of the disk.
 from __future__ import annotations
 
 import mimetypes
+import re
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -17,7 +19,9 @@ _POLICY = (
     "connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'"
 )
-_BUILT = (b"/static/", b"/api/")
+# What stands first in the addresses of `ui/src/routes.tsx`.
+_SCREENS = frozenset(b"runs pipelines assets lineage schedules sensors backfills approvals system signin".split())
+_SLASHES = re.compile(r"[/\\]")
 _PLAIN = b"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -63,10 +67,29 @@ class Ui:
         if raw_path in (b"", b"/"):
             return self._index
         found = self._files.get(raw_path)
-        # Names of assets and pipelines have dots too, so only what the build made can be missing.
-        if found is None and self._is_built and not raw_path.startswith(_BUILT):
+        if found is None and self._is_built and _is_screen(raw_path):
             return self._index
         return found
+
+
+def _is_screen(raw_path: bytes) -> bool:
+    """Is it the address of a screen? Names in it may hold dots and (encoded) slashes, but nothing that leads upwards."""
+    _, screen, *names = raw_path.split(b"/")
+    if screen not in _SCREENS:
+        return False
+    try:
+        pieces = [piece for name in names for piece in _SLASHES.split(_decoded(name).decode())]
+    except UnicodeDecodeError:
+        return False
+    # What stands behind a semicolon are parameters to some who read paths.
+    return all(piece.partition(";")[0] not in ("", ".", "..") and "\0" not in piece for piece in pieces)
+
+
+def _decoded(name: bytes) -> bytes:
+    """As whoever decodes most often reads it."""
+    while (once := unquote_to_bytes(name)) != name:
+        name = once
+    return name
 
 
 def _file(path: Path) -> File:
