@@ -149,6 +149,27 @@ def _rows(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
             "10 ms",
             f["automation_update_p99_ms"] <= 10,
         ),
+        *_postgres(f),
+    ]
+
+
+def _postgres(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
+    ratio = f["postgres_to_sqlite"]
+    return [
+        (
+            "on PostgreSQL, synced: fan-out 1 → 10,000 → 1",
+            f"{f['postgres_fan_10000']:,.0f} steps/s",
+            f"{f['sqlite_fan_10000']:,.0f} steps/s (our own on SQLite, in turns)",
+            f"{ratio:.2f}x; at least 0.5x",
+            ratio >= 0.5,
+        ),
+        (
+            "on PostgreSQL, synced: chain of 100, a hop",
+            f"{f['postgres_hop_ms']:.2f} ms",
+            f"{f['sqlite_hop_ms']:.2f} ms (our own on SQLite), {f['postgres_commit_ms']:.2f} ms (a bare synced commit)",
+            "2.5 ms",
+            f["postgres_hop_ms"] <= 2.5,
+        ),
     ]
 
 
@@ -241,7 +262,7 @@ How others do on such a machine (two cores, Python 3.11, no-op tasks counted whe
 8 steps/s, Dagster 1.13 in process 21, Prefect 3.9 41, Luigi 374, DBOS in process 339; a hop of a chain: 1,044, 18, 29, 0.8 and
 2.2 ms. These were measured for us in November 2026 with default settings, not by this script.
 
-The shapes are in bench/project/pipelines.py, the measuring in bench/engine_runs.py, bench/startup.py and bench/core_events.py;
+The shapes are in bench/project/pipelines.py, the measuring in bench/engine_runs.py, bench/postgres.py, bench/startup.py and bench/core_events.py;
 the history, one line per run, in bench/history.jsonl.
 """
 
@@ -259,6 +280,7 @@ def main() -> None:
     figures |= _measured("automation.py", *(["--assets", "1000"] if quick else []))
     figures |= _measured("backfill.py", *(["--seconds", "5"] if quick else []))
     figures |= _measured("history.py", *(["--runs", "50000", "--rounds", "20", "--seconds", "5"] if quick else []))
+    figures |= _measured("postgres.py", *(["--rounds", "2"] if quick else []))
     figures["core_us"] = max(row["us_per_event"] for row in _measured("core_events.py", "--json"))
     rows = _rows(figures)
     for what, ours, bare, asked, ok in rows:

@@ -15,6 +15,7 @@
         │   ├── StoreLocked          another process owns the store
         │   ├── StoreTooNew          the store was written by a newer program
         │   ├── StoreFull            no space left, or the store cannot be written
+        │   │   └── StoreAway            the database cannot be reached just now
         │   └── Fenced               this engine's epoch is over: another one took the lease
         ├── ExecutorError        workers cannot be started
         └── LoadError            a project could not be loaded (import failed, took too long, died)
@@ -106,6 +107,17 @@ class StoreTooNew(StoreError):
 
 class StoreFull(StoreError):
     """The store cannot be written: no space left, or read-only."""
+
+
+class StoreAway(StoreFull):
+    """The database cannot be reached just now: what waits to be written is written when it is back.
+
+    `in_doubt`: it went away during a commit, and has not said yet whether that happened.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, in_doubt: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.in_doubt = in_doubt
 
 
 class Fenced(StoreError):

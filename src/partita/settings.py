@@ -10,6 +10,10 @@ from partita.errors import DefinitionError
 
 # In a project's own `.partita`: the path of the home that it shares with projects that are served together.
 POINTER = "home"
+# In a home: the address of its store, where `partita up --postgres` keeps it.
+STORE = "store"
+_SQLITE = "sqlite://"
+STORE_ADDRESSES = ("postgresql://", "postgres://", _SQLITE)
 
 
 @dataclass(frozen=True)
@@ -17,9 +21,14 @@ class Home:
     """The folder with everything that Partita keeps for a project: `.partita` beside the user's files."""
 
     root: Path
+    # The address of the store where it is not the file in here: postgresql://..., sqlite:///...
+    store: str = ""
 
     @property
     def db(self) -> Path:
+        """The file of a store in SQLite."""
+        if self.store.startswith(_SQLITE):
+            return Path(self.store.removeprefix(_SQLITE))
         return self.root / "partita.db"
 
     @property
@@ -104,7 +113,7 @@ class Settings:
 
     @staticmethod
     def of(project: Path, **changes: object) -> Settings:
-        """Settings of a project folder: from the environment (PARTITA_HOME, PARTITA_WORKERS, PARTITA_LOAD_TIMEOUT), then `changes`.
+        """Settings of a project folder: from the environment (PARTITA_HOME, PARTITA_STORE, PARTITA_WORKERS, PARTITA_LOAD_TIMEOUT), then `changes`.
 
         Raises `DefinitionError` for a variable that is no number.
         """
@@ -119,15 +128,51 @@ class Settings:
 
 def home_of(project: Path) -> Home:
     """Where a project's store is: PARTITA_HOME, else where `partita up` keeps it with others', else its own `.partita`."""
+    root = _root_of(project)
+    return Home(root, store_of(project) or store_at(root))
+
+
+def home_at(root: Path) -> Home:
+    """The home in a folder that is known, with its store."""
+    return Home(root, store_at(root))
+
+
+def store_at(root: Path) -> str:
+    """The address of a home's store: PARTITA_STORE, else what `partita up --postgres` has left in it; "" = its SQLite file."""
+    if named := os.environ.get("PARTITA_STORE"):
+        return named
+    try:
+        return (root / STORE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _root_of(project: Path) -> Path:
     home = os.environ.get("PARTITA_HOME")
     if home:
-        return Home(Path(home).resolve())
+        return Path(home).resolve()
     own = project / ".partita"
     try:
         shared = Path(os.fsdecode((own / POINTER).read_bytes()).strip())
     except OSError:
-        return Home(own)
-    return Home(shared if shared.is_absolute() and shared.is_dir() else own)
+        return own
+    return shared if shared.is_absolute() and shared.is_dir() else own
+
+
+def store_of(project: Path) -> str:
+    """PARTITA_STORE, else `store` under `[tool.partita]` of the project."""
+    if named := os.environ.get("PARTITA_STORE"):
+        return named
+    try:
+        text = (project / "pyproject.toml").read_text(encoding="utf-8")
+        if "store" not in text:
+            return ""
+        import tomllib
+
+        named = tomllib.loads(text)["tool"]["partita"]["store"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # whoever loads the project says what is wrong with the file
+    return named if isinstance(named, str) else ""
 
 
 def outputs_of(project: Path) -> frozenset[str]:

@@ -84,9 +84,9 @@ def test_why_tells_first_causes_and_why_steps_did_not_run(look: Partita) -> None
     assert "blocks 2 steps: publish, total" in run.out
     step = look("why", "2", "publish")
     assert "▨ publish upstream failed" in step.out
-    assert "extract[1] broke first: column 'dep_delay' is missing" in step.out
+    assert "extract[1] broke first: ValueError: column 'dep_delay' is missing" in step.out
     failed = look("why", "2", "extract", "1")
-    assert "attempt 1 failed: column 'dep_delay' is missing" in failed.out
+    assert "attempt 1 failed: ValueError: column 'dep_delay' is missing" in failed.out
     assert "raise ValueError(\"column 'dep_delay' is missing\")" in failed.out
     fine = look("why", "1")
     assert "– alert skipped: " in fine.out

@@ -151,6 +151,29 @@ def test_an_upstream_that_changed_while_it_was_being_made_makes_it_newer():
     assert world.look() == {"x": [""]}
 
 
+def test_what_is_newer_is_found_alike_when_it_happens_and_when_it_is_read_again():
+    """Seeded: an upstream without partitions, one with the same, one that is read by its hours, one that is read whole."""
+    rng = random.Random(7)
+    specs = (
+        AssetSpec("one"),
+        AssetSpec("same", partitions=DAY),
+        AssetSpec("hours", partitions=HOUR),
+        AssetSpec("reader", deps=("one", "same", "hours"), partitions=DAY),
+        AssetSpec("whole", deps=("reader",)),
+    )
+    keys = {"one": [""], "whole": [""], "same": [f"2026-01-0{d}" for d in (1, 2, 3)]}
+    keys["reader"], keys["hours"] = keys["same"], [f"2026-01-0{d}T{h:02}:00" for d in (1, 2, 3) for h in (0, 23)]
+    world = World(*specs, reader=NEWER, whole=NEWER)
+    for _ in range(300):
+        asset = rng.choice(list(keys))
+        key = rng.choice(keys[asset])
+        world.automaton.ledger.began(asset, key)
+        world.make(asset, key, rng.choice(("a", "b")))
+        known = {name: holding.newer for name, holding in world.automaton.ledger.holdings.items()}
+        read_again = {name: holding.newer for name, holding in world.build().ledger.holdings.items()}
+        assert known == read_again
+
+
 def test_newly_is_true_at_one_look_only():
     world = World(asset("x"), x=a.Newly(a.State("check_failed", "c")))
     assert world.look() == {}

@@ -223,7 +223,7 @@ class TestRetries:
         run = opened(retries=1)
         make(run, "x", "failed")
         run.end("b")
-        assert (run.state("x"), run.instance("x").reason) == ("failed", "boom")
+        assert (run.state("x"), run.instance("x").reason) == ("failed", "ValueError: boom")
         assert run.state("b") == "succeeded"
 
     def test_open_members_of_a_lost_attempt_are_made_again(self) -> None:

@@ -99,7 +99,7 @@ class TestReady:
         run = Run(graph(Step("a", policies=AGAIN))).start()
         run.do("a", state="failed")
         told = why(run, "a")
-        assert texts(told) == ["attempt 1 failed: boom", "failed, retry 1 of 1"]
+        assert texts(told) == ["attempt 1 failed: ValueError: boom", "failed, retry 1 of 1"]
         assert told.reasons[-1].at == 60.0
         assert told.change == "its time comes"
 
@@ -147,7 +147,7 @@ class TestEnded:
         run.do("a", state="failed")
         assert texts(why(run, "a")) == [
             "attempt 1 timed out: longer than 5 s",
-            "attempt 2 failed: boom",
+            "attempt 2 failed: ValueError: boom",
             "boom (failed, all 1 retries used)",
         ]
 
@@ -156,7 +156,7 @@ class TestEnded:
         run.do("a", state="failed")
         told = why(run, "c")
         assert codes(told) == ["upstream_failed", "first_cause"]
-        assert texts(told)[1] == "a broke first: boom"
+        assert texts(told)[1] == "a broke first: ValueError: boom"
         assert told.reasons[1].subjects == ("a",)
 
     def test_a_blocked_step_names_the_instance_that_broke(self) -> None:
@@ -164,7 +164,7 @@ class TestEnded:
         run = Run(graph(Step("src"), step, Step("all", needs=("m",)), axes=[axis])).start()
         run.do("src", value=[1, 2, 3])
         run.play(lambda i: {"state": "failed"} if i.index == "1" else {})
-        assert texts(why(run, "all"))[1] == "m[1] broke first: boom"
+        assert texts(why(run, "all"))[1] == "m[1] broke first: ValueError: boom"
 
     def test_a_skipped_step_says_which_rule_or_branch_skipped_it(self) -> None:
         run = Run(graph(Step("a"), Step("b", needs=("a",), when="any_failed"))).start()
@@ -179,7 +179,7 @@ class TestEnded:
         told = why(run, "m")
         assert told.state == "failed"
         assert texts(told)[0] == "4 instances: 1 succeeded, 2 ready, 1 failed"
-        assert texts(told)[1] == "[2] attempt 1 failed: boom"
+        assert texts(told)[1] == "[2] attempt 1 failed: ValueError: boom"
 
 
 def test_a_step_that_the_graph_does_not_have_has_no_explanation() -> None:
@@ -208,7 +208,8 @@ class TestCauses:
         run = Run(blocked(40, owner="flights")).start()
         run.do("first", state="failed")
         (cause,) = causes(run.machine)
-        assert (cause.step, cause.state, cause.message, cause.owner) == ("first", "failed", "boom", "flights")
+        told = (cause.step, cause.state, cause.message, cause.owner)
+        assert told == ("first", "failed", "ValueError: boom", "flights")
         assert len(cause.blocks) == 40
 
     def test_the_cause_that_blocks_the_most_is_first(self) -> None:

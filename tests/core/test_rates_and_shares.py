@@ -78,6 +78,25 @@ def test_a_step_that_counts_as_more_than_a_rate_has_never_starts_and_never_wakes
     assert "it can never start" in str(queue.admission.refusal(asking))
 
 
+def test_who_asks_for_more_of_a_rate_does_not_put_off_who_asks_for_less():
+    queue = Queue()
+    queue.admission.limit_rate(API, Rate(2, 60.0))
+    other = lane("other", asks=[(API, 1)])
+    queue.offer(other)
+    assert len(queue.picked()) == 1
+    queue.now = 30.0
+    queue.offer(other)
+    assert len(queue.picked()) == 1
+    queue.offer(lane("narrow", asks=[(API, 1)]))
+    wide = queue.offer(lane("wide", asks=[(API, 2)]))
+    assert queue.picked() == []
+    assert queue.admission.due_at() == 60.0
+    queue.now = 60.0
+    assert [one.step for one in queue.picked()] == ["narrow"]
+    queue.now = 120.0
+    assert queue.picked() == [wide]
+
+
 def test_a_clock_that_is_set_back_does_not_block_a_rate_for_longer_than_a_window():
     rate = Rate(1, 60.0)
     rate.note(1_000_000.0)

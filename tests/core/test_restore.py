@@ -43,7 +43,7 @@ def test_a_step_that_is_known_to_be_ready_is_offered_at_its_time_with_its_budget
     assert run.offers == {("a", ""): 50.0}
     run.do("a", state="failed")
     assert (run.state("a"), run.instance("a").attempt) == ("failed", 3)
-    assert run.instance("a").past == [(1, "failed", "x"), (2, "failed", "y"), (3, "failed", "boom")]
+    assert run.instance("a").past == [(1, "failed", "x"), (2, "failed", "y"), (3, "failed", "ValueError: boom")]
 
 
 def test_a_step_that_is_known_to_run_is_not_offered_and_ends_as_it_would_have() -> None:

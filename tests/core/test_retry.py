@@ -156,7 +156,7 @@ def test_a_failed_step_is_ready_again_but_not_before_its_delay_has_passed() -> N
 
     assert run.offers == {("a", ""): 15.0}
     assert run.told(StepRetried) == [StepRetried(5.0, "a", "", 2, 15.0, "failed, retry 1 of 1")]
-    assert run.instance("a").past == [(1, "failed", "boom")]
+    assert run.instance("a").past == [(1, "failed", "ValueError: boom")]
 
 
 def test_a_retry_makes_a_new_attempt_with_the_next_number() -> None:

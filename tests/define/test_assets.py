@@ -36,7 +36,14 @@ day = pt.daily(start="2013-01-01", tz="America/New_York")
 
 
 @pt.asset(
-    partitions=day, owner="flights-team", group="raw", tags=["daily"], kinds=["duckdb"], retries=3, columns={"a": "int"}
+    partitions=day,
+    owner="flights-team",
+    group="raw",
+    tags=["daily"],
+    kinds=["duckdb"],
+    retries=3,
+    columns={"a": "int"},
+    lineage={"a": "base.x.b", "c": ["base.d", "base.e"]},
 )
 def flights(ctx: pt.Context) -> list[int]:
     """All flights."""
@@ -95,6 +102,8 @@ def test_what_is_said_about_an_asset_is_in_its_specification() -> None:
     assert spec.partitions == PartitionSpec("daily", start="2013-01-01", tz="America/New_York")
     assert (spec.group, spec.owner, spec.tags, spec.kinds) == ("raw", "flights-team", ("daily",), ("duckdb",))
     assert (spec.columns, spec.description, spec.step) == ((("a", "int"),), "All flights.", "flights")
+    # A name of an asset may have dots; that of a column has none.
+    assert spec.lineage == (("a", (("base.x", "b"),)), ("c", (("base", "d"), ("base", "e"))))
     assert specs(*ALL)["dashboard"].deps == ("delays", "flights")
     assert specs(*ALL)["delays"].freshness == Freshness(fail_s=26 * 3600)
 
@@ -427,6 +436,8 @@ def test_a_check_of_no_asset_is_refused() -> None:
         ({"io": 3}, "no IO object"),
         ({"freshness": "x"}, "no duration"),
         ({"columns": 3}, "no dict of columns"),
+        ({"lineage": ["delay"]}, "no dict of columns and what they are made from"),
+        ({"lineage": {"delay": "dep_delay"}}, "no column of an asset"),
         ({"gruop": "x"}, "no option `gruop`"),
         ({"group": "a b"}, "no name may have"),
         ({"deps": [3]}, "depends on 3"),

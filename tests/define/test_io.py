@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 import partita as pt
+from partita.define.io import BoundIO
 from partita.errors import DefinitionError
 
 
@@ -27,8 +29,10 @@ def test_what_is_written_is_read_back(tmp_path: Path, format: Any, value: Any) -
     io = pt.FileIO(tmp_path / "out", format=format)
     ctx = pt.IOContext("raw/flights", "2013-01-01T05:00")
 
+    assert not io.exists(ctx)
     io.dump(ctx, value)
     io.dump(ctx, value)
+    assert io.exists(ctx)
     found = io.load(ctx)
 
     assert found.equals(value) if isinstance(value, pd.DataFrame) else found == value
@@ -62,3 +66,27 @@ def test_a_partition_cannot_leave_the_folder(tmp_path: Path) -> None:
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(DefinitionError, match="no format 'xlsx'"):
         pt.FileIO("out", format="xlsx")  # type: ignore[arg-type]
+
+
+def test_who_keeps_several_partitions_is_asked_for_each_and_who_cannot_say_has_them(tmp_path: Path) -> None:
+    class Mute:
+        def dump(self, ctx: pt.IOContext, value: Any) -> None: ...
+        def load(self, ctx: pt.IOContext) -> Any: ...
+
+    where = Where(partitions=("d1", "d2"))
+    kept = BoundIO(pt.FileIO(tmp_path), "a")
+    kept.dump(where, {"d1": 1, "d2": 2})
+    assert kept.is_there(where)
+    (tmp_path / "a" / "d2.pickle").unlink()
+    assert not kept.is_there(where)
+    assert BoundIO(Mute(), "a").is_there(where)
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a step tells an IO object."""
+
+    partition: str = ""
+    partitions: tuple[str, ...] = ()
+    run_id: str = "r"
+    namespace: str = "default"

@@ -13,7 +13,7 @@ from partita.engine.reporting import AddPartitions, RemovePartitions, ReportAsse
 from partita.errors import DefinitionError, ParamError
 from partita.store import assets as rows
 
-from .automating import Bench, texts
+from .automating import NOON, Bench, texts
 
 DAY = pt.daily("2026-03-08")
 
@@ -64,6 +64,28 @@ def test_an_upstream_with_other_data_wakes_its_readers(tmp_path: Path) -> None:
     [newest, *_] = rows.automated(bench.store, "total")
     assert newest.run == bench.store.runs()[0].id
     assert "+ raw has data that it was not made from" in texts(newest.trees[0][1])
+
+
+def test_decisions_of_two_engines_at_one_reading_of_the_clock_make_two_runs(tmp_path: Path) -> None:
+    # Origins were made of the time and of a count that began anew: the second one was taken, and automation failed.
+    count = iter(range(100))
+
+    @pt.asset
+    def raw() -> int:
+        return next(count)
+
+    @pt.asset(automation=pt.auto.on_upstream())
+    def total(raw: int) -> int:
+        return raw
+
+    bench = Bench(tmp_path, raw, total)
+    bench.run("raw")
+    assert bench.told() == ["total"]
+    bench = bench.again()
+    bench.clock.set(NOON)
+    bench.run("raw")
+    assert bench.told() == ["total"]
+    assert bench.is_sound()
 
 
 def test_a_report_under_a_key_counts_once(tmp_path: Path) -> None:

@@ -268,6 +268,18 @@ def test_a_template_fills_in_names_and_evaluates_nothing(receiver):
     assert receiver.titles == ["nightly broke: 1 {run.__class__} {nothing}"]
 
 
+def test_a_cause_is_told_with_the_class_of_its_exception(receiver):
+    scene = Scene(receiver)
+    scene.rule("run.failed")
+    scene.start()
+    scene.submit()
+    scene.end(
+        "load", "failed", failure=Failure("no column x\nin line 3", types=("app.SchemaError", "builtins.Exception"))
+    )
+    (line,) = json.loads(receiver.got[0][1])["lines"]
+    assert line == "load (ana): SchemaError: no column x, which holds up 40"
+
+
 def test_a_failed_check_and_an_unwell_service_are_told(receiver):
     scene = Scene(receiver)
     scene.rule("check.failed", "service.unwell")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from partita.core.facts.house import Removed
 from partita.core.facts.messages import MessageQueued, MessageTried
+from partita.core.manifest import ScheduleSpec
 from partita.core.retention import DAY_S
 from partita.engine import retention
 from partita.engine.backfills import StartBackfill
@@ -15,7 +17,7 @@ from partita.engine.keeping import policy_for
 from partita.engine.retention import TidyNow, Vacuum, Vacuumed
 from partita.engine.submission import RunRequest
 from partita.errors import DefinitionError
-from partita.store import backfills, house
+from partita.store import backfills, house, schedules
 
 from .backfilling import Bench, asset, pipeline, project
 
@@ -210,6 +212,24 @@ def test_too_many_bytes_take_the_oldest_runs_whatever_their_age(
     run(bench, "nightly", 3, fails=True)
     bench.clock.advance(10.0)
     assert tidy(bench)["runs"] == 3
+
+
+def test_a_tick_whose_run_was_removed_stays_and_is_not_taken_for_one_that_has_lost_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ticks and runs have retentions of their own: by bytes, or by a clock that is set, a run may go long before its tick.
+    monkeypatch.setenv("PARTITA_RETENTION", "runs=90d, 1kb")
+    hourly = ScheduleSpec("hourly", "cron 0 * * * *")
+    bench = Bench(tmp_path, project("shop", pipelines=[replace(pipeline("nightly"), schedules=(hourly,))]))
+    bench.clock.advance(3600.0)
+    bench.turns()
+    [tick] = schedules.ticks(bench.store, "default", "hourly", limit=9)
+    assert tick.run == bench.store.runs()[0].id
+    bench.carry_out(lambda a: True)
+    bench.clock.advance(10.0)
+    assert tidy(bench)["runs"] == 1
+    assert schedules.ticks(bench.store, "default", "hourly", limit=9) == [replace(tick, run="")]
+    assert list(bench.store.audit()) == []
 
 
 def test_a_pass_comes_by_itself_after_the_start_and_every_hour(tmp_path: Path) -> None:

@@ -407,6 +407,31 @@ def test_a_timetable_of_the_users_own_is_asked_and_obeyed(tmp_path: Path) -> Non
     assert later.is_sound()
 
 
+class _SaysLater(_Says):
+    """It answers when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[tuple[Future[Answered], Future[Answered]]] = []
+
+    def ask(self, project: str, request: Any, *, timeout_s: float = 60.0) -> Future[Answered]:
+        given: Future[Answered] = Future()
+        self.waiting.append((given, super().ask(project, request, timeout_s=timeout_s)))
+        return given
+
+
+def test_an_answer_that_comes_when_the_schedule_is_declared_no_more_moves_nothing(tmp_path: Path) -> None:
+    says = _SaysLater()
+    bench = Bench(tmp_path, project(pipeline("sales", OWN)), evaluator=says)
+    bench.turns()
+    bench.load(project(pipeline("sales")))
+    [(given, made)] = says.waiting
+    given.set_result(made.result())
+    bench.turns()
+    assert (bench.row().active, bench.row().next_at) == (False, None)
+    assert not any(isinstance(fact, ScheduleMoved) for row in bench.store.stream() for fact in row.facts)
+
+
 def test_a_timetable_that_fails_is_asked_again_and_then_quarantined(tmp_path: Path) -> None:
     says = _Says()
     says.fails = True

@@ -100,6 +100,40 @@ def deploy():
     load(extract("eu")) >> go
 
 
+@pt.task
+def rung(number: int) -> int:
+    if number == 2:
+        raise ValueError("the rung is rotten")
+    return number
+
+
+@pt.task(retries=1, retry_delay=0)
+def shaky(ctx: pt.Context) -> list[int]:
+    if ctx.attempt == 1:
+        raise RuntimeError("not yet")
+    return [0, 1, 2, 3]
+
+
+@pt.task(when="all_done")
+def top(rungs: list[int]) -> None: ...
+
+
+@pt.pipeline
+def ladder():
+    """Retries, is mapped, and fails in one place."""
+    top(rung.map(shaky()))
+
+
+@pt.task
+def ends(held: None) -> None: ...
+
+
+@pt.pipeline
+def held(file: str):
+    """Something waits behind what a test holds."""
+    ends(holds(file))
+
+
 @pt.sensor(narrow, interval="1h")
 def orders(ctx: pt.SensorContext):
     return pt.SkipReason("no new order")
@@ -163,10 +197,10 @@ class Part:
 class Serving:
     """Both of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pipelines: str = PIPELINES) -> None:
         self.folder = folder
         self.home = folder / ".partita"
-        (folder / "pipelines.py").write_text(PIPELINES)
+        (folder / "pipelines.py").write_text(pipelines)
         (folder / "pyproject.toml").write_text(SETTINGS)
         self.scheduler = Part(
             "partita.engine.main", "--home", str(self.home), "--workers", "2", str(folder), folder=folder

@@ -179,7 +179,8 @@ def test_an_asset_is_made_reported_and_explained(api: httpx2.Client) -> None:
 
 def test_what_is_defined_is_listed_and_found(api: httpx2.Client) -> None:
     pipelines = api.get(f"{V1}/pipelines").json()["items"]
-    assert [p["name"] for p in pipelines] == ["broken", "deploy", "narrow", "nightly", "patient", "wide"]
+    names = ["broken", "deploy", "held", "ladder", "narrow", "nightly", "patient", "wide"]
+    assert [p["name"] for p in pipelines] == names
     assert api.get(f"{V1}/pipelines/nightly/graph").json()["steps"][1]["needs"] == ["extract"]
     assert {a["name"] for a in api.get(f"{V1}/assets").json()["items"]} == {
         "flights",

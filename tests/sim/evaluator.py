@@ -28,7 +28,9 @@ from partita.worker.questions import (
     Instants,
     MessageSent,
     NextInstants,
+    ReadSecret,
     Request,
+    Returned,
     SendMessage,
     SensorLook,
     WantedRun,
@@ -38,6 +40,8 @@ from .clock import SimClock
 from .faults import Faults
 
 AT_ONCE = 4
+# What webhooks are signed with.
+SIGNING_KEY = "between us"
 
 
 class Outside:
@@ -62,7 +66,7 @@ class SimEvaluator:
 
     def ask(self, project: str, request: Request, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Future[Answered]:
         future: Future[Answered] = Future()
-        late = self.rng.uniform(0.0, 50.0) if self.rng.random() < self.faults.late else self.rng.choice((0.0, 0.2))
+        late = self.rng.uniform(0.0, 50.0) if self.rng.random() < self.faults.late else self.rng.choice((0.0, 0.2, 4.0))
         heapq.heappush(self._open, (self.clock.true + late, next(self._counter), request, future))
         return future
 
@@ -95,6 +99,8 @@ class SimEvaluator:
                 step = int(call.partition(":")[2])
                 first = int(after) + step - int(after) % step
                 return Instants(tuple(float(first + n * step) for n in range(count)))
+            case ReadSecret():
+                return Returned(pack(SIGNING_KEY))
             case SendMessage(message=message):
                 if self.rng.random() < self.faults.lose:
                     self.marks["a message was not taken and was sent again"] += 1

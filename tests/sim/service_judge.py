@@ -8,7 +8,7 @@ Rule: fed with committed events and facts only. Nothing here knows the parts of 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -25,7 +25,7 @@ from partita.core.facts.backfills import (
 from partita.core.facts.limits import PoolChanged
 from partita.core.facts.messages import MessageQueued, MessageTried
 from partita.core.facts.schedules import ScheduleChanged, ScheduleMoved, SchedulePaused, TickDecided
-from partita.core.facts.sensors import DeliveryTaken, SensorEvaluated, SensorReset
+from partita.core.facts.sensors import DeliveryTaken, SensorEvaluated, SensorPaused, SensorReset
 from partita.core.graph import Graph
 from partita.core.invariants import Violation
 from partita.core.manifest import Manifest
@@ -46,6 +46,10 @@ class ServiceJudge:
         self.schedules: dict[str, ScheduleJudge] = {}
         self.window = first, last
         self.runs: dict[str, RunCreated] = {}
+        # Has retention left a run in the store? The world says so.
+        self.is_kept: Callable[[str], bool] = lambda run: True
+        # Is a delivery in the store as it came then?
+        self.is_delivery_kept: Callable[[str, float], bool] = lambda delivery, at: True
         self.graphs: dict[str, Graph] = {}
         self.states: dict[str, str] = {}
         # Runs of schedules that have not ended, by schedule; runs that are running, by what limits them.
@@ -54,11 +58,18 @@ class ServiceJudge:
         self.max_runs: dict[str, int | None] = {}
         self.origins: dict[tuple[str, str], str] = {}
         self.keys: dict[tuple[str, str], str] = {}
-        self.taken: set[str] = set()
+        self.taken: dict[str, float] = {}
         self.cursors: dict[str, bytes | None] = {}
+        self.paused_sensors: set[str] = set()
+        # Failed looks of sensors that look only when they are told of something.
+        self.failed_looks = 0
+        # Runs of ticks that are to run one after the other, by their schedule's word when they were decided.
+        self.in_line: dict[str, str] = {}
         self.backfills: dict[str, str] = {}
         self.stopped: dict[str, str] = {}
         self.parts: dict[tuple[str, int, int], str] = {}
+        # Why people have asked for something: each says it in words of its own.
+        self.reasons: set[str] = set()
         self.queued: set[str] = set()
         self.tried: dict[str, MessageTried] = {}
         self.failed: list[str] = []
@@ -79,8 +90,11 @@ class ServiceJudge:
         for fact in facts:
             claimed |= self._take(fact, ticks)
         for name, decided in ticks.items():
-            # Several turns in one commit: the disk was full, and what was open at the earlier ones is not known.
-            if len({fact.at for fact in decided}) == 1:
+            # Several turns in one commit: the disk was full. What was open at the earlier ones is not known, and what was
+            # decided before an edit was decided by what the schedule said then.
+            is_one_turn = len({fact.at for fact in decided}) == 1
+            decided = [fact for fact in decided if fact.version == self.schedules[name].version]
+            if is_one_turn:
                 self.schedules[name].check_batch(decided, self.open[name] - claimed)
             self._check_cancelled(name, decided, commits, claimed)
         for run in created:
@@ -111,13 +125,20 @@ class ServiceJudge:
             case TickDecided():
                 self.schedules[fact.name].decide(fact)
                 ticks[fact.name].append(fact)
+                if fact.run and self.schedules[fact.name].spec.overlap == "queue":
+                    self.in_line[fact.run] = fact.name
                 return self._made(fact.run, f"sched:{fact.name}:") if fact.decision == "run" else set()
             case SensorEvaluated():
                 return self._take_look(fact)
             case SensorReset(name=name, state=state):
                 self.cursors[name] = state
+            case SensorPaused(name=name, paused=paused):
+                (self.paused_sensors.add if paused else self.paused_sensors.discard)(name)
             case DeliveryTaken():
-                self.taken.add(fact.delivery)
+                known = self.taken.get(fact.delivery)
+                is_twice = known is not None and self.is_delivery_kept(fact.delivery, known)
+                self._need(not is_twice, f"I15: delivery {fact.delivery} was taken a second time")
+                self.taken[fact.delivery] = fact.at
             case BackfillRetried(id=id):
                 # It goes on by that, whatever was asked before.
                 self.stopped.pop(id, None)
@@ -127,6 +148,7 @@ class ServiceJudge:
             case PartEnded() | BackfillCreated() | BackfillAsked() | BackfillEnded():
                 self._take_backfill(fact)
             case PoolChanged(slots=slots):
+                self.reasons.add(fact.reason)
                 self.pools["pool", fact.namespace, fact.name] = 2 if slots is None else slots
                 self.marks["a pool was changed while it was in use"] += 1
             case MessageQueued():
@@ -149,6 +171,7 @@ class ServiceJudge:
 
     def _take_look(self, fact: SensorEvaluated) -> set[str]:
         """I15: the cursor moves with its runs, and a key has one run for ever."""
+        self._need(fact.name not in self.paused_sensors, f"sensor {fact.name} is paused, and has looked")
         made: set[str] = set()
         for request in fact.requests:
             known = self.keys.get((fact.name, request.key))
@@ -162,6 +185,7 @@ class ServiceJudge:
         if fact.name == "items":
             self._check_cursor(fact)
         if fact.error:
+            self.failed_looks += fact.name != "items"
             self.marks["a sensor failed, and its cursor stayed"] += 1
             self._need(fact.cursor == self.cursors.get(fact.name), f"I15: {fact.name} failed, and its cursor moved")
         self.cursors[fact.name] = fact.cursor
@@ -193,6 +217,7 @@ class ServiceJudge:
             case BackfillCreated(id=id):
                 self.backfills[id] = "running"
             case BackfillAsked(id=id, what=what):
+                self.reasons.add(fact.reason)
                 self.stopped[id] = what
                 self.marks[f"somebody asked for {what} of a backfill"] += 1
             case BackfillEnded(id=id, state=state):
@@ -205,7 +230,10 @@ class ServiceJudge:
 
     def _create(self, run: RunCreated) -> None:
         origin = (run.namespace, run.origin)
-        self._need(origin not in self.origins, f"I1: two runs of {run.origin}")
+        known = self.origins.get(origin)
+        # A key that somebody gave is good for as long as its run is kept.
+        is_forgotten = known is not None and run.origin.startswith("api:") and not self.is_kept(known)
+        self._need(known is None or is_forgotten, f"I1: two runs of {run.origin}")
         self.origins[origin] = run.run
         self.runs[run.run] = run
         self.states[run.run] = "queued"
@@ -217,7 +245,7 @@ class ServiceJudge:
             self._start(run)
         elif isinstance(event, RunEnded):
             if self.states[run_id] == "running":
-                for key in _keys(run):
+                for key in self._keys(run):
                     self.running[key] -= 1
             self.states[run_id] = event.state
             self.open[_schedule_of(run)].discard(run_id)
@@ -227,8 +255,11 @@ class ServiceJudge:
 
     def _start(self, run: RunCreated) -> None:
         """I10 and I16: limits of pipelines, keys and partitions hold, also between schedules and backfills."""
-        for key in _keys(run):
+        for key in self._keys(run):
             self.running[key] += 1
+        if name := self.in_line.get(run.run):
+            n = self.running["schedule", name]
+            self._need(n <= 1, f"I10: {n} runs of schedule {name} at once, and they are to run one after the other")
         limit = self.max_runs.get(run.pipeline)
         n = self.running["pipeline", run.pipeline]
         self._need(limit is None or n <= limit, f"I10: {n} runs of {run.pipeline} at once, {limit} may be")
@@ -248,6 +279,10 @@ class ServiceJudge:
         told |= {r for r in self.open[name] if r in self.cancelled}
         left = self.open[name] - claimed - told
         self._need(not left, f"{name}: a new tick is due, and {left} was not told to end")
+
+    def _keys(self, run: RunCreated) -> list[tuple[str, ...]]:
+        name = self.in_line.get(run.run)
+        return [*_keys(run), *([("schedule", name)] if name else [])]
 
     @property
     def cancelled(self) -> set[str]:
@@ -276,7 +311,8 @@ class Starts:
 
     def take(self, event: AttemptStarted) -> None:
         """One start, by the time of its decision: a full disk may hold up the commit. Raises `Violation`."""
-        self.at = [at for at in self.at if at > event.at - self.per_s + 1e-3] + [event.at]
+        # One that is later was decided before the clock was set back, and committed after it.
+        self.at = [at for at in self.at if event.at - self.per_s + 1e-3 < at <= event.at] + [event.at]
         if len(self.at) > self.count:
             raise Violation(f"I10: {len(self.at)} starts within {self.per_s:g} s, {self.count} may be: {event}")
 

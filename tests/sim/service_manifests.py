@@ -5,6 +5,7 @@ Rule: from the seed alone. An edit makes another version of the same project; wh
 
 from __future__ import annotations
 
+import datetime as dt
 from random import Random
 
 import msgspec
@@ -18,6 +19,7 @@ from partita.core.manifest import (
     AssetSpec,
     ChannelSpec,
     ConcurrencySpec,
+    Freshness,
     Manifest,
     PartitionSpec,
     PipelineSpec,
@@ -27,6 +29,7 @@ from partita.core.manifest import (
 )
 from partita.core.plain import pack
 from partita.core.policies import Policies, Retry
+from partita.core.zones import tzinfo
 
 from .graphs import random_graph
 
@@ -47,6 +50,10 @@ RATE = RateSpec("api", 3, 600.0)
 # Instants at which some clock somewhere changes.
 CHANGES = (1_772_953_200, 1_774_746_000, 1_775_314_800, 1_775_358_000, 1_791_039_600, 1_792_890_000, 1_793_512_800)
 DAYS = 12
+# How old what another system makes may be.
+FRESH = Freshness(warn_s=2 * 3600.0, fail_s=5 * 3600.0)
+# Signed or not, by the seed.
+_HOOKS = ({"max_bytes": 1000}, {"max_bytes": 1000, "secret": "HOOK_KEY", "header": "X-Signature"})
 
 
 def project(rng: Random, begin: float) -> Manifest:
@@ -55,11 +62,11 @@ def project(rng: Random, begin: float) -> Manifest:
     pipelines += [_daily(rng, begin), PipelineSpec("asked", _small(rng)), PipelineSpec("follow", _small(rng))]
     sensors = (
         SensorSpec("items", "function", ("asked",), interval_s=rng.choice((30.0, 600.0))),
-        SensorSpec("hook", "webhook", ("asked",), options=pack({"max_bytes": 1000})),
+        SensorSpec("hook", "webhook", ("asked",), options=pack(rng.choice(_HOOKS))),
         SensorSpec("ends", "run_end", ("follow",), options=pack({"pipelines": ["p0"]})),
     )
     assets = (
-        AssetSpec("orders", external=True),
+        AssetSpec("orders", external=True, freshness=FRESH),
         AssetSpec("table", deps=("orders",), step="table", automation=automation.encode(automation.on_upstream())),
     )
     options = msgspec.msgpack.encode(AlertOptions(repeat_s=0.0, recovery=rng.random() < 0.5))
@@ -76,13 +83,24 @@ def project(rng: Random, begin: float) -> Manifest:
     )
 
 
-def edited(rng: Random, manifest: Manifest, begin: float) -> Manifest:
-    """Somebody has edited it: a schedule is another one, is gone, or is new; or only the code has changed."""
-    pipelines = list(manifest.pipelines)
+def edited(rng: Random, manifest: Manifest, begin: float, schedule: str = "") -> Manifest:
+    """Somebody has edited it: a schedule is another one, is gone, or is new; or only the code has changed.
+
+    `schedule` names one that has another timetable now, whatever else is edited.
+    """
+    pipelines = [_retimed(rng, pipeline, schedule, begin) for pipeline in manifest.pipelines]
+    scheduled = [n for n, pipeline in enumerate(pipelines) if pipeline.schedules or pipeline.name.startswith("p")]
     for _ in range(rng.choice((0, 1, 1, 2))):
-        n = rng.randrange(len(pipelines))
+        n = rng.choice(scheduled)
         pipelines[n] = _edited(rng, pipelines[n], begin)
     return replace(manifest, pipelines=tuple(pipelines), code=f"{rng.getrandbits(32):x}")
+
+
+def _retimed(rng: Random, pipeline: PipelineSpec, name: str, begin: float) -> PipelineSpec:
+    if pipeline.partitions is not None or not any(spec.name == name for spec in pipeline.schedules):
+        return pipeline
+    schedules = (_schedule(rng, s.name, begin) if s.name == name else s for s in pipeline.schedules)
+    return replace(pipeline, schedules=tuple(schedules))
 
 
 def _edited(rng: Random, pipeline: PipelineSpec, begin: float) -> PipelineSpec:
@@ -129,24 +147,39 @@ def _daily(rng: Random, begin: float) -> PipelineSpec:
 
 
 def _schedule(rng: Random, name: str, begin: float) -> ScheduleSpec:
-    rule = rng.choice(RULES)
+    rule = rng.choice((*RULES, _bursts(begin), _bursts(begin)))
     end = ""
     if rng.random() < 0.1:
-        import datetime as dt
-
         end = dt.datetime.fromtimestamp(begin + rng.uniform(0.5, 3) * 86400, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
     return ScheduleSpec(
         name,
         rule,
-        "UTC" if rule.startswith(("every", "own")) else rng.choice(ZONES),
+        "UTC" if rule.startswith(("every", "own", "dates")) else _zone(rng, begin),
         catchup=_catchup(rng),
-        overlap=_overlap(rng),
+        overlap=rng.choice(("queue", "allow", "skip")) if rule.startswith("dates") else _overlap(rng),
         jitter_s=_jitter(rng),
         end=end,
         paused=rng.random() < 0.1,
         pause_after=rng.choice((0, 0, 0, 2)),
         land=rule.startswith("cron") and rng.random() < 0.1,
     )
+
+
+def _zone(rng: Random, begin: float) -> str:
+    """Often one whose clocks change soon."""
+    soon = [tz for tz in ZONES if _offset(tz, begin) != _offset(tz, begin + 36 * 3600.0)]
+    return rng.choice(soon if soon and rng.random() < 0.4 else ZONES)
+
+
+def _offset(tz: str, at: float) -> dt.timedelta | None:
+    return dt.datetime.fromtimestamp(at, tzinfo(tz)).utcoffset()
+
+
+def _bursts(begin: float) -> str:
+    """Three instants within seconds, and again after a while: all of them may be due before there is another turn."""
+    first = int(begin) // 3600 * 3600 + 1800
+    dates = (dt.datetime.fromtimestamp(first + n * 5400 + s, dt.UTC) for n in range(24) for s in (0, 3, 8))
+    return "dates " + " ".join(f"{date:%Y-%m-%dT%H:%M:%S}" for date in dates)
 
 
 def _catchup(rng: Random) -> str:

@@ -11,6 +11,7 @@ SERVICE_MARKS: tuple[str, ...] = (
     "a run was made by trigger",
     "the definitions were edited",
     "the definitions were edited while no engine was there",
+    "the machine slept while a tick came due",
     "a schedule was edited",
     "an edit left the instants as they were",
     "a schedule was declared no more",
@@ -28,7 +29,10 @@ SERVICE_MARKS: tuple[str, ...] = (
     "a sensor asked again for a key that has its run",
     "a sensor failed, and its cursor stayed",
     "an evaluator died over a question",
+    "a crash while a sensor rested after a failure",
     "a webhook was called twice and taken once",
+    "an asset became late",
+    "an asset that was late was made",
     # backfills, limits, messages, keeping house
     "a run was made by backfill",
     "somebody asked for pause of a backfill",

@@ -53,12 +53,16 @@ class ScheduleJudge:
         """It was declared, edited, or is declared no more."""
         spec = _spec(fact.spec)
         self._need(fact.version >= self.version, f"its version went from {self.version} to {fact.version}")
-        if fact.effective_from != self.effective_from:
+        # Two edits may come at one reading of the clock.
+        is_another = fact.active and (not self.active or _when(spec) != _when(self.spec))
+        if fact.effective_from != self.effective_from or is_another:
             self._begin_anew(fact, spec)
         elif self.active and not fact.active:
             self.marks["a schedule was declared no more"] += 1
         elif self.version and fact.version != self.version:
             self.marks["an edit left the instants as they were"] += 1
+        if fact.active and self.active and spec.paused == self.spec.paused:
+            self._need(fact.paused == self.paused, "an edit of something else paused it, or resumed it")
         if fact.active and fact.version == self.version and self.active:
             self._need(spec == self.spec, "it is another one, and its version is the same")
         self.spec, self.version, self.effective_from = spec, fact.version, fact.effective_from
@@ -115,6 +119,9 @@ class ScheduleJudge:
         self._need(fact.decision == "skipped" or not self.paused, f"it is paused, and fires: {told}")
         self._need(self.active, f"it is declared no more, and decides: {told}")
         self._need(self.spec.land or first <= fact.at, f"{told} at {_told(fact.at)}, too early")
+        if fact.decision == "run" and not self.spec.land:
+            at = last + jitter(f"default/{self.name}", last, self.spec.jitter_s)
+            self._need(at <= fact.at + 1e-3, f"{told} at {_told(fact.at)}, before its jitter")
         if fact.until is not None:
             self.ranges.append((first, last))
             self.marks["several instants were skipped as one range"] += 1
@@ -179,7 +186,11 @@ class ScheduleJudge:
 
     def _need(self, holds: bool, what: str) -> None:
         if not holds:
-            raise Violation(f"schedule {self.name} ({self.spec.rule} {self.spec.tz} v{self.version}): {what}")
+            raise Violation(f"schedule {self.name} ({self.spec.rule[:40]} {self.spec.tz} v{self.version}): {what}")
+
+
+def _when(spec: ScheduleSpec) -> tuple[object, ...]:
+    return spec.rule, spec.tz, spec.start, spec.end
 
 
 def _told(instant: float | None) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from partita.core.events import AttemptStarted, RunCreated, RunEnded
 from partita.core.facts import Fact
 from partita.core.facts.house import Removed
+from partita.core.facts.limits import PoolChanged
 from partita.core.invariants import Violation
 from partita.core.manifest import Manifest
 from partita.engine import ids, retention
@@ -39,6 +40,7 @@ from .record import Record
 from .service_acts import Acts
 from .service_judge import ServiceJudge, Starts
 from .service_manifests import CHANGES, DAYS, RATE, edited, project
+from .service_waiting import Waiting
 from .waiting import check_slots, check_waiting
 from .world import LEASE_S, LOOK_EVERY, TOO_LONG, World
 
@@ -82,7 +84,7 @@ class ServiceWorld(World):
         seed: int,
         *,
         chaos: bool = True,
-        hours: float = 36.0,
+        hours: float = 26.0,
         manifest: Manifest | None = None,
         open_store: Callable[[Callable[[], float]], Store] = lambda clock: open_in_memory(clock=clock),
         after_crash: Callable[[Store], Store] = lambda store: store,
@@ -108,6 +110,9 @@ class ServiceWorld(World):
         super().__init__(seed, chaos=chaos, begin=begin, open_store=open_store, after_crash=after_crash)
         self.told.marks, self.told.pools = self.marks, self.slots.capacity
         self.told._cancelled = set()
+        self.waiting = Waiting(self.told, self.records)
+        self.told.is_kept = lambda run: self.store.run(run) is not None
+        self.told.is_delivery_kept = self._has_delivery
         self.slots.max_runs = {}
 
     # --- phases -----------------------------------------------------------------------------------------------------
@@ -238,17 +243,26 @@ class ServiceWorld(World):
         """The service that is alive."""
         return self.services[self.engine]
 
-    def load(self, manifest: Manifest) -> None:
-        """What the project defines from now on."""
+    def kill(self) -> None:
+        """kill -9 between two turns."""
+        self._restart()
+
+    def load(self, manifest: Manifest, *, at_once: bool = False) -> None:
+        """What the project defines from now on: the service is told soon, or before it does anything else."""
         self.manifest = manifest
         self.unloaded.add(self.engine)
+        if at_once:
+            self._load()
+
+    def _load(self) -> None:
+        self.unloaded.discard(self.engine)
+        self.told.loaded(self.manifest)
+        service, manifest = self.serving(), self.manifest
+        self._do(lambda engine: service.load(manifest))
 
     def _turn(self) -> None:
         if self.engine in self.unloaded and (self.engine._tenure._lease is not None) and self.rng.random() < 0.5:
-            self.unloaded.discard(self.engine)
-            self.told.loaded(self.manifest)
-            service, manifest = self.serving(), self.manifest
-            self._do(lambda engine: service.load(manifest))
+            self._load()
         self.starts.look_at(self.clock.now() - self.clock.true)
         super()._turn()
         self.starts.look_at(self.clock.now() - self.clock.true)
@@ -260,6 +274,7 @@ class ServiceWorld(World):
             self._need(trouble.startswith(("StoreFull", "Unknown")), f"{part} failed: {trouble}")
         if engine in self.unloaded or engine.chores.troubles or engine.blocked or self.clock.is_frozen:
             return
+        self.waiting.check(self.serving(), self.clock.now())
         now, ticker = self.clock.now(), self.serving().ticker
         for schedule in self.told.schedules.values():
             if schedule.is_behind(now) and not schedule.is_own and not ticker.trouble_of("default", schedule.name):
@@ -278,12 +293,14 @@ class ServiceWorld(World):
     def _watch(self, commits: Sequence[RunCommit], facts: Sequence[Fact] = ()) -> None:
         self.facts += len(facts)
         self.marks["retention removed something"] += any(isinstance(f, Removed) for f in facts)
+        capacity = dict(self.slots.capacity) if any(isinstance(f, PoolChanged) for f in facts) else {}
         for commit in commits:
             first = commit.events[0] if commit.events else None
             if isinstance(first, RunCreated):
                 self._register_run(first)
         self.told._cancelled = {run for run, record in self.records.items() if record.cancelled_at is not None}
         self.told.feed(commits, facts, self.graphs)
+        self.waiting.feed(facts)
         for commit in commits:
             record = self.records[commit.run]
             for event in commit.events:
@@ -295,7 +312,14 @@ class ServiceWorld(World):
             if commit.events and isinstance(commit.events[-1], RunEnded):
                 judge(record)
                 mark_run(record, self.marks)
+        self._check_slots(capacity)
+
+    def _check_slots(self, before: dict[tuple[str, ...], int]) -> None:
+        """By the larger limit, if one was set in this commit: the disk may have been full, and the starts were earlier."""
+        now = dict(self.slots.capacity) if before else {}
+        self.slots.capacity.update({key: max(n, before.get(key, n)) for key, n in now.items()})
         self.slots.check()
+        self.slots.capacity.update(now)
 
     def _register_run(self, run: RunCreated) -> None:
         from partita.core.graph import decode
@@ -307,6 +331,10 @@ class ServiceWorld(World):
         self.marks[f"a run was made by {run.origin.partition(':')[0]}"] += 1
 
     # --- small things -------------------------------------------------------------------------------------------------
+
+    def _has_delivery(self, delivery: str, at: float) -> bool:
+        database = self.store.inner._db  # type: ignore[attr-defined]
+        return bool(database.fetch("SELECT 1 FROM deliveries WHERE delivery = ? AND at = ?", (delivery, at)))
 
     def _write_home(self) -> None:
         home = Home(self.folder / ".partita")

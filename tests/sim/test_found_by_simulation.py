@@ -26,7 +26,7 @@ from .clock import SimClock
 from .executor import Fleet, SimExecutor
 from .faults import Faults
 from .record import Record
-from .store import FaultyStore
+from .store import FaultyStore, Unknown
 
 ONE_STEP = Graph("g", (Step("a"),))
 
@@ -262,6 +262,40 @@ def test_a_run_that_ran_out_of_its_time_stays_so_when_its_engine_dies_and_the_cl
     bench.end("a", "failed")
     assert bench.state("a") == "failed"
     assert bench.record.state == "failed"
+
+
+class Turns:
+    """A chore that does this in each turn."""
+
+    def __init__(self, name: str, do: Callable[[], object]) -> None:
+        self.name = name
+        self.do = do
+
+    def start(self, now: float) -> None: ...
+
+    def due_at(self) -> float:
+        return 0.0
+
+    def turn(self, now: float) -> None:
+        self.do()
+
+    def committed(self, run: object, events: object) -> None: ...
+
+    def recorded(self, facts: object) -> None: ...
+
+
+def test_when_the_store_fails_under_a_chore_nothing_more_is_decided_nor_written() -> None:
+    # The failure was one chore's trouble: the others went on, and so did a commit over what nobody knows.
+    bench = Bench(ONE_STEP)
+    begun: list[str] = []
+    first = Turns("first", lambda: bench.submit("r2"))
+    bench.engine.chores += [first, Turns("second", lambda: begun.append("second"))]
+    bench.faults.error_after = 1.0
+    bench.workers._say(bench.clock.true, Ended(Outcome(bench.number("a"), "succeeded", 0.0, 0.0)))
+    with pytest.raises(Unknown):
+        bench.engine.turn(0.0)
+    assert begun == []
+    assert bench.record.state == "running"
 
 
 def _lane(name: str, pool: tuple[str, ...] | None = None) -> Lane:

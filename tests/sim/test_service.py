@@ -109,7 +109,7 @@ def test_the_plain_telling_of_a_year_in_twenty_zones_is_what_the_timetables_say(
 
 
 def test_every_seeded_bug_of_the_service_can_still_be_made() -> None:
-    assert len(SERVICE_BUGS) >= 15
+    assert len(SERVICE_BUGS) >= 50
     assert len({bug.name for bug in SERVICE_BUGS}) == len(SERVICE_BUGS)
     check_edits(SERVICE_BUGS)
 
@@ -118,5 +118,6 @@ def test_every_seeded_bug_of_the_service_can_still_be_made() -> None:
 @pytest.mark.timeout(1800)
 def test_the_simulated_service_finds_the_seeded_bugs() -> None:
     found = examine(SERVICE_BUGS, seeds=40, processes=2, tell=lambda found: None, world="service")
-    missed = [f.bug.name for f in found if not f.seeds]
-    assert len(missed) <= len(SERVICE_BUGS) * 0.1, missed
+    missed = [f.bug for f in found if not f.seeds]
+    assert len(missed) <= len(SERVICE_BUGS) * 0.05, missed
+    assert not [bug.name for bug in missed if bug.critical]

@@ -152,7 +152,10 @@ def _check_ready(engine: Engine, run: ActiveRun, instance: Instance, timed: set[
     key = lane.parked_on
     is_held = admission.used.get(key, 0) > 0
     # Or it is free, and who was woken for it has not come to its turn yet: that one takes it or passes it on.
-    is_meant = is_held or any(other.woken_for == key for other in _queued_lanes(admission))
+    is_passed_on = any(other.woken_for == key for other in _queued_lanes(admission))
+    is_meant = is_held or is_passed_on
+    would_fit = key[0] != "rate" and admission.refusal(lane) is None
+    _need(is_passed_on or not would_fit, run, instance, f"nothing refuses it, and nobody has woken it from {key}")
     # A rate has room again when its time comes; a limit that people have set too low for it, when they set another one.
     is_meant |= key[0] == "rate" and admission.due_at() < float("inf")
     is_meant |= any(n > admission.capacity.get(asked, n) for asked, n in lane.asks)

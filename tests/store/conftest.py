@@ -12,7 +12,10 @@ import pytest
 
 from partita.store.contract import Store
 
+from . import servers
 from .stores import FakeClock, Writer, opened
+
+KINDS = ["memory", "sqlite", *(f"postgres{version}" for version in servers.VERSIONS)]
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
     with opened(request.param, tmp_path, clock) as store:
         yield store

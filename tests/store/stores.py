@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from partita.core.events import AttemptEnded, AttemptStarted, Event, RunCreated, RunEnded, RunStarted
 from partita.core.values import Value
+from partita.store import postgres
 from partita.store.contract import RunCommit, Store
 from partita.store.memory import MemoryStore
 from partita.store.sqlite import open_store
+
+from . import servers
 
 WORKER = "host:1:2"
 
@@ -28,11 +31,16 @@ class FakeClock:
 @contextmanager
 def opened(kind: str, folder: Path, clock: Callable[[], float]) -> Iterator[Store]:
     """A store of that kind, closed at the end."""
-    store = MemoryStore(clock=clock) if kind == "memory" else open_store(folder / "partita.db", clock=clock)
-    try:
+    with ExitStack() as stack:
+        if kind == "memory":
+            store: Store = MemoryStore(clock=clock)
+        elif kind == "sqlite":
+            store = open_store(folder / "partita.db", clock=clock)
+        else:
+            address = stack.enter_context(servers.database(kind.removeprefix("postgres")))
+            store = postgres.open_store(address, clock=clock)
+        stack.callback(store.close)
         yield store
-    finally:
-        store.close()
 
 
 def created(

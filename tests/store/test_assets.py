@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from partita.core.automation import Tree, encode_trees
-from partita.core.events import CheckEvaluated, Materialized, Meta
+from partita.core.events import CheckEvaluated, Materialized, Meta, StepEnded
 from partita.core.facts import Fact
 from partita.core.facts.assets import (
     AssetReported,
@@ -153,3 +153,28 @@ def test_the_audit_finds_a_report_that_nothing_points_to(scene: Scene) -> None:
     scene.store.fetch("made", ("raw", ""))
     scene.store._db.fetch("DELETE FROM latest")
     assert [finding.invariant for finding in scene.store.audit()] == ["I17"]
+
+
+def test_what_runs_and_where_a_step_failed_is_found_over_all_runs(scene: Scene) -> None:
+    write = scene.write
+    write.run("one", origin="one", partition="mon")
+    write(started("raw"), run="one")
+    [open_step] = rows.open_steps(scene.store)
+    assert (open_step.step, open_step.partitions, open_step.run) == ("raw", ("mon",), "one")
+    write(ended("raw", state="failed"), StepEnded(9.0, "raw", "", "failed", "it broke"), run="one")
+    assert rows.open_steps(scene.store) == []
+    write.run("two", origin="two", partition="tue")
+    project = open_step.project
+    assert [(f.partitions, f.at, f.run) for f in rows.failures(scene.store, project, "raw")] == [(("mon",), 9.0, "one")]
+    # Of the newest runs only, of this project and step only.
+    assert rows.failures(scene.store, project, "raw", newest=1) == []
+    assert rows.failures(scene.store, "another", "raw") == rows.failures(scene.store, project, "other") == []
+
+
+def test_the_stamp_changes_with_whatever_is_made_or_tested(scene: Scene) -> None:
+    stamps = [rows.stamp(scene.store)]
+    scene.make("v1")
+    stamps.append(rows.stamp(scene.store))
+    scene.record(CheckReported(20.0, "raw", "rows", True, "ann"))
+    stamps.append(rows.stamp(scene.store))
+    assert len(set(stamps)) == 3

@@ -92,7 +92,10 @@ def test_an_origin_makes_one_run_only(store: Store, commit: Writer) -> None:
     assert refused.value.run == "run-a"
     assert [row.id for row in store.runs()] == ["run-a"]
     commit(created("run-b"), run="run-b")
-    assert [row.no for row in store.runs()] == [2, 1]
+    # A number that a refused run would have had may be left out.
+    newest, oldest = (row.no for row in store.runs())
+    assert oldest == 1
+    assert newest in (2, 3)
 
 
 def test_a_run_id_makes_one_run_only(store: Store, commit: Writer) -> None:
@@ -387,7 +390,7 @@ def test_a_refused_commit_leaves_earlier_runs_as_they_were(store: Store, commit:
     assert (store.run("run-a"), store.steps("run-a"), store.attempts("run-a"), store.journal("run-a")) == before
     assert store.run("run-b") is None
     commit.run("run-b")
-    assert store.run("run-b").no == 2  # type: ignore[union-attr]
+    assert store.run("run-b").no in (2, 3)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("event", [StepEnded(2.0, "a\ud800", "", "failed", "so"), created("run-b", priority=2**70)])

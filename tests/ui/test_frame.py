@@ -87,7 +87,10 @@ def test_the_zone_switch_changes_how_instants_are_said(
 
 
 def test_an_address_of_nothing_says_so_and_leads_on(page: Page) -> None:
-    page.goto("/runs/1/no/such/screen")
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    # An old link within the page; from outside the server says so itself.
+    page.evaluate("history.pushState({}, '', '/runs/1/no/such/screen'); dispatchEvent(new PopStateEvent('popstate'))")
     expect(page.get_by_text("There is no such page")).to_be_visible()
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from partita.values.preview import MAX_CHARS, preview
+from partita.core.plain import unpack
+from partita.values.preview import MAX_CHARS, MAX_TABLE_BYTES, preview, table
 
 
 class Raises:
@@ -53,3 +54,36 @@ def test_text_in_frames_that_no_terminal_could_show_is_escaped() -> None:
 def test_arrays_and_long_lists_show_their_size() -> None:
     assert preview(np.zeros((3, 4))).startswith("array 3 x 4 of float64")
     assert preview(list(range(5000))).startswith("list of 5,000")
+
+
+def test_the_first_rows_of_a_frame_are_kept_with_names_and_types() -> None:
+    packed = table(pd.DataFrame({"a": range(100), "b": ["x"] * 100, "c": [1.5, float("nan")] * 50}))
+    assert packed is not None
+    found = unpack(packed)
+    assert [name for name, _ in found["columns"]] == ["a", "b", "c"]
+    assert found["rows"][1] == [1, "x", None]
+    assert (found["count"], found["width"], len(found["rows"])) == (100, 3, 20)
+    of_arrow = table(pa.table({"n": [1, 2], "of": [[1], None]}))
+    assert of_arrow is not None
+    assert unpack(of_arrow)["rows"] == [[1, "[1]"], [2, None]]
+    assert table([1, 2]) is None
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(np.zeros((1000, 3000))),
+        pd.DataFrame({"text": ["y" * 100_000] * 50}),
+        pd.DataFrame({"odd": pd.Series(["\0\ud800"], dtype=object)}),
+        pd.DataFrame({"x" * 10_000: [1]}),
+        pd.DataFrame({"dict": [{"a": ["b"] * 1000}] * 30}),
+        pd.DataFrame(),
+        pd.Series([1, 2], name="alone"),
+    ],
+    ids=["wide", "long texts", "odd texts", "long name", "nested", "empty", "series"],
+)
+def test_a_table_is_small_whatever_the_frame(frame: Any) -> None:
+    packed = table(frame)
+    assert packed is not None
+    assert len(packed) <= MAX_TABLE_BYTES
+    unpack(packed)

@@ -243,6 +243,9 @@ class MemoryIO:
     def load(self, ctx: Any) -> Any:
         return (self.folder / "kept").read_text()
 
+    def is_there(self, ctx: Any) -> bool:
+        return (self.folder / "kept").exists()
+
 
 async def async_add(a: int, b: int = 1) -> int:
     await asyncio.sleep(0)

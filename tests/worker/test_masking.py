@@ -118,7 +118,8 @@ def test_everything_that_leaves_a_worker_for_people_is_masked() -> None:
     assets = (AssetReport("a", metadata=meta),)
     checks = (CheckReport("a", "c", False, message=told, metadata=meta),)
     detail = Detail(failure=Failure(told, traceback=told), metadata=meta, assets=assets, checks=checks)
-    value = Value("pickle", 1, b"hunter2-secret", preview=told)
+    table = plain.pack({"columns": [[told, "str"]], "rows": [[told]], "count": 1, "width": 1})
+    value = Value("pickle", 1, b"hunter2-secret", preview=told, table=table)
     for message in (
         masker.outcome(Outcome(1, "failed", 0.0, 1.0, value, detail)),
         masker.member(MemberEnded(1, "m", "failed", 0.0, 1.0, value, assets, checks, detail)),

@@ -224,6 +224,18 @@ def test_a_cached_reader_of_data_elsewhere_sees_a_new_version_of_it(warm: Engine
     assert [is_cached(written) for written in ("abc", "abc", "abd", "abd")] == [False, True, False, True]
 
 
+def test_a_cached_result_whose_file_was_removed_is_made_again(warm: Engine) -> None:
+    brief = {"cache": Cache(), "kind": "asset", "asset": "kept elsewhere", "step": "x"}
+    path = warm.home.root / "kept"
+    seen = []
+    for removed in (False, False, True, False):
+        if removed:
+            path.unlink()
+        detail = warm.run("stores_itself", brief=brief, value="abc").detail
+        seen.append(detail is not None and bool(detail.cached_from))
+    assert seen == [False, True, False, True]
+
+
 def test_an_external_asset_counts_in_the_key_by_what_was_read(warm: Engine) -> None:
     brief = {"cache": Cache(), "kind": "asset", "asset": "reader of one outside"}
     seen = []

@@ -35,12 +35,21 @@ const children = Object.entries(SCREENS).map(([path, load]) =>
   }),
 );
 
+let page = "";
+
+/** Whether another page is shown than before: what is chosen on a page (a tab, a line of a log) moves nothing else on it. */
+function isOtherPage(path: string): boolean {
+  const other = path !== page;
+  page = path;
+  return other;
+}
+
 export const router = createRouter({
   routeTree: root.addChildren(children),
   parseSearch,
   stringifySearch,
   defaultPendingMs: 300,
-  scrollRestoration: true,
+  scrollRestoration: ({ location }) => isOtherPage(location.pathname),
   scrollToTopSelectors: ["#content"],
 });
 

@@ -18,15 +18,35 @@ export const theme = createTheme({
     Select: {
       defaultProps: { size: "xs", checkIconPosition: "right", comboboxProps: { withinPortal: true } },
     },
+    Autocomplete: { defaultProps: { size: "xs" } },
+    TagsInput: { defaultProps: { size: "xs" } },
     MultiSelect: { defaultProps: { size: "xs" } },
     Checkbox: { defaultProps: { size: "xs" } },
     Switch: { defaultProps: { size: "xs" } },
     SegmentedControl: { defaultProps: { size: "xs" } },
     Tooltip: { defaultProps: { openDelay: 350, withArrow: false, transitionProps: { duration: 0 } } },
+    ModalRoot: { defaultProps: { lockScroll: false } },
+    DrawerRoot: { defaultProps: { lockScroll: false } },
     // What locks the page's scrolling writes a style element, which the policy does not allow.
-    Modal: { defaultProps: { lockScroll: false, transitionProps: { duration: 0 }, centered: true } },
-    Drawer: { defaultProps: { lockScroll: false, transitionProps: { duration: 0 } } },
-    Menu: { defaultProps: { transitionProps: { duration: 0 }, shadow: "md" } },
+    Modal: {
+      defaultProps: {
+        lockScroll: false,
+        transitionProps: { duration: 0 },
+        centered: true,
+        closeButtonProps: { "aria-label": "Close" },
+      },
+    },
+    Drawer: {
+      defaultProps: {
+        lockScroll: false,
+        transitionProps: { duration: 0 },
+        closeButtonProps: { "aria-label": "Close" },
+      },
+    },
+    Menu: {
+      // The placeholder that takes the focus of a click is no item, which those who listen would be told of.
+      defaultProps: { transitionProps: { duration: 0 }, shadow: "md", withInitialFocusPlaceholder: false },
+    },
     Popover: { defaultProps: { transitionProps: { duration: 0 }, shadow: "md" } },
   },
 });

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from partita.engine.gates import AnswerGate, GateReply
     from partita.settings import Settings
     from partita.store.contract import RunRow
-    from partita.store.sqlite import SqliteReader
+    from partita.store.reading import SqlReader
 
 Comment = Annotated[str, Option(("--comment", "-m"), "Why, for the record and for the steps after it", "TEXT")]
 Choice = Annotated[str, Option(("--choice",), "Which of its choices (default: the first that fits)", "CHOICE")]
@@ -93,7 +93,7 @@ def _answer(
     return 0
 
 
-def _asked(reader: SqliteReader, row: RunRow, words: list[str]) -> Approval:
+def _asked(reader: SqlReader, row: RunRow, words: list[str]) -> Approval:
     """The approval that is meant. Raises `DefinitionError`."""
     from partita.cli.remembered import Remembered
     from partita.engine.approvals import approval, waiting_in
@@ -184,10 +184,10 @@ def _without_engine(settings: Settings, request: AnswerGate) -> GateReply:
     from partita.engine.gates import Gates
     from partita.engine.loop import Engine
     from partita.engine.tokens import GateTokens
-    from partita.store.sqlite import open_store
+    from partita.store.opening import open_store
 
     clock = SystemClock()
-    store = open_store(settings.home.db, clock=clock.now)
+    store = open_store(settings.home, clock=clock.now)
     try:
         executor = Leftovers(settings.home)
         engine = Engine(store, executor, clock, holder=f"approve:{time.time_ns():x}", lease_s=settings.lease_s)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from partita.core.manifest import Manifest
     from partita.settings import Settings
     from partita.store.contract import RunRow
-    from partita.store.sqlite import SqliteReader
+    from partita.store.reading import SqlReader
 
 A = TypeVar("A")
 
@@ -125,7 +125,7 @@ def _asked(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
     return answer
 
 
-def _definitions(settings: Settings, reader: SqliteReader) -> tuple[Manifest, str]:
+def _definitions(settings: Settings, reader: SqlReader) -> tuple[Manifest, str]:
     """What this project defines, as the service has it, and what its targets begin with where several are served."""
     rows = [row for row in versions.projects(reader) if row.active]
     mine = next((row for row in rows if row.folder == str(settings.project)), None)
@@ -138,7 +138,7 @@ def _definitions(settings: Settings, reader: SqliteReader) -> tuple[Manifest, st
     return manifest, f"{mine.project}/" if len(rows) > 1 else ""
 
 
-def _last_finished(reader: SqliteReader, manifest: Manifest, target: str) -> RunRow:
+def _last_finished(reader: SqlReader, manifest: Manifest, target: str) -> RunRow:
     from partita.cli.outcome import last_finished
 
     if all(p.name != target for p in manifest.pipelines):

@@ -61,15 +61,15 @@ def _straight(settings: Settings, request: msgspec.Struct, returns: type[A], dec
     from partita.engine.clock import SystemClock
     from partita.engine.control import tag_of
     from partita.engine.service import Service
-    from partita.store.sqlite import open_store
+    from partita.store import opening
 
-    if not settings.home.db.exists() and declared is None:
+    if not opening.exists(settings.home) and declared is None:
         raise DefinitionError(
             f"nothing was run in {settings.project} yet", hint="start with: partita run, or serve it: partita up"
         )
     clock = SystemClock()
     settings.home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = open_store(settings.home.db, clock=clock.now)
+    store = opening.open_store(settings.home, clock=clock.now)
     try:
         service = Service(
             store, Leftovers(settings.home), settings=settings, clock=clock, holder=f"ask:{time.time_ns():x}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from partita.core.staleness import Staleness
     from partita.engine.asset_health import AssetHealth
     from partita.settings import Settings
-    from partita.store.sqlite import SqliteReader
+    from partita.store.reading import SqlReader
 
 Name = Annotated[str, Argument("ASSET", "An asset")]
 Key = Annotated[str, Argument("PARTITION", "One of its partitions")]
@@ -339,7 +339,7 @@ class Here:
 
     def __init__(self, folder: options.Project) -> None:
         self.settings: Settings = project.settings_of(folder)
-        self.reader: SqliteReader = project.open_memory(self.settings)
+        self.reader: SqlReader = project.open_memory(self.settings)
         self.namespace = self.settings.namespace
         self.manifests: list[Manifest] = list(self.reader.manifests())
         if not project.has_engine(self.settings):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from partita.core.backfill import BackfillPlan
     from partita.settings import Settings
     from partita.store.backfills import BackfillRow
-    from partita.store.sqlite import SqliteReader
+    from partita.store.reading import SqlReader
 
 Target = Annotated[str, Argument("TARGET", "A partitioned pipeline, or a selection of assets: delays, group:raw+")]
 Partitions = Annotated[
@@ -299,18 +299,18 @@ def _packed(given: list[str] | None) -> dict[str, bytes]:
 def _plan(settings: Settings, spec: Any, *, keep: bool) -> BackfillPlan:
     """Plan with what is served, or (no service is here) with the project as it is now."""
     from partita.engine.backfill_planning import plan_backfill
-    from partita.store.sqlite import open_reader, open_store
+    from partita.store import opening
 
     serves = project.has_engine(settings)
     fresh = None if serves else project.load(settings)
-    if fresh is not None and (keep or not settings.home.db.exists()):
+    if fresh is not None and (keep or not opening.exists(settings.home)):
         settings.home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        store = open_store(settings.home.db)
+        store = opening.open_store(settings.home)
         try:
             store.put_manifest(fresh)
         finally:
             store.close()
-    reader = open_reader(settings.home.db)
+    reader = opening.open_reader(settings.home)
     try:
         manifests = {m.project: m for m in reader.manifests()}
         if fresh is not None:
@@ -320,7 +320,7 @@ def _plan(settings: Settings, spec: Any, *, keep: bool) -> BackfillPlan:
         reader.close()
 
 
-def _find(reader: SqliteReader, name: str) -> BackfillRow:
+def _find(reader: SqlReader, name: str) -> BackfillRow:
     from partita.store import backfills
 
     if name == "last":

@@ -57,10 +57,10 @@ def _without_engine(settings: Settings, row: RunRow, reason: str) -> str:
     from partita.cli.leftover import Leftovers
     from partita.engine.clock import SystemClock
     from partita.engine.loop import Engine
-    from partita.store.sqlite import open_store
+    from partita.store.opening import open_store
 
     clock = SystemClock()
-    store = open_store(settings.home.db, clock=clock.now)
+    store = open_store(settings.home, clock=clock.now)
     try:
         executor = Leftovers(settings.home)
         engine = Engine(store, executor, clock, holder=f"cancel:{time.time_ns():x}", lease_s=settings.lease_s)

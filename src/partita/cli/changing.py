@@ -24,9 +24,9 @@ def me() -> str:
 
 def change(settings: Settings, request: msgspec.Struct, action: str, object: str, namespace: str = "") -> bool:
     """Have it done; whether there was anything to change. Raises `PartitaError`."""
-    if not settings.home.db.exists():
-        # What is kept here may come before the first run.
-        from partita.store.sqlite import open_store
+    from partita.store import opening
 
-        open_store(settings.home.db).close()
+    if not opening.exists(settings.home):
+        # What is kept here may come before the first run.
+        opening.open_store(settings.home).close()
     return answer(settings, carried(request, Entry(me(), action, object, namespace)), Done).changed

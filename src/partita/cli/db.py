@@ -1,4 +1,4 @@
-"""`partita db ...`: is the store whole, is it of today, a copy of it, its space."""
+"""`partita db ...`: is the store whole, is it of today, a copy of it, its space, moving it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from partita.cli import options, project, terminal
 from partita.cli.parsing import Argument
 from partita.cli.words import many, size
 from partita.errors import DefinitionError
+from partita.settings import STORE, Home
+from partita.store import opening
 
 _SHOWN = 200
 
@@ -29,31 +31,31 @@ def audit(json: options.Json = False, folder: options.Project = None) -> int:
             out.line(("■ ", "red"), (finding.invariant, "bold"), f"  {finding.message}")
     reader.close()
     if json:
-        terminal.print_json({"store": str(settings.home.db), "findings": found})
+        terminal.print_json({"store": opening.where(settings.home), "findings": found})
     elif count:
         more = f", {count - _SHOWN} of them not shown" if count > _SHOWN else ""
-        out.line(("■ ", "red"), f"{many(count, 'finding')} in {settings.home.db}{more}")
+        out.line(("■ ", "red"), f"{many(count, 'finding')} in {opening.where(settings.home)}{more}")
         terminal.hint("a finding is a bug of Partita's or damage to the file: please report it")
     else:
-        out.line(("● ", "green"), f"all invariants hold in {settings.home.db}")
+        out.line(("● ", "green"), f"all invariants hold in {opening.where(settings.home)}")
     return 1 if count else 0
 
 
 def migrate(json: options.Json = False, folder: options.Project = None) -> int:
     """Bring the store up to date; nothing happens if it is. No engine may be at work on it."""
-    from partita.store.sqlite import migrate as migrate_store
-
     settings = project.settings_of(folder)
-    if not settings.home.db.exists():
-        raise DefinitionError(f"there is no store at {settings.home.db}", hint="`partita run` makes it, of today")
-    names = migrate_store(settings.home.db)
+    if not opening.exists(settings.home):
+        raise DefinitionError(
+            f"there is no store at {opening.where(settings.home)}", hint="`partita run` makes it, of today"
+        )
+    names = opening.migrate(settings.home)
     if json:
-        terminal.print_json({"store": str(settings.home.db), "applied": names})
+        terminal.print_json({"store": opening.where(settings.home), "applied": names})
         return 0
     out = terminal.out()
     for name in names:
         out.line(("● ", "green"), f"applied {name}")
-    out.line(("● ", "green"), f"{settings.home.db} is up to date")
+    out.line(("● ", "green"), f"{opening.where(settings.home)} is up to date")
     return 0
 
 
@@ -66,9 +68,10 @@ def backup(
     from partita.store.sqlite import backup as backup_store
 
     settings = project.settings_of(folder)
-    written = backup_store(settings.home.db, file)
+    hint = "pg_dump copies it, also while an engine is at work on it: pg_dump --format=custom --file=FILE ADDRESS"
+    written = backup_store(opening.file_of(settings.home, hint=hint), file)
     if json:
-        terminal.print_json({"store": str(settings.home.db), "file": str(file.absolute()), "bytes": written})
+        terminal.print_json({"store": opening.where(settings.home), "file": str(file.absolute()), "bytes": written})
         return 0
     terminal.out().line(("● ", "green"), f"{file}: {size(written)}")
     terminal.hint(f"large values, logs and secrets.key lie beside the store: copy {settings.home.root} for these")
@@ -85,14 +88,14 @@ def vacuum(json: options.Json = False, folder: options.Project = None) -> int:
     from partita.store.sqlite import compact
 
     settings = project.settings_of(folder)
-    told = ask(settings.home.socket, Vacuum(), Vacuumed)
+    told = None if opening.is_shared(settings.home) else ask(settings.home.socket, Vacuum(), Vacuumed)
     if told is not None:
         given = told.bytes
     else:
-        before, after = compact(settings.home.db)
+        before, after = compact(opening.file_of(settings.home, hint="its autovacuum gives space back by itself"))
         given = max(0, before - after)
     if json:
-        terminal.print_json({"store": str(settings.home.db), "bytes": given})
+        terminal.print_json({"store": opening.where(settings.home), "bytes": given})
     else:
         terminal.out().line(("● ", "green"), f"{size(given)} given back")
     return 0
@@ -113,3 +116,40 @@ def storage(json: options.Json = False, folder: options.Project = None) -> int:
         print_storage(terminal.out(), found)
     reader.close()
     return 0
+
+
+def copy(
+    source: Annotated[str, Argument("FROM", "The address of the store that is: sqlite://... or postgresql://...")],
+    target: Annotated[str, Argument("TO", "The address of an empty database, or of a file that is not there yet")],
+    json: options.Json = False,
+    folder: options.Project = None,
+) -> int:
+    """Move a store with all of its history to another database. No engine may be at work on it meanwhile.
+
+    What is running goes on after the move; logs, large values and keys stay where they are.
+    """
+    from partita.store import addresses, copying
+
+    settings = project.settings_of(folder)
+    out = terminal.out()
+    # Ours runs while it is needed.
+    server = opening.server_at(settings.home.root, source, target)
+    try:
+        counts = copying.copy(source, target)
+    finally:
+        if server is not None:
+            server.stop(kindly=True)
+    total = sum(counts.values())
+    if json:
+        terminal.print_json({"from": addresses.shown(source), "to": addresses.shown(target), "rows": counts})
+        return 0
+    out.line(("● ", "green"), f"{many(total, 'row')} moved to {addresses.shown(target)}, runs: {counts['runs']}")
+    terminal.hint(_how_to_use(settings.home, target, is_own=server is not None and server.address == target))
+    return 0
+
+
+def _how_to_use(home: Home, target: str, *, is_own: bool) -> str:
+    if is_own:
+        return f"use it: partita up --postgres   (the file {home.db} stays; remove it when all is well)"
+    leftover = f", and remove {home.root / STORE}" if (home.root / STORE).exists() else ""
+    return f'use it: PARTITA_STORE="{target}", or store = "..." under [tool.partita] in pyproject.toml{leftover}'

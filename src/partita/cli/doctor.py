@@ -18,10 +18,12 @@ from partita.cli import options, project, terminal
 from partita.cli.styled import Style
 from partita.cli.words import ago, duration, many, size
 from partita.errors import PartitaError, WorldError
+from partita.store import opening
 
 if TYPE_CHECKING:
     from partita.core.manifest import Manifest
     from partita.settings import Settings
+    from partita.store.reading import SqlReader
 
 Level = Literal["ok", "warn", "fail"]
 _LOOKS: dict[str, tuple[str, Style]] = {"ok": ("●", "green"), "warn": ("◌", "amber"), "fail": ("■", "red")}
@@ -157,17 +159,17 @@ def _size_of(folder: Path) -> int:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
-    path = settings.home.db
-    if not path.exists():
+    if not opening.exists(settings.home):
         yield Finding("ok", "store", "none yet: the first run makes it")
         return
     reader = project.open_memory(settings)
     newest = reader.runs(limit=1)
     left = reader.open_runs()
+    total = _bytes_of(settings, reader)
+    yield from _server(reader)
     reader.close()
-    files = [path, path.with_name(path.name + "-wal")]
-    total = sum(f.stat().st_size for f in files if f.exists())
-    yield Finding("ok", "store", f"{path}: {size(total)}" + (f", last run {newest[0].no}" if newest else ""))
+    last = f", last run {newest[0].no}" if newest else ""
+    yield Finding("ok", "store", f"{opening.where(settings.home)}: {size(total)}{last}")
     if left and not project.has_engine(settings):
         numbers = ", ".join(str(row.no) for row in left[:5])
         yield Finding(
@@ -178,6 +180,19 @@ def _store(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _bytes_of(settings: Settings, reader: SqlReader) -> int:
+    if opening.is_shared(settings.home):
+        return reader.size_bytes()
+    path = settings.home.db
+    return sum(f.stat().st_size for f in (path, path.with_name(path.name + "-wal")) if f.exists())
+
+
+def _server(reader: SqlReader) -> Iterator[Finding]:
+    """What there is to know of a database's server."""
+    for told, hint in reader.about():
+        yield Finding("warn" if hint else "ok", "database", told, hint)
+
+
 def _storage(settings: Settings) -> Iterator[Finding]:
     """What takes how much, and whether what is to be removed can be read."""
     from partita.cli.storage import in_short
@@ -185,7 +200,7 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     from partita.engine.storage import storage_of
 
     policy = policy_for(settings.project)
-    if not settings.home.db.exists():
+    if not opening.exists(settings.home):
         return
     reader = project.open_memory(settings)
     found = storage_of(settings.home, reader, policy, now=time.time())

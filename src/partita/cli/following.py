@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from partita.engine.asking import Submitted
     from partita.settings import Settings
     from partita.store.contract import RunRow
-    from partita.store.sqlite import SqliteReader
+    from partita.store.reading import SqlReader
 
 _LOOK_S = 0.05
 _PAGE = 500
@@ -82,7 +82,7 @@ def followed(settings: Settings, ask: Callable[[], list[Submitted]], *, json: bo
 class _Following:
     """The runs of a service, watched from here."""
 
-    def __init__(self, settings: Settings, reader: SqliteReader, runs: Sequence[str], after: int) -> None:
+    def __init__(self, settings: Settings, reader: SqlReader, runs: Sequence[str], after: int) -> None:
         self._settings = settings
         self._reader = reader
         self._after = after
@@ -214,7 +214,7 @@ class _Silence:
         return None
 
 
-def _print(settings: Settings, reader: SqliteReader, rows: list[RunRow], *, json: bool, is_range: bool) -> None:
+def _print(settings: Settings, reader: SqlReader, rows: list[RunRow], *, json: bool, is_range: bool) -> None:
     from partita.cli.remembered import Remembered
 
     if json:

@@ -14,7 +14,7 @@ from partita.settings import Settings
 
 if TYPE_CHECKING:
     from partita.core.manifest import Manifest
-    from partita.store.sqlite import SqliteReader
+    from partita.store.reading import SqlReader
 
 
 def settings_of(folder: Path | None) -> Settings:
@@ -57,15 +57,15 @@ def load(settings: Settings) -> Manifest:
     return loaded.manifest
 
 
-def open_memory(settings: Settings) -> SqliteReader:
+def open_memory(settings: Settings) -> SqlReader:
     """The store of the project, to read. Raises `StoreError`, also when nothing was run yet."""
-    from partita.store.sqlite import open_reader
+    from partita.store import opening
 
-    if not settings.home.db.exists():
+    if not opening.exists(settings.home):
         raise DefinitionError(
             f"nothing was run in {settings.project} yet", hint="start with: partita run, or serve it: partita up"
         )
-    return open_reader(settings.home.db)
+    return opening.open_reader(settings.home)
 
 
 def has_engine(settings: Settings) -> bool:

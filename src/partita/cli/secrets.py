@@ -14,6 +14,7 @@ from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
 from partita.cli.words import many
 from partita.errors import DefinitionError
+from partita.store import opening
 
 if TYPE_CHECKING:
     from partita.settings import Settings
@@ -139,7 +140,7 @@ def _resealed(keys: Keys, row: SecretRow) -> bytes:
 def _rows(settings: Settings) -> list[SecretRow]:
     from partita.store.access import every_secret
 
-    if not settings.home.db.exists():
+    if not opening.exists(settings.home):
         return []
     reader = project.open_memory(settings)
     try:

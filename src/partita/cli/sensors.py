@@ -13,6 +13,7 @@ from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
 from partita.cli.words import ago, duration, iso, listed, many, number
 from partita.errors import DefinitionError
+from partita.store import opening
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -68,7 +69,7 @@ def show(
     settings = project.settings_of(folder)
     row = _one(settings, name)
     live = _live(settings).get((row.namespace, row.name))
-    known = settings.home.db.exists()
+    known = opening.exists(settings.home)
     looks = evaluations(project.open_memory(settings), row.namespace, row.name, limit=count) if known else []
     if json:
         looked = [evaluation_object(look) for look in looks]
@@ -153,7 +154,7 @@ def _all(settings: Settings) -> list[SensorRow]:
     """What is served here; before anything was, what the project declares."""
     from partita.store.sensors import all_sensors
 
-    if settings.home.db.exists():
+    if opening.exists(settings.home):
         rows = [row for row in all_sensors(project.open_memory(settings)) if row.active]
         if rows or project.has_engine(settings):
             return rows
@@ -218,7 +219,7 @@ def _test_here(settings: Settings, row: SensorRow, request: TestSensor) -> TestS
         spec = next((s for s in loaded.manifest.sensors if s.name == row.name), row.spec)
         sensor = Sensor.of(row)
         sensor.declare(spec)
-        store = project.open_memory(settings) if settings.home.db.exists() else open_in_memory(clock=time.time)
+        store = project.open_memory(settings) if opening.exists(settings.home) else open_in_memory(clock=time.time)
         asked: Future[TestSensorAnswer] = Trial(store, executor.evaluator, time.time).begin(sensor, request)
         while not asked.done():
             executor.poll(1.0)

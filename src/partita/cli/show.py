@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from partita.cli import options, project
 from partita.cli.parsing import Argument
 from partita.errors import DefinitionError
+from partita.store import opening
 
 if TYPE_CHECKING:
     from partita.cli.remembered import Remembered
@@ -43,7 +44,7 @@ def _run(settings: Settings, name: str) -> Remembered | None:
     """The run of that name, None if there is none. Raises `DefinitionError` if nothing was run and `last` is wanted."""
     from partita.cli.naming import find_run
 
-    if not settings.home.db.exists() and name != "last":
+    if not opening.exists(settings.home) and name != "last":
         return None
     reader = project.open_memory(settings)
     from partita.cli.remembered import Remembered
@@ -72,7 +73,7 @@ def _show_run(settings: Settings, run: Remembered, step: list[str], *, json: boo
 def _show_definition(settings: Settings, manifest: Manifest, name: str, *, json: bool) -> bool:
     from partita.cli import show_definition
 
-    reader: Reader | None = project.open_memory(settings) if settings.home.db.exists() else None
+    reader: Reader | None = project.open_memory(settings) if opening.exists(settings.home) else None
     pipeline = next((p for p in manifest.pipelines if p.name == name), None)
     asset = next((a for a in manifest.assets if a.name == name), None)
     if pipeline is not None:

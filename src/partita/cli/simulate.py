@@ -13,6 +13,7 @@ from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
 from partita.cli.words import duration, iso, many
 from partita.errors import DefinitionError
+from partita.store import opening
 
 if TYPE_CHECKING:
     from partita.core.forecast import Forecast, ForecastTick, Planned
@@ -57,7 +58,7 @@ def _planned(settings: Settings, manifest: Manifest, *, slow: bool, is_now: bool
     from partita.core.forecast import Planned
     from partita.store.schedules import schedule, usual_of
 
-    reader = project.open_memory(settings) if settings.home.db.exists() else None
+    reader = project.open_memory(settings) if opening.exists(settings.home) else None
     found = []
     for pipeline in manifest.pipelines:
         if not pipeline.schedules:

@@ -12,6 +12,7 @@ from partita.cli import options, project, terminal
 from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
 from partita.errors import DefinitionError
+from partita.store import opening
 
 if TYPE_CHECKING:
     from partita.settings import Settings
@@ -129,7 +130,7 @@ def _address(settings: Settings) -> str:
 def _rows(settings: Settings) -> list[TokenRow]:
     from partita.store import access
 
-    if not settings.home.db.exists():
+    if not opening.exists(settings.home):
         return []
     reader = project.open_memory(settings)
     found: list[TokenRow] = []

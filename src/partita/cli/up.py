@@ -20,11 +20,12 @@ from partita.cli.parsing import Argument, Option
 from partita.cli.words import many
 from partita.errors import DefinitionError, WorldError
 from partita.executors.identity import name_of
-from partita.settings import POINTER, Home
+from partita.settings import POINTER, Home, home_at, store_at, store_of
 
 if TYPE_CHECKING:
     from partita.cli.styled import Span
     from partita.server.supervisor import Event, PartSpec
+    from partita.store.own_server import OwnServer
 
 PORT = 4400
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -45,6 +46,9 @@ def up(
     workers: Annotated[int, Option(("--workers",), "Workers of each project (0: one for each processor)", "N", 0)] = 0,
     home: Annotated[Path | None, Option(("--home",), "Where everything is kept (default: .partita)", "FOLDER")] = None,
     wait: Annotated[int, Option(("--wait",), "At the end, wait so many seconds for running steps", "N", 0)] = 0,
+    postgres: Annotated[
+        bool, Option(("--postgres",), "Keep the store in a PostgreSQL of its own, in the home")
+    ] = False,
     json: Annotated[bool, Option(("--json",), "What happens, as a JSON object in a line")] = False,
     folder: options.Project = None,
 ) -> int:
@@ -61,8 +65,11 @@ def up(
         _refuse_open_host(host, kept)
     words = _Words(json=json)
     listening = None if web is False else _listening(listen, host, port)
+    server: OwnServer | None = None
     try:
         _point_to(kept, served)
+        server = _database(kept, postgres=postgres)
+        kept = home_at(kept.root)
         service = _ServiceFile(kept, served)
         words.on_ready = service.ready
         parts = _parts(kept, served, listening, workers=workers, wait=wait)
@@ -76,8 +83,47 @@ def up(
             service.remove()
             words.end()
     finally:
+        if server is not None:
+            server.stop()
         if listening is not None:
             listening.close()
+
+
+def _database(home: Home, *, postgres: bool) -> OwnServer | None:
+    """The PostgreSQL that is kept in the home, running, if the store is to be in it or is there already.
+
+    The processes that we start, and other commands here, find the store by the environment or by a file in the home.
+    """
+    from partita.store import opening
+
+    opening.is_shared(home)
+    if not postgres:
+        server = opening.own_server(home)
+        if server is not None:
+            server.start()
+        elif home.store:
+            os.environ["PARTITA_STORE"] = home.store
+        return server
+    return _own_database(home)
+
+
+def _own_database(home: Home) -> OwnServer:
+    from partita.settings import STORE
+    from partita.store.own_server import OwnServer
+
+    server = OwnServer(home.root / "postgres")
+    if home.store and home.store != server.address:
+        raise DefinitionError(
+            "the store has an address already, and --postgres asks for another one", hint="leave one of them out"
+        )
+    if not home.store and home.db.exists() and not server.is_made:
+        raise DefinitionError(
+            f"the store is in {home.db}",
+            hint=f"move it into PostgreSQL: partita db copy sqlite://{home.db} {server.address}",
+        )
+    server.start()
+    (home.root / STORE).write_text(server.address + "\n")
+    return server
 
 
 def _folders(folders: list[Path] | None, folder: Path | None) -> list[Path]:
@@ -103,12 +149,14 @@ def _folders(folders: list[Path] | None, folder: Path | None) -> list[Path]:
 
 
 def _home(served: list[Path], home: Path | None) -> Home:
-    """One project: its own `.partita`. Several: PARTITA_HOME, or `.partita` here."""
+    """One project: its own `.partita`. Several: PARTITA_HOME, or `.partita` here. The store is where the first one says."""
     if home is not None:
-        return Home(home.resolve())
-    if named := os.environ.get("PARTITA_HOME"):
-        return Home(Path(named).resolve())
-    return Home(served[0] / ".partita" if len(served) == 1 else Path.cwd() / ".partita")
+        root = home.resolve()
+    elif named := os.environ.get("PARTITA_HOME"):
+        root = Path(named).resolve()
+    else:
+        root = served[0] / ".partita" if len(served) == 1 else Path.cwd() / ".partita"
+    return Home(root, store_of(served[0]) or store_at(root))
 
 
 def _point_to(home: Home, served: list[Path]) -> None:
@@ -245,6 +293,7 @@ class _Words:
             "broken": self._kept,
             "run": self._run,
             "failed": self._failed,
+            "standby": self._standby,
             "died": self._died,
             "given_up": self._given_up,
             "killed": self._killed,
@@ -320,6 +369,9 @@ class _Words:
         self._line(("■ ", "red"), f"{part}: {event.get('message', '')}")
         if event.get("hint"):
             self._line(("  hint: ", "accent"), event["hint"])
+
+    def _standby(self, part: str, event: Event) -> None:
+        self._line(("◌ ", "amber"), f"the {part} stands by: {event['message']}")
 
     def _died(self, part: str, event: Event) -> None:
         again = event["again_in_s"]

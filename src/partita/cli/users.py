@@ -11,6 +11,7 @@ from partita.cli import options, project, terminal
 from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
 from partita.errors import DefinitionError
+from partita.store import opening
 
 if TYPE_CHECKING:
     from partita.core.permissions import Grant
@@ -122,7 +123,7 @@ def _grants(texts: list[str]) -> tuple[Grant, ...]:
 def _rows(settings: Settings) -> list[UserRow]:
     from partita.store import access
 
-    if not settings.home.db.exists():
+    if not opening.exists(settings.home):
         return []
     reader = project.open_memory(settings)
     found: list[UserRow] = []

@@ -131,6 +131,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("db migrate", "db:migrate", "bring the store up to date"),
             Verb("db backup", "db:backup", "copy the store to a file, also while it is in use"),
             Verb("db vacuum", "db:vacuum", "give free space of the store back"),
+            Verb("db copy", "db:copy", "move the store to another database, and back"),
             Verb("db storage", "db:storage", "what takes how much space, and what retention removes"),
         ),
     ),

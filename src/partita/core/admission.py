@@ -345,12 +345,16 @@ class Admission:
     def _park(self, lane: Lane, refusal: Refusal) -> None:
         lane.parked_on = refusal.key
         if refusal.per_s:
-            self._rate_wakes[refusal.key] = self.rates[refusal.key].free_at(refusal.wants)
+            at = self.rates[refusal.key].free_at(refusal.wants)
+            # Somebody who is parked there already may ask for less, and be let on sooner.
+            self._rate_wakes[refusal.key] = min(at, self._rate_wakes.get(refusal.key, at))
         parked = self._parked.setdefault(refusal.key, deque())
         parked.append(lane)
-        # It asks for more than is free: somebody behind it may ask for less.
-        if refusal.used < refusal.capacity and refusal.wants > 1:
-            fitting = next((p for p in parked if self.refusal(p) is None), None)
+        # It asks for more than is free: somebody behind it may ask for less. If that one is refused for another reason it
+        # passes the slot on; to leave it here would be to forget it, since nobody's end wakes it.
+        free = refusal.capacity - refusal.used
+        if free > 0 and refusal.wants > 1:
+            fitting = next((p for p in parked if dict(p.asks)[refusal.key] <= free), None)
             if fitting is not None:
                 parked.remove(fitting)
                 self._wake(fitting, refusal.key)

@@ -1,10 +1,10 @@
 """What happened. The journal is made of these, the machine eats some of them, the rows are their fold.
 
 Inputs of the machine (`RunMachine.apply`): RunStarted, AttemptDispatched, AttemptStarted, AttemptEnded,
-CancelRequested, PauseRequested, ResumeRequested, TimerDue; of gates: GateVoted, GateReported, GateHeard.
+CancelRequested, PauseRequested, ResumeRequested, StepMarked, TimerDue; of gates: GateVoted, GateReported, GateHeard.
 Made by the machine: StepRetried, StepEnded, Materialized, CheckEvaluated, RunEnded, GateOpened, GateAnswered.
 Made when the run is created: RunCreated, StepReused.
-All but TimerDue are journaled (a GateReported only if it comes before its gate has opened). `at` is seconds since the epoch (UTC) and is the only clock there is.
+All but TimerDue and StepMarked (whose StepEnded says it all) are journaled (a GateReported only if it comes before its gate has opened). `at` is seconds since the epoch (UTC) and is the only clock there is.
 
 What an AttemptEnded in state "succeeded" says about its step is not said again: the step has succeeded.
 """
@@ -41,16 +41,21 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     exit_code: int | None = None
 
 
-def failure_line(failure: Failure | None, otherwise: str = "") -> str:
-    """`SchemaError: column 'dep_delay' is missing`: what went wrong, in one line."""
+def failure_text(failure: Failure | None, otherwise: str = "") -> str:
+    """What went wrong: the message, with the class of the exception in front."""
     if failure is None:
-        return otherwise.partition("\n")[0]
+        return otherwise
     text = failure.message.strip() or otherwise
     kind = failure.types[0].rpartition(".")[2] if failure.types and failure.cause == "exception" else ""
     # The worker may have put the class's name into the message already.
     if kind and not text.startswith(kind):
         text = f"{kind}: {text}" if text else kind
-    return text.partition("\n")[0]
+    return text
+
+
+def failure_line(failure: Failure | None, otherwise: str = "") -> str:
+    """`SchemaError: column 'dep_delay' is missing`: what went wrong, in one line."""
+    return failure_text(failure, otherwise).partition("\n")[0]
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
@@ -317,6 +322,16 @@ class ResumeRequested(_Event, frozen=True, array_like=True, tag="resume_requeste
     by: str
 
 
+class StepMarked(_Event, frozen=True, array_like=True, tag="step_marked"):
+    """A person ends a step that does not run; its StepEnded says so."""
+
+    step: str
+    index: str
+    state: Literal["succeeded", "failed", "skipped"]
+    by: str
+    reason: str = ""
+
+
 class TimerDue(_Event, frozen=True, array_like=True, tag="timer_due"):
     """The clock has reached an instant that the machine asked for by `WakeAt`."""
 
@@ -345,6 +360,7 @@ Event = (
     | CancelRequested
     | PauseRequested
     | ResumeRequested
+    | StepMarked
     | TimerDue
     | RunEnded
 )

@@ -15,6 +15,7 @@ from partita.core import gates
 from partita.core.gates import GateState
 from partita.core.graph import FirstOf, GateSpec, Output, steps_read
 from partita.core.machine import RunMachine
+from partita.core.marking import MARKED
 from partita.core.plan import Edge, Instance, Node
 from partita.core.states import TERMINAL_STEP
 from partita.core.waiting import question
@@ -205,6 +206,8 @@ def _reasons(machine: RunMachine, instance: Instance, refusal: str) -> tuple[lis
     if instance.state == "running":
         text = f"attempt {instance.attempt} is running"
         return [*_earlier(instance), Reason("running", text, at=instance.since)], "its attempt ends"
+    if instance.reason.startswith(MARKED):
+        return [*_earlier(instance), Reason("marked", instance.reason)], ""
     if instance.state == "succeeded":
         how = f"succeeded in attempt {instance.attempt}" if instance.attempt else "succeeded without an attempt"
         return [*_earlier(instance), Reason("succeeded", how)], ""

@@ -107,6 +107,8 @@ class Link:
         self.reader = reader
         self.is_same = mapping.is_same and upstream.universe is reader.universe
         self.is_open = mapping.kind in ("all", "last")
+        # The upstream has no partitions: all that the reader has are made from the one thing that it is.
+        self.is_one = mapping.theirs is None
         # For each bit of the reader those of the upstream; made when it is first asked for.
         self._table: list[int] = [OUTSIDE]
         self._known_above = 0
@@ -139,6 +141,8 @@ class Link:
         """What bit `at` of the reader is made from."""
         if self.is_same:
             return 1 << at
+        if self.is_one:
+            return self.upstream.universe.bit("") if at else OUTSIDE
         return self.scope() if self.is_open else self.table()[at]
 
     def scope(self) -> int:
@@ -428,6 +432,9 @@ def _counted(counts: dict[str, int], key: str, by: int) -> int:
 def _newer(link: Link) -> int:
     """Which partitions of the reader are older than what they are made from."""
     reader, changed = link.reader, link.upstream.changed_no
+    # Nothing above changed since the oldest of them was made: the usual case, found without looking at each.
+    if max(changed, default=0) <= min(filter(None, reader.made_no), default=0):
+        return 0
     found = 0
     if link.is_same:
         for at, (above, made) in enumerate(zip(changed, reader.made_no, strict=False)):

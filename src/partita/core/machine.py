@@ -7,7 +7,7 @@ Journaled events pile up in `journal` until the engine takes them with `take_jou
 carries out the commands.
 
 What an event leads to is decided in the files around this one: `outcomes` (the end of an attempt), `settling` (who is told
-of an end), `joining` (who waits for whom), `unfolding` (maps and loops), `bundles`, `waiting` (gates); `moves` makes the moves.
+of an end), `joining` (who waits for whom), `unfolding` (maps and loops), `bundles`, `waiting` (gates), `marking` (ends by hand); `moves` makes the moves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from partita.core import bundles, moves, waiting
+from partita.core import bundles, marking, moves, waiting
 from partita.core.commands import Command, WakeAt
 from partita.core.course import Course
 from partita.core.events import (
@@ -32,6 +32,7 @@ from partita.core.events import (
     RunCreated,
     RunStarted,
     StepEnded,
+    StepMarked,
     TimerDue,
 )
 from partita.core.graph import Graph
@@ -65,6 +66,7 @@ class RunMachine(Course):
             CancelRequested: self._on_cancel_requested,
             PauseRequested: self._on_pause_requested,
             ResumeRequested: self._on_resume_requested,
+            StepMarked: self._on_step_marked,
             TimerDue: self._on_timer_due,
             GateVoted: self._on_gate_voted,
             GateReported: self._on_gate_reported,
@@ -174,6 +176,10 @@ class RunMachine(Course):
         for instance in self.instances():
             if instance.state == "ready" and instance.node.bundle is None and not instance.offered:
                 moves.offer(self, instance)
+
+    def _on_step_marked(self, event: StepMarked) -> None:
+        if not marking.mark(self, event):
+            self.ignored += 1
 
     def _on_gate_voted(self, event: GateVoted) -> None:
         if not waiting.vote(self, event):

@@ -106,6 +106,8 @@ class AssetSpec(msgspec.Struct, frozen=True):
     mappings: tuple[DepSpec, ...] = ()
     # How many partitions one run of a backfill takes: 1, n, or 0 = all in one.
     backfill_batch: int = 1
+    # Which columns of which assets each column is made from, where that was said: (column, ((asset, column), ...)).
+    lineage: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
 
 class ScheduleSpec(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from partita.core import moves, retry
 from partita.core.bundles import close_bundle, fail_member, failed_before
 from partita.core.course import Course
-from partita.core.events import AssetReport, AttemptEnded, CheckEvaluated, Detail, Failure, Materialized
+from partita.core.events import AssetReport, AttemptEnded, CheckEvaluated, Detail, Failure, Materialized, failure_text
 from partita.core.graph import Step
 from partita.core.plan import Instance
 from partita.core.states import ATTEMPT_MOVES, INFRA_FAILURE, StepState
@@ -124,7 +124,7 @@ def _fail(course: Course, instance: Instance, event: AttemptEnded) -> None:
     message = failure.message if failure is not None else event.state
     # A teardown is carried through also when the run is ending.
     gives_up = bool(course.ending) and not instance.node.step.teardown_of
-    instance.remember(event.state, message)
+    instance.remember(event.state, failure_text(failure, event.state))
     if failure is not None and failure.cause == "skipped":
         moves.end(course, instance, "skipped", message)
     elif event.state == "cancelled" or (gives_up and event.state in INFRA_FAILURE):

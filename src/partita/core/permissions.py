@@ -35,7 +35,7 @@ PERMISSIONS: Final[dict[str, str]] = {
     "signed": "whoever signs the request with the key of its receiver (webhooks, callbacks): the route checks it",
     "signed_in": "whoever is signed in, whatever their roles",
     "view": "see pipelines, runs, assets and what they say, without their logs",
-    "log.read": "read what steps have written",
+    "log.read": "read what steps have written, what they were given and gave, and their code",
     "operate": "start, cancel, retry and pause runs, schedules, sensors and backfills; answer gates; set limits",
     "report": "report materializations and checks of assets made elsewhere",
     "author": "bring new code and new definitions",

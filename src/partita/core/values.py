@@ -15,6 +15,8 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
     Of an asset whose data lies elsewhere (bytes: nil) it stands for the version of that data.
     `length` is the number of elements when the value is a sequence that can be mapped over; else None.
     `preview` is plain text made by the worker for people; empty when the bytes are inline and plain.
+    `table` is what a frame begins with, as packed plain data: {"columns": [[name, type], ...], "rows": [...], "count": n,
+    "width": m}. Made by the worker too, for nobody else decodes frames.
     """
 
     codec: str
@@ -24,6 +26,7 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
     digest: str = ""
     length: int | None = None
     preview: str = ""
+    table: bytes | None = None
 
 
 class Whole(msgspec.Struct, frozen=True, array_like=True, tag="w"):

@@ -36,6 +36,7 @@ class AssetOptions(Options, total=False):
     automation: Any
     backfill_batch: int | Literal["all"]
     columns: Mapping[str, str] | Sequence[str]
+    lineage: Mapping[str, str | Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Facts:
     description: str = ""
     partitions: PartitionSpec | None = None
     columns: tuple[tuple[str, str], ...] = ()
+    lineage: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     freshness: Freshness | None = None
     automation: bytes | None = None
     backfill_batch: int = 1
@@ -129,6 +131,7 @@ class MultiAssetDef(Declared):
             description=facts.description,
             partitions=facts.partitions or shared.partitions,
             columns=facts.columns,
+            lineage=facts.lineage,
             freshness=facts.freshness or shared.freshness,
             automation=facts.automation or shared.automation,
             backfill_batch=facts.backfill_batch if facts.backfill_batch != 1 else shared.backfill_batch,
@@ -317,6 +320,21 @@ def _columns(value: Any) -> tuple[tuple[str, str], ...]:
     raise ValueError(f"{value!r} is no dict of columns and their types")
 
 
+def _lineage(value: Any) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f'{value!r} is no dict of columns and what they are made from: {{"delay": "flights.dep_delay"}}'
+        )
+    return tuple((str(column), tuple(_column_of(c) for c in _deps(read))) for column, read in value.items())
+
+
+def _column_of(value: Any) -> tuple[str, str]:
+    asset, _, column = str(value).rpartition(".")
+    if not asset or not column:
+        raise ValueError(f"{value!r} is no column of an asset: write asset.column")
+    return asset, column
+
+
 def _io(value: Any) -> Any:
     if value is None or (hasattr(value, "dump") and hasattr(value, "load")):
         return value
@@ -357,6 +375,7 @@ _FACT_READERS: dict[str, Callable[[Any], Any]] = {
     "description": text,
     "partitions": _partitions,
     "columns": _columns,
+    "lineage": _lineage,
     "freshness": _freshness,
     "automation": read_condition,
     "backfill_batch": _batch,
@@ -364,7 +383,7 @@ _FACT_READERS: dict[str, Callable[[Any], Any]] = {
     "version": str,
 }
 _OWN_OPTIONS = frozenset(
-    {"deps", "partitions", "group", "kinds", "io", "freshness", "columns", "automation", "backfill_batch"}
+    {"deps", "partitions", "group", "kinds", "io", "freshness", "columns", "lineage", "automation", "backfill_batch"}
 )
 
 

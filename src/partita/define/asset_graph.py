@@ -501,6 +501,7 @@ class _Maker:
             partitions=facts.partitions,
             code_version=self._code_version(node),
             columns=facts.columns,
+            lineage=facts.lineage,
             written_at=str(node.place),
             freshness=facts.freshness,
             automation=facts.automation,
@@ -519,6 +520,7 @@ class _Maker:
             partitions=facts.partitions,
             external=True,
             columns=facts.columns,
+            lineage=facts.lineage,
             written_at=str(facts.place),
             freshness=facts.freshness,
         )

@@ -27,7 +27,11 @@ class IOContext:
 
 @runtime_checkable
 class IO(Protocol):
-    """Writes and reads the values of assets. `dump` may be called again for the same partition after a retry."""
+    """Writes and reads the values of assets. `dump` may be called again for the same partition after a retry.
+
+    One that has `exists(ctx) -> bool` as well is asked before a result is taken from the cache: what was written may have
+    been removed since.
+    """
 
     def dump(self, ctx: IOContext, value: Any) -> None:
         """Write the value."""
@@ -78,6 +82,11 @@ class BoundIO:
             return self.io.load(self._of(ctx, ctx.partition))
         return {partition: self.io.load(self._of(ctx, partition)) for partition in ctx.partitions}
 
+    def is_there(self, ctx: _Where) -> bool:
+        """Is what was written still there, as far as the IO object can say?"""
+        exists = getattr(self.io, "exists", None)
+        return exists is None or all(exists(self._of(ctx, key)) for key in ctx.partitions or (ctx.partition,))
+
     def _of(self, ctx: _Where, partition: str) -> IOContext:
         return IOContext(self.asset, partition, ctx.run_id, ctx.namespace)
 
@@ -107,6 +116,10 @@ class FileIO:
         if not ctx.partition:
             return base / f"{ctx.asset}{suffix}"
         return base / ctx.asset / f"{ctx.partition.replace('/', '_').replace(':', '-')}{suffix}"
+
+    def exists(self, ctx: IOContext) -> bool:
+        """Is there a file of this asset (partition)?"""
+        return self.path(ctx).exists()
 
     def dump(self, ctx: IOContext, value: Any) -> None:
         """Write the value, then rename."""

@@ -35,7 +35,7 @@ from partita.define.schedule import bound_schedules
 from partita.define.secret import collect_mentions, mentions, problem_of_name, problem_of_source
 from partita.define.where import Place, project_root, short
 from partita.errors import DefinitionError, LoadError
-from partita.settings import outputs_of
+from partita.settings import STORE_ADDRESSES, outputs_of
 
 _UNITS = {
     "s": 1.0,
@@ -96,6 +96,8 @@ class Config:
     resources: tuple[tuple[str, dict[str, Any]], ...] = ()
     # Folders that steps write into: not watched, and no part of a version.
     outputs: tuple[str, ...] = ()
+    # The address of the store (`settings.store_of` reads it: before anything is loaded).
+    store: str = ""
 
 
 def read_config(folder: Path) -> Config:
@@ -128,6 +130,7 @@ def read_config(folder: Path) -> Config:
             secrets=_secrets(table.get("secrets", [])),
             resources=_tables(table.get("resources", {}), "resources"),
             outputs=tuple(_texts(table.get("outputs", []), "outputs")),
+            store=_address(table.get("store", "")),
         )
     except ValueError as error:
         raise LoadError(f"[tool.partita] of {folder / 'pyproject.toml'}: {error}") from None
@@ -150,6 +153,12 @@ def _checked_name(name: object) -> str:
 def _texts(value: object, key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
         raise ValueError(f"`{key}` must be a list of names, not {value!r}")
+    return value
+
+
+def _address(value: object) -> str:
+    if not isinstance(value, str) or (value and not value.startswith(STORE_ADDRESSES)):
+        raise ValueError(f"`store` must be an address (postgresql://..., sqlite://...), not {value!r}")
     return value
 
 

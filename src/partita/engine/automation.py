@@ -40,6 +40,7 @@ from partita.engine.active import ActiveRun
 from partita.engine.catalog import Catalog
 from partita.engine.clock import Clock
 from partita.engine.control import Handler
+from partita.engine.ids import new_run_id
 from partita.engine.loop import Engine
 from partita.engine.submission import RunRequest
 from partita.engine.submitter import Submitter
@@ -91,7 +92,6 @@ class Automation:
         # Of runs that are to make assets (or to check them): by step, which asset and partitions are still to come.
         self._making: dict[str, dict[str, _Coming]] = {}
         self._problems: dict[tuple[str, str], str] = {}
-        self._count = 0
 
     def start(self, now: float) -> None:
         """Take up what the store says, and the runs that are open."""
@@ -269,12 +269,13 @@ class Automation:
                 self._engine.record(AutomationDecided(now, asset, (key,), run, packed))
 
     def _request(self, project: str, key: str, assets: list[str], now: float) -> RunRequest:
-        self._count += 1
         selection = " | ".join(f'"{asset}"' for asset in assets)
         return RunRequest(
             target=f"{project}/{selection}",
             by=BY,
-            origin=f"auto:{assets[0]}:{key}:{now:.3f}:{self._count}",
+            # A fresh name for each decision: clocks are set back, and counts begin anew. That a decision has one run is
+            # held by their one commit.
+            origin=f"auto:{assets[0]}:{key}:{new_run_id(now)}",
             partition=key,
         )
 

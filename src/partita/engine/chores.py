@@ -13,10 +13,12 @@ from partita.core.events import Event
 from partita.core.facts import Fact
 from partita.core.facts.house import HealthChanged
 from partita.engine.active import ActiveRun
-from partita.errors import Fenced, InvalidTransition, StoreLocked
+from partita.errors import Fenced, InvalidTransition, StoreAway, StoreLocked
 
 # How long a chore rests after it has failed.
 REST_S = 30.0
+# While the database is away.
+AWAY_S = 1.0
 _log = logging.getLogger("partita.engine")
 
 
@@ -53,11 +55,13 @@ class Chore(Protocol):
 class Chores(list[Chore]):
     """The chores of an engine, in the order in which they take their turns."""
 
-    def __init__(self, record: Callable[[Fact], None]) -> None:
+    def __init__(self, record: Callable[[Fact], None], is_over: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         # What chores could not do, by their names; they are tried again later.
         self.troubles: dict[str, str] = {}
         self._record = record
+        # The engine cannot go on: the store failed in a commit, and nobody knows what it holds of it.
+        self._is_over = is_over
         self._rested: dict[str, float] = {}
 
     def start(self, now: float) -> None:
@@ -72,7 +76,9 @@ class Chores(list[Chore]):
         return min((max(chore.due_at(), self._rests_until(chore, now)) for chore in self), default=float("inf"))
 
     def turn(self, now: float) -> None:
-        """Let them do what is due. Raises what ends an engine: `Fenced`, `StoreLocked`, a bug in the machine."""
+        """Let them do what is due. Raises what ends an engine: `Fenced`, `StoreLocked`, a bug in the machine, a commit of
+        which nobody knows what became of it.
+        """
         for chore in self:
             if chore.due_at() > now or now < self._rests_until(chore, now):
                 continue
@@ -80,7 +86,13 @@ class Chores(list[Chore]):
                 chore.turn(now)
             except (Fenced, StoreLocked, InvalidTransition):
                 raise
+            except StoreAway as error:
+                # It would be the same for all of them, and is nobody's fault.
+                self._wait(chore, error, now)
+                return
             except Exception as error:  # a bug in one chore must not stop all runs
+                if self._is_over():
+                    raise
                 self._fail(chore, error, now)
             else:
                 self._recover(chore, now)
@@ -100,9 +112,16 @@ class Chores(list[Chore]):
         # A clock that was set back must not make it rest for longer.
         return until if until <= now + REST_S else 0.0
 
+    def _wait(self, chore: Chore, error: StoreAway, now: float) -> None:
+        if chore.name not in self._rested:
+            _log.warning("%s waits: %s", chore.name, error.message)
+        self._rested[chore.name] = now + AWAY_S
+
     def _fail(self, chore: Chore, error: Exception, now: float) -> None:
-        trouble = f"{type(error).__name__}: {error}"
-        if self.troubles.get(chore.name) != trouble:
+        kind = type(error).__name__
+        trouble = f"{kind}: {error}"
+        # Of one kind once: what it says may differ each time (a number, a name), and people are told of each record.
+        if self.troubles.get(chore.name, "").partition(":")[0] != kind:
             self._record(HealthChanged(now, chore.name, trouble))
         self.troubles[chore.name] = trouble
         self._rested[chore.name] = now + REST_S

@@ -14,11 +14,12 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from partita import errors
+from partita.core.events import StepMarked
 from partita.core.explain import Explanation
 from partita.engine.loop import Engine
 from partita.engine.pulse import AskPlaces, TakePulse, places, pulse
@@ -53,6 +54,17 @@ class Resume(msgspec.Struct, frozen=True, tag="resume"):
 
     run: str
     by: str
+
+
+class Mark(msgspec.Struct, frozen=True, tag="mark"):
+    """End a step by hand that does not run. The `lines` of the answer say why it cannot be, if it cannot."""
+
+    run: str
+    step: str
+    state: Literal["succeeded", "failed", "skipped"]
+    by: str
+    index: str = ""
+    reason: str = ""
 
 
 class Why(msgspec.Struct, frozen=True, tag="why"):
@@ -95,6 +107,7 @@ def handlers_of(engine: Engine) -> dict[type, Handler]:
         Cancel: lambda r: Answer(found=engine.cancel(r.run, by=r.by, reason=r.reason)),
         Pause: lambda r: Answer(found=engine.pause(r.run, by=r.by, reason=r.reason)),
         Resume: lambda r: Answer(found=engine.resume(r.run, by=r.by)),
+        Mark: lambda r: _marked(engine, r),
         Why: lambda r: _explained(engine.why(r.run, r.step, r.index)),
         Status: lambda r: _status(engine),
         TakePulse: lambda r: pulse(engine),
@@ -240,6 +253,12 @@ def _error(reply: _Reply) -> PartitaError:
 
 def _explained(explanation: Explanation | None) -> Answer:
     return Answer(found=explanation is not None, explanation=explanation)
+
+
+def _marked(engine: Engine, asked: Mark) -> Answer:
+    mark = StepMarked(engine.clock.now(), asked.step, asked.index, asked.state, asked.by, asked.reason)
+    refusal = engine.mark(asked.run, mark)
+    return Answer(found=refusal is not None, lines=(refusal,) if refusal else ())
 
 
 def _status(engine: Engine) -> Answer:

@@ -34,7 +34,8 @@ from partita.executors.loading import HostConnection, start_host
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Settings
 from partita.store.contract import RunRow
-from partita.store.sqlite import SqliteStore, open_store
+from partita.store.opening import open_store
+from partita.store.writing import SqlStore
 
 
 class Embedded:
@@ -65,7 +66,7 @@ class Embedded:
         # The host imports the project while we open the store (and a caller's `connection` is at it already).
         self.connection: HostConnection = connection or start_host(settings, workers=workers)
         try:
-            self.store: SqliteStore = open_store(settings.home.db, clock=self.clock.now)
+            self.store: SqlStore = open_store(settings.home, clock=self.clock.now)
         except BaseException:
             self.connection.close(kill=True)
             raise

@@ -28,6 +28,7 @@ from partita.core.events import (
     ResumeRequested,
     RunCreated,
     RunStarted,
+    StepMarked,
     StepReused,
     TimerDue,
 )
@@ -37,6 +38,7 @@ from partita.core.graph import Graph
 from partita.core.graph import decode as decode_graph
 from partita.core.graph import encode as encode_graph
 from partita.core.machine import Known
+from partita.core.marking import refusal as refusal_of_mark
 from partita.core.moves import OUT_OF_TIME
 from partita.core.plan import Instance
 from partita.core.run_queue import RunQueue
@@ -49,12 +51,12 @@ from partita.engine.members import events_of
 from partita.engine.restore import known_of, run_created_of
 from partita.engine.stored import stored_input, stored_value
 from partita.engine.tenure import Tenure
-from partita.errors import StoreError, StoreFull
+from partita.errors import StoreAway, StoreError, StoreFull
 from partita.executors.contract import Assignment, Ended, Executor, OpenAttempt, Placement, Report
 from partita.store.contract import OriginTaken, RunCommit, RunRow, Store
 from partita.worker.wire import Progress
 
-RunInput = CancelRequested | PauseRequested | ResumeRequested | GateVoted | GateReported | GateHeard
+RunInput = CancelRequested | PauseRequested | ResumeRequested | StepMarked | GateVoted | GateReported | GateHeard
 """What people, other systems and chores may say to a run."""
 
 
@@ -113,7 +115,7 @@ class Engine:
         self.busy_s = 0.0
         self.slowest_s = 0.0
         self.listeners = list(listeners)
-        self.chores = Chores(self.record)
+        self.chores = Chores(self.record, is_over=lambda: self._broken is not None)
         self._tenure = Tenure(store, clock, holder=holder, lease_s=lease_s)
         # The token with which another system answers a gate, by run, step and index.
         self.token_of: Callable[[str, str, str], str] | None = None
@@ -170,6 +172,8 @@ class Engine:
         self._renew_lease()
         if chores:
             self.chores.turn(self.clock.now())
+        if self._broken is not None:
+            raise self._broken
         done = self._finish_turn()
         self._mailbox.answer(is_durable=not (self._uncommitted or self._facts), blocked=self.blocked)
         self._count(perf_counter() - began)
@@ -215,7 +219,12 @@ class Engine:
         if run.graph not in self._graphs:
             self.store.put_graph(run.graph, encode_graph(graph))
             self._graphs.add(run.graph)
-        self._write([RunCommit(run.run, 1, run.at, (run, *reused))])
+        try:
+            self._write([RunCommit(run.run, 1, run.at, (run, *reused))])
+        except StoreAway as error:
+            # It may be there, and nothing here would run it: the next engine finds out.
+            self._broken = error if error.in_doubt else None
+            raise
         row = self.store.run(run.run)
         assert row is not None, "the run was committed"
         known = [
@@ -273,6 +282,16 @@ class Engine:
     def resume(self, run: str, *, by: str) -> bool:
         """Undo `pause`. False if the run is not active."""
         return self._ask(run, ResumeRequested(self.clock.now(), by))
+
+    def mark(self, run: str, mark: StepMarked) -> str | None:
+        """End a step by hand: "" if it is done, else why it cannot be; None if the run is not active."""
+        active = self.active.get(run)
+        if active is None:
+            return None
+        refusal = refusal_of_mark(active.machine, mark.step, mark.index, mark.state)
+        if not refusal:
+            self._ask(run, mark)
+        return refusal
 
     def why(self, run: str, step: str, index: str = "") -> Explanation | None:
         """Why a step is as it is, with what the admission and the workers say about it."""

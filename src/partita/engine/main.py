@@ -32,11 +32,13 @@ from partita.engine.active import ActiveRun
 from partita.engine.clock import SystemClock
 from partita.engine.control import ControlServer
 from partita.engine.service import Service
+from partita.engine.tenure import stand_by
 from partita.errors import PartitaError, StoreError, StoreFull, StoreLocked
-from partita.executors.identity import is_alive, name_of
+from partita.executors.identity import is_alive, name_of, pid_of
 from partita.executors.processes import ProcessExecutor
-from partita.settings import Home, Settings
-from partita.store.sqlite import SqliteStore, open_store
+from partita.settings import Home, Settings, home_at
+from partita.store.opening import is_shared, open_store, own_server
+from partita.store.writing import SqlStore
 from partita.worker.wire import Progress
 
 WORLD = 3
@@ -58,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _serve(_settings(options), tell, stop, channel, wait_s=options.wait)
     except PartitaError as error:
         # What was well once may be so again: the disk is full, another one had the lease or the file.
-        was_well = isinstance(error, StoreError) and _is_ours(Home(options.home.resolve()))
+        was_well = isinstance(error, StoreError) and _is_ours(home_at(options.home.resolve()))
         passes = isinstance(error, StoreFull) or was_well
         is_fatal = not stop.was_ready and not passes
         tell({"event": "failed", "message": error.message, "hint": error.hint or "", "fatal": is_fatal})
@@ -77,7 +79,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _settings(options: argparse.Namespace) -> list[Settings]:
-    changes: dict[str, object] = {"home": Home(options.home.resolve())}
+    changes: dict[str, object] = {"home": home_at(options.home.resolve())}
     if options.workers:
         changes["workers"] = options.workers
     return [Settings.of(folder, **changes) for folder in options.folders]
@@ -89,11 +91,23 @@ def _serve(
     clock = SystemClock()
     home = settings[0].home
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = _opened(home, clock.now, stop)
+    store = _opened(home, clock.now, stop, tell)
+    if store is None:
+        return 0
+    holder = name_of(os.getpid()) or ""
     try:
+        if is_shared(home) and not _stands_by(store, settings[0], holder, stop, tell):
+            return 0
         executor = ProcessExecutor({}, home=home, source=lambda *key: _projects(service).host_of(*key), patient=True)
         service = Service(
-            store, executor, settings=settings[0], clock=clock, listeners=[_News(tell)], projects=settings, tell=tell
+            store,
+            executor,
+            settings=settings[0],
+            clock=clock,
+            holder=holder,
+            listeners=[_News(tell)],
+            projects=settings,
+            tell=tell,
         )
         # Hosts import the projects while the engine takes up what is open.
         _projects(service).begin()
@@ -121,12 +135,42 @@ def _projects(service: Service) -> Any:
     return service.projects
 
 
-def _opened(home: Home, now: Callable[[], float], stop: _Stop) -> SqliteStore:
-    """The store; an owner who will soon be gone is waited for. Raises `StoreLocked` and its kind."""
+def _stands_by(store: SqlStore, settings: Settings, holder: str, stop: _Stop, tell: Tell) -> bool:
+    """Wait until no other scheduler is at work on the store; False if told to end meanwhile."""
+    # Whoever else may be at work on a database that is on this machine only is on this machine.
+    is_here = own_server(settings.home) is not None
+
+    def is_gone(name: str) -> bool:
+        return is_here and pid_of(name) is not None and not is_alive(name)
+
+    return stand_by(
+        store,
+        holder=holder,
+        lease_s=settings.lease_s,
+        is_gone=is_gone,
+        wait=stop.asked.wait,
+        tell=lambda problem: tell({"event": "standby", "message": problem}),
+    )
+
+
+def _opened(home: Home, now: Callable[[], float], stop: _Stop, tell: Tell) -> SqlStore | None:
+    """The store; an owner who will soon be gone is waited for, and a database that is away. None if told to end meanwhile.
+
+    Raises `StoreLocked` and its kind.
+    """
     deadline = time.monotonic() + _LOCKED_S
+    told = False
     while True:
         try:
-            return open_store(home.db, clock=now)
+            return open_store(home, clock=now)
+        except StoreFull as error:
+            if not is_shared(home):
+                raise
+            if not told:
+                tell({"event": "standby", "message": error.message})
+            told = True
+            if stop.asked.wait(1.0):
+                return None
         except StoreLocked:
             if time.monotonic() > deadline or stop.asked.is_set() or not (_is_ours(home) or _is_orphan(home)):
                 raise

@@ -16,10 +16,10 @@ import msgspec
 
 from partita.core.events import failure_line
 from partita.core.explain import Cause, causes
-from partita.core.graph import Step
+from partita.core.graph import Graph, Step
 from partita.core.graph import decode as decode_graph
 from partita.core.machine import RunMachine
-from partita.core.manifest import AssetSpec
+from partita.core.manifest import AssetSpec, Manifest
 from partita.core.plan import Instance
 from partita.core.states import OPEN_ATTEMPT, USER_FAILURE
 from partita.engine.restore import rebuilt
@@ -229,25 +229,39 @@ def report_of(reader: Reader, row: RunRow) -> Report:
     )
 
 
+def broken_in(
+    reader: Reader, row: RunRow, *, graph: Graph | None = None, manifest: Manifest | None = None, runs_before: int = 30
+) -> tuple[Broken, ...]:
+    """What broke by itself in a run, finished or not; the cause that blocks the most first.
+
+    Whoever has the graph or the manifest at hand saves reading it.
+    """
+    facts = _Facts(reader, row, graph, manifest)
+    earlier = reader.runs(pipeline=row.pipeline, before_no=row.no, limit=runs_before)
+    return tuple(
+        _broken(facts, cause, earlier if at < _WITH_HISTORY else []) for at, cause in enumerate(causes(facts.machine))
+    )
+
+
 class _Facts:
     """What the store knows of the run, each row found by its step instance."""
 
-    def __init__(self, reader: Reader, row: RunRow) -> None:
-        data = reader.graph(row.graph)
-        if data is None:
-            raise PartitaError(f"the graph of run {row.no} is missing in the store", hint="partita db audit")
+    def __init__(
+        self, reader: Reader, row: RunRow, graph: Graph | None = None, manifest: Manifest | None = None
+    ) -> None:
+        graph = graph or _graph_of(reader, row)
         self.reader = reader
         self.row = row
         steps, attempts = reader.steps(row.id), reader.attempts(row.id)
         self.machine: RunMachine = rebuilt(
-            decode_graph(data), row, steps, attempts, reader.gates(row.id, open_only=True), reader.votes(row.id)
+            graph, row, steps, attempts, reader.gates(row.id, open_only=True), reader.votes(row.id)
         )
         self.steps = {(s.step, s.index): s for s in steps}
         self.tries: dict[tuple[str, str], list[AttemptRow]] = {}
         for attempt in attempts:
             self.tries.setdefault((attempt.step, attempt.index), []).append(attempt)
         self.checks = reader.checks(run=row.id, limit=100_000)
-        manifest = reader.manifest(row.project)
+        manifest = manifest or reader.manifest(row.project)
         self.assets: Mapping[str, AssetSpec] = {a.name: a for a in manifest.assets} if manifest is not None else {}
 
     def step(self, key: str) -> Step:
@@ -268,6 +282,13 @@ class _Facts:
         for key in keys:
             found.setdefault(self.noun(self.step(key)), []).append(key)
         return tuple(Count(n, tuple(names)) for n, names in sorted(found.items(), key=lambda f: -len(f[1])))
+
+
+def _graph_of(reader: Reader, row: RunRow) -> Graph:
+    data = reader.graph(row.graph)
+    if data is None:
+        raise PartitaError(f"the graph of run {row.no} is missing in the store", hint="partita db audit")
+    return decode_graph(data)
 
 
 # --- what ran -----------------------------------------------------------------------------------------------------

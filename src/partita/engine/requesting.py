@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from partita.core.facts.sensors import Requested
+from partita.engine.ids import new_run_id
 from partita.engine.loop import Engine
 from partita.engine.sensor import Sensor
 from partita.engine.submission import RunRequest
@@ -33,7 +34,7 @@ class Requesting:
         known: dict[str, str] = {}
         planned: list[tuple[Any, Any]] = []
         requests: list[Requested] = []
-        for i, run in enumerate(wanted):
+        for run in wanted:
             for key in run.keys:
                 if key not in known and (found := rows.run_of_key(self._store, *sensor.id, key)):
                     known[key] = found
@@ -41,7 +42,8 @@ class Requesting:
             requests += [Requested(key, known[key], run.pipeline, True) for key in run.keys if key in known]
             if run.keys and not new:
                 continue
-            graph, created = self._submitter.plan(_request(sensor, run, new[0] if new else f"@{now:.6f}:{i}"))
+            # Without a key each request is a run of its own: its name must be a fresh one, also when clocks are set back.
+            graph, created = self._submitter.plan(_request(sensor, run, new[0] if new else f"@{new_run_id(now)}"))
             planned.append((graph, created))
             known.update(dict.fromkeys(new, created.run))
             requests += [Requested(key, created.run, run.pipeline) for key in new or ("",)]

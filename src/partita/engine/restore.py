@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from partita.core.events import GateVoted, RunCreated, RunStarted
+from partita.core.events import GateVoted, RunCreated, RunStarted, failure_text
 from partita.core.graph import Graph
 from partita.core.known import KnownGate
 from partita.core.machine import Known, RunMachine
@@ -140,7 +140,7 @@ def _losses(attempts: list[AttemptRow]) -> int:
 
 def _past(attempts: list[AttemptRow]) -> tuple[tuple[int, str, str], ...]:
     return tuple(
-        (a.attempt, a.state, a.failure.message if a.failure is not None else a.state)
+        (a.attempt, a.state, failure_text(a.failure, a.state))
         for a in attempts
         if a.state not in OPEN_ATTEMPT and a.state != "succeeded"
     )

@@ -169,7 +169,10 @@ class Retention:
         """A pass over everything; each `next` is one chunk."""
         yield from self._leave()
         yield from self._tidy_runs(now)
+        yield from self._drop(now)
         for kind in house.PAGED:
+            if kind in self._store.dropped_kinds:
+                continue
             before = self._policy.before(kind, now)
             if before is not None:
                 yield from self._tidy_pages(kind, before)
@@ -177,6 +180,17 @@ class Retention:
         yield from self._tidy_versions(now)
         yield from self._tidy_graphs()
         yield from self._tidy_audit(now)
+
+    def _drop(self, now: float) -> Iterator[None]:
+        """What is removed by the month, where the database can do that."""
+        dropped = self._store.drop_history(
+            epoch=self._engine.epoch,
+            ticks_before=self._policy.before("ticks", now),
+            facts_before=self._policy.before("events", now),
+        )
+        for table, size in dropped:
+            self._engine.record(Removed(now, f"{table} of a month", 1, size, 0.0))
+            yield
 
     def _leave(self) -> Iterator[None]:
         """Runs whose removal an earlier pass has begun."""

@@ -106,6 +106,8 @@ class Sensing:
             self._seen = now
             for sensor in self._sensors.values():
                 self.take_up(sensor, now)
+        # What is planned in this turn is planned by this reading.
+        self._seen = now
         while self._answers:
             self._take(*self._answers.popleft(), now=now)
         while self._heap and self._heap[0][0] <= now and self._looking < _MOST_LOOKS:
@@ -188,6 +190,8 @@ class Sensing:
 
     def take_up(self, sensor: Sensor, now: float) -> None:
         """Set when it looks next, and tell it what waits for it in the store."""
+        # By this reading of the clock it is planned: a clock that is set back before the first turn is noticed, too.
+        self._seen = max(self._seen, now)
         if sensor.looking:
             return
         if sensor.spec.of == "webhook" and not sensor.told:

@@ -12,8 +12,8 @@ import msgspec
 
 from partita.core.retention import KINDS, Policy
 from partita.settings import Home
-from partita.store import house
-from partita.store.sqlite import SqliteReader
+from partita.store import house, opening
+from partita.store.reading import SqlReader
 
 
 class Space(msgspec.Struct, frozen=True):
@@ -47,10 +47,9 @@ class Storage(msgspec.Struct, frozen=True):
         return sum(space.bytes for space in self.spaces)
 
 
-def storage_of(home: Home, reader: SqliteReader, policy: Policy, *, now: float) -> Storage:
+def storage_of(home: Home, reader: SqlReader, policy: Policy, *, now: float) -> Storage:
     """The storage of a home whose store is open."""
-    database = [home.db, *(home.db.with_name(home.db.name + end) for end in ("-wal", "-shm"))]
-    sizes = [path.stat().st_size for path in database if path.exists()]
+    sizes = _database(home, reader)
     folders = {
         "logs": home.logs,
         "values": home.blobs,
@@ -72,7 +71,15 @@ def storage_of(home: Home, reader: SqliteReader, policy: Policy, *, now: float) 
     )
 
 
-def _removable(reader: SqliteReader, kind: str, before: float | None) -> int | None:
+def _database(home: Home, reader: SqlReader) -> list[int]:
+    """The bytes of its files, or of a database that is a server's."""
+    if opening.is_shared(home):
+        return [reader.size_bytes()]
+    files = [home.db, *(home.db.with_name(home.db.name + end) for end in ("-wal", "-shm"))]
+    return [path.stat().st_size for path in files if path.exists()]
+
+
+def _removable(reader: SqlReader, kind: str, before: float | None) -> int | None:
     if kind not in ("runs", "ticks"):
         return None
     return 0 if before is None else house.count_before(reader, kind, before)

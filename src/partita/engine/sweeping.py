@@ -23,9 +23,9 @@ import msgspec
 from partita.core.retention import DAY_S, Policy
 from partita.core.values import Value
 from partita.errors import PartitaError, ValueCodecError
-from partita.settings import Home
-from partita.store import house
-from partita.store.sqlite import SqliteReader, open_reader
+from partita.settings import Home, home_at
+from partita.store import house, opening
+from partita.store.reading import SqlReader
 from partita.values.blobs import FileBlobs
 from partita.values.cache import Entry
 from partita.values.storing import items_in
@@ -63,7 +63,7 @@ class Sweeper:
 
     def start(self, now: float) -> None:
         """Begin a sweep."""
-        if not self._home.db.exists():
+        if not opening.is_shared(self._home) and not self._home.db.exists():
             return
         command = [sys.executable, "-m", "partita.engine.sweeping", str(self._home.root)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -99,7 +99,7 @@ class Sweeper:
 
 def sweep(home: Home, policy: Policy, *, now: float) -> Swept:
     """Remove what nothing needs. Raises `StoreError` if the store cannot be read."""
-    reader = open_reader(home.db)
+    reader = opening.open_reader(home)
     swept = Swept({})
     try:
         kept = _kept_values(home, reader)
@@ -119,7 +119,7 @@ def sweep(home: Home, policy: Policy, *, now: float) -> Swept:
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-def _kept_values(home: Home, reader: SqliteReader) -> set[str] | None:
+def _kept_values(home: Home, reader: SqlReader) -> set[str] | None:
     """The names of all blobs that something refers to; None if that cannot be known."""
     blobs = FileBlobs(home.blobs)
     kept: set[str] = set()
@@ -214,7 +214,7 @@ def _size_of_entry(path: Path) -> int:
     return 0
 
 
-def _sweep_logs(home: Home, reader: SqliteReader, policy: Policy, now: float, swept: Swept) -> None:
+def _sweep_logs(home: Home, reader: SqlReader, policy: Policy, now: float, swept: Swept) -> None:
     """Logs of runs that are gone, of old runs, and of the oldest runs while there is too much."""
     before = policy.before("logs", now)
     newest = house.newest_run(reader)
@@ -236,7 +236,7 @@ def _sweep_logs(home: Home, reader: SqliteReader, policy: Policy, now: float, sw
         _remove_folder(folder, size, "logs", swept)
 
 
-def _sweep_checkpoints(home: Home, reader: SqliteReader, now: float, swept: Swept) -> None:
+def _sweep_checkpoints(home: Home, reader: SqlReader, now: float, swept: Swept) -> None:
     """A checkpoint is for the next attempt of its step, so it goes a day after its run."""
     newest = house.newest_run(reader)
     for number, folder in _runs_in(home.checkpoints):
@@ -298,7 +298,7 @@ def main() -> None:
         os.nice(10)
     policy = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Policy)
     try:
-        swept = sweep(Home(Path(sys.argv[1])), policy, now=time.time())
+        swept = sweep(home_at(Path(sys.argv[1])), policy, now=time.time())
     except (PartitaError, OSError) as error:
         swept = Swept(problem=str(error))
     sys.stdout.buffer.write(msgspec.msgpack.encode(swept))

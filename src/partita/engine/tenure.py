@@ -5,11 +5,15 @@ Rule: a lease is renewed by the store's clock and trusted by this engine's own, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from partita.engine.clock import Clock
-from partita.errors import Fenced
+from partita.errors import Fenced, StoreFull, StoreLocked
 from partita.store.contract import Lease, Store
 
 RESOURCE = "engine"
+# A lease that is free is taken so soon at the latest.
+_LOOK_EVERY_S = 1.0
 
 
 class Tenure:
@@ -68,3 +72,34 @@ class Tenure:
         self._lease = lease
         self.renew_at = asked_at + self._lease_s / 3
         self._held_until = asked_at + self._lease_s
+
+
+def stand_by(
+    store: Store,
+    *,
+    holder: str,
+    lease_s: float,
+    is_gone: Callable[[str], bool],
+    wait: Callable[[float], bool],
+    tell: Callable[[str], None],
+) -> bool:
+    """Take the lease as soon as it is free; False when `wait` says that nobody wants that any more.
+
+    A holder that `is_gone` for sure need not be waited for. `tell` hears whom it waits for, once.
+    """
+    has_told = False
+    while True:
+        try:
+            known = store.lease(RESOURCE)
+            if known is not None and known.holder != holder and is_gone(known.holder):
+                store.release(known)
+            store.acquire(RESOURCE, holder, lease_s)
+            return True
+        except (StoreLocked, StoreFull) as error:
+            # Somebody has it, the database is away, or whoever has its row stands still.
+            problem = error.message
+        if not has_told:
+            tell(problem)
+        has_told = True
+        if wait(min(_LOOK_EVERY_S, lease_s / 4)):
+            return False

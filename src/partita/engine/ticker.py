@@ -44,7 +44,7 @@ from partita.engine.schedules import NextTicks, PauseSchedule, ResumeSchedule, S
 from partita.engine.submitter import Submitter
 from partita.engine.tick_runs import TickRuns
 from partita.engine.tick_trial import TickTried, TryTick, try_tick
-from partita.errors import DefinitionError, PartitaError, ScheduleError
+from partita.errors import DefinitionError, PartitaError, ScheduleError, StoreAway
 from partita.store.contract import OriginTaken
 from partita.store.named import Fetching
 from partita.store.schedules import ScheduleRow, all_schedules, failures_in_a_row, tick
@@ -135,10 +135,14 @@ class Ticker:
         for _ in range(_BATCH):
             if self.due_at() > now or not self._heap or self._heap[0][0] > now:
                 return
-            _, _, key, _ = heapq.heappop(self._heap)
-            schedule = self._schedules[key]
+            entry = heapq.heappop(self._heap)
+            schedule = self._schedules[entry[2]]
             try:
                 self._decide(schedule, now)
+            except StoreAway:
+                # It is as due as before.
+                heapq.heappush(self._heap, entry)
+                raise
             except ScheduleError as error:
                 self._failed(schedule, error.message, now)
             except (PartitaError, ValueError, ArithmeticError, LookupError, TypeError) as error:
@@ -593,7 +597,8 @@ class Ticker:
     def _heard(self, schedule: Schedule, version: int, answer: Future[Answered]) -> None:
         schedule.asking = False
         now = self._clock.now()
-        if schedule.row.version != version:
+        if schedule.row.version != version or not schedule.row.active:
+            # It is another one now, or is declared no more.
             self._plan(schedule)
             return
         ticks, ended, problem = instants_of(answer)

@@ -78,7 +78,7 @@ def critical_path(machine: RunMachine, steps: Mapping[tuple[str, str], StepRow],
     chain: list[Instance] = []
     while last is not None:
         chain.append(last)
-        last = _latest(_needs(last), ends)
+        last = _latest(needs_of(last), ends)
     return tuple(_legs(machine, [i for i in reversed(chain) if not i.node.members], ends, tries))
 
 
@@ -90,7 +90,7 @@ def _latest(instances: Iterable[Instance], ends: Mapping[tuple[str, str], float]
     return max((i for i in instances if _key(i) in ends), key=lambda i: ends[_key(i)], default=None)
 
 
-def _needs(instance: Instance) -> Iterable[Instance]:
+def needs_of(instance: Instance) -> Iterable[Instance]:
     """What the instance waited for; a member of a bundle that has none in it waited for what its bundle waited for."""
     node = instance.node
     edges: list[Edge] = list(node.needs)

@@ -26,6 +26,7 @@ from partita.executors.identity import name_of
 from partita.executors.interpreter import spawn
 from partita.executors.pump import Pump
 from partita.settings import Home
+from partita.worker.curve import CurveFile
 from partita.worker.masking import Masker
 from partita.worker.secrets import SecretBook, Where, take_key_variable
 from partita.worker.setup import Setup
@@ -51,6 +52,8 @@ class Child:
         self.memory_bytes = 0
         self.rss_before = 0
         self.over_memory = 0
+        # What the attempt in it uses over time.
+        self.curve: CurveFile | None = None
         # Monotonic: when what is left of it is killed by force.
         self.kill_at: float | None = None
         self.dead = False

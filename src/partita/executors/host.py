@@ -31,6 +31,7 @@ from partita.executors.deaths import note_death
 from partita.executors.identity import is_alive
 from partita.executors.killing import kill_session, members, signal_group
 from partita.executors.pump import Pump
+from partita.worker.curve import EVERY_S, Point, curve_file
 from partita.worker.secrets import take_key_variable
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Host:
         self._unsynced: list[Pump] = []
         self._sync_at = _NEVER
         self._memory_at = _NEVER
+        self._curves_at = _NEVER
         # A child's end wakes the loop through this pipe.
         self._signals, self._signalled = os.pipe()
         os.set_blocking(self._signals, False)
@@ -201,7 +203,10 @@ class Host:
         self._selector.unregister(child.pump.fd)
         child.pump.drain()
         self._busy_pipes.add(child)
-        self._pump_at = min(self._pump_at, time.monotonic() + _PUMP_S)
+        now = time.monotonic()
+        self._pump_at = min(self._pump_at, now + _PUMP_S)
+        if self._curves_at == _NEVER and child.pump.attempt:
+            self._curves_at = now + EVERY_S
 
     def _pump_busy(self, now: float) -> None:
         for child in list(self._busy_pipes):
@@ -263,7 +268,7 @@ class Host:
 
     def _wait_s(self) -> float | None:
         now = time.monotonic()
-        due = min(self._pump_at, self._sync_at, self._memory_at)
+        due = min(self._pump_at, self._sync_at, self._memory_at, self._curves_at)
         if any(child.dead or child.kill_at is not None for child in self._children.values()):
             due = min(due, now + _KILL_S)
         return None if due == _NEVER else max(0.0, due - now)
@@ -274,6 +279,8 @@ class Host:
         self._look_at_ends(now)
         if self._memory_at <= now:
             self._look_at_memory(now)
+        if self._curves_at <= now:
+            self._look_at_curves(now)
         if self._sync_at <= now:
             self._sync(now)
         elif self._sync_at == _NEVER and (self._busy_pipes or self._unsynced):
@@ -285,9 +292,26 @@ class Host:
             used = memory.tree_rss(child.pid) - child.rss_before
             if used > child.memory_bytes:
                 child.over_memory = used
+                self._add_to_curve(child, last=True)
                 child.kill_at = now
                 kill_session(child.pid)
         self._memory_at = now + _MEMORY_S if watched else _NEVER
+
+    def _look_at_curves(self, now: float) -> None:
+        """What each attempt uses now. Coroutines share a process, so of one alone nobody knows."""
+        running = [c for c in self._children.values() if c.pump.attempt and c.kind != "async" and not c.dead]
+        for child in running:
+            self._add_to_curve(child)
+        self._curves_at = now + EVERY_S if running else _NEVER
+
+    def _add_to_curve(self, child: Child, *, last: bool = False) -> None:
+        name = child.pump.attempt
+        if not name:
+            return
+        if child.curve is None or child.curve.name != name:
+            base = child.rss_before if child.memory_bytes else 0
+            child.curve = curve_file(self._settings.home.logs, name, base)
+        child.curve.add(Point(time.time(), *memory.tree_figures(child.pid)), last=last)
 
     def _sync(self, now: float) -> None:
         for child in self._children.values():

@@ -32,6 +32,27 @@ def rss(pid: int) -> int:
     return _ask_psutil(pid)[0]
 
 
+def tree_figures(pid: int) -> tuple[int, float]:
+    """Resident bytes and processor seconds of a process and all below it; of those that have ended, what they used."""
+    if not _LINUX:
+        rows = [_ask_psutil(each) for each in [pid, *_below(pid)]]
+        return sum(row[0] for row in rows), sum(row[1] for row in rows)
+    total, cpu_s, todo = 0, 0.0, [pid]
+    while todo:
+        each = todo.pop()
+        try:
+            with open(f"/proc/{each}/stat", "rb") as file:
+                stat = file.read()
+        except OSError:
+            continue
+        fields = stat[stat.rindex(b")") + 2 :].split()
+        # Its own, and its children's that it has waited for.
+        cpu_s += sum(map(int, fields[11:15])) / _TICKS
+        total += rss(each)
+        todo += _children(each)
+    return total, cpu_s
+
+
 def figures_of(pid: int) -> tuple[int, float]:
     """Resident bytes and processor seconds of one process."""
     if not _LINUX:
@@ -43,6 +64,18 @@ def figures_of(pid: int) -> tuple[int, float]:
         return 0, 0.0
     fields = stat[stat.rindex(b")") + 2 :].split()
     return rss(pid), (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _children(pid: int) -> list[int]:
+    """The processes right below one, as the kernel keeps them: nothing else is looked at."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass  # gone meanwhile, or a kernel that does not tell
+    return found
 
 
 def _below(pid: int) -> list[int]:

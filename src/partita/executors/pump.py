@@ -62,6 +62,11 @@ class Pump:
         """Bring some of what was written to the disk; how many files are left."""
         return self._log.sync(limit)
 
+    @property
+    def attempt(self) -> str:
+        """The name of the log of the attempt that runs; "" between two."""
+        return self._log.attempt
+
     def last_lines(self) -> str:
         """The last output of the attempt that wrote last; of a stack that a crash left, the user's part."""
         return "\n".join(line for line in self._log.last_lines() if not _OUR_FRAME.match(line))

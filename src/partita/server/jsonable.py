@@ -38,7 +38,7 @@ def field(value: Any) -> Any:
         return [field(v) for v in value]
     if isinstance(value, dict):
         return {str(k): field(v) for k, v in value.items()}
-    return _json(value)
+    return as_json(value)
 
 
 def iso(at: float | None) -> str | None:
@@ -50,7 +50,12 @@ def iso(at: float | None) -> str | None:
 
 def plain(data: bytes) -> Any:
     """Packed plain data as JSON; classes of the user's are their fields."""
-    return _json(unpack(data, lambda name: _Foreign))
+    return as_json(unpack(data, stand_in))
+
+
+def stand_in(name: str) -> Any:
+    """What stands for a class of the user's while plain data is decoded: nothing of theirs is imported."""
+    return _Foreign
 
 
 class _Foreign:
@@ -63,7 +68,8 @@ class _Foreign:
         return fields or list(args)
 
 
-def _json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """A decoded value as JSON."""
     match value:
         case None | bool() | int() | str():
             return value
@@ -71,11 +77,11 @@ def _json(value: Any) -> Any:
             # JSON has no NaN and no infinity.
             return value if math.isfinite(value) else str(value)
         case dict():
-            return {k if isinstance(k, str) else str(_json(k)): _json(v) for k, v in value.items()}
+            return {k if isinstance(k, str) else str(as_json(k)): as_json(v) for k, v in value.items()}
         case list() | tuple():
-            return [_json(v) for v in value]
+            return [as_json(v) for v in value]
         case set() | frozenset():
-            return sorted((_json(v) for v in value), key=str)
+            return sorted((as_json(v) for v in value), key=str)
         case bytes():
             return value.hex()
         case dt.timedelta():

@@ -15,13 +15,15 @@ from typing import TypeVar
 
 import msgspec
 
+from partita.engine.breakages import Breakages
 from partita.engine.control import Answer, asked, connect
 from partita.errors import PartitaError, WorldError
 from partita.server.definitions import Definitions
+from partita.server.healths import Healths
 from partita.server.measuring import Measurements
-from partita.settings import Settings
+from partita.settings import Home, Settings
+from partita.store.opening import open_reader
 from partita.store.reading import SqlReader
-from partita.store.sqlite import open_reader
 
 A = TypeVar("A")
 
@@ -33,8 +35,8 @@ _FRESH_S = 20.0
 class Readers:
     """A reader for each thread that asks for one."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, home: Home) -> None:
+        self._home = home
         self._own = threading.local()
         self._all: list[SqlReader] = []
         self._lock = threading.Lock()
@@ -43,7 +45,7 @@ class Readers:
         """The reader of this thread. Raises `StoreError` if there is no store yet."""
         reader: SqlReader | None = getattr(self._own, "reader", None)
         if reader is None:
-            reader = self._own.reader = open_reader(self._path)
+            reader = self._own.reader = open_reader(self._home)
             with self._lock:
                 self._all.append(reader)
         return reader
@@ -110,9 +112,11 @@ class Links:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.readers = Readers(settings.home.db)
+        self.readers = Readers(settings.home)
         self.engine = EngineLink(settings.home.socket)
         self.definitions = Definitions()
+        self.healths = Healths()
+        self.breakages = Breakages()
         self.measurements = Measurements()
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ from partita.server.app import App, build_app
 from partita.server.bearers import LINK_S, new_link
 from partita.server.links import EngineLink, Links
 from partita.server.policy import Policy, must_refuse, read_policy
-from partita.settings import Home, Settings
+from partita.settings import Home, Settings, home_at
 
 GRACE_S = 3.0
 WORLD = 3
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     channel = socket.socket(fileno=options.supervisor_fd) if options.supervisor_fd >= 0 else None
     tell = _teller(channel)
     try:
-        home = Home(options.home.resolve())
+        home = home_at(options.home.resolve())
         policy = read_policy(home)
         if problem := must_refuse(options.host, policy):
             raise DefinitionError(problem)

@@ -231,6 +231,10 @@ class Pipeline(msgspec.Struct, frozen=True):
     written_at: str
     project: str = ""
     namespace: str = ""
+    priority: int = 0
+    # Limits of runs at once by a key, and by when what is to be done, as declared.
+    concurrency: list[dict[str, Any]] = []
+    deadlines: list[dict[str, Any]] = []
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -447,7 +451,7 @@ def pipeline(spec: manifest.PipelineSpec, project: str = "", namespace: str = ""
                 name=p.name,
                 schema=msgspec.json.decode(p.schema),
                 required=p.required,
-                default=plain(p.default) if p.default is not None else None,
+                default=_default(p),
                 description=p.description,
             )
             for p in spec.params
@@ -461,7 +465,32 @@ def pipeline(spec: manifest.PipelineSpec, project: str = "", namespace: str = ""
         written_at=spec.written_at,
         project=project,
         namespace=namespace,
+        priority=spec.priority,
+        concurrency=[fields_of(c) for c in spec.concurrency],
+        deadlines=[fields_of(d) for d in spec.deadlines],
     )
+
+
+def _default(param: manifest.ParamSpec) -> Any:
+    """The default of a parameter, as its schema says that a value is written."""
+    found = plain(param.default) if param.default is not None else None
+    if isinstance(found, int | float) and msgspec.json.decode(param.schema).get("format") == "duration":
+        return iso_duration(found)
+    return found
+
+
+def iso_duration(seconds: float) -> str:
+    """A length of time as ISO 8601 has it: "PT15M", "P1DT0.5S"."""
+    rest = round(abs(seconds), 6)
+    found = "-P" if seconds < 0 else "P"
+    days, rest = divmod(rest, 86_400)
+    found += f"{days:.0f}D" if days else ""
+    if rest or not days:
+        hours, rest = divmod(rest, 3600)
+        minutes, rest = divmod(rest, 60)
+        found += "T" + (f"{hours:.0f}H" if hours else "") + (f"{minutes:.0f}M" if minutes else "")
+        found += f"{round(rest, 6):g}S" if rest or not (hours or minutes) else ""
+    return found
 
 
 def schedule_spec(spec: manifest.ScheduleSpec) -> dict[str, Any]:

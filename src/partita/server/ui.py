@@ -19,8 +19,12 @@ _POLICY = (
     "connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'"
 )
-# What stands first in the addresses of `ui/src/routes.tsx`.
-_SCREENS = frozenset(b"runs pipelines assets lineage schedules sensors backfills approvals system signin".split())
+# The addresses of `ui/src/routes.tsx`; `*` is one name.
+_SCREENS = (
+    "runs runs/* runs/*/steps/* pipelines pipelines/* assets assets/* lineage schedules schedules/*/* sensors/*/* "
+    "backfills backfills/* approvals approvals/*/* system signin"
+).split()
+_SHAPES = frozenset(tuple(screen.split("/")) for screen in _SCREENS)
 _SLASHES = re.compile(r"[/\\]")
 _PLAIN = b"""<!doctype html>
 <html lang="en">
@@ -74,15 +78,15 @@ class Ui:
 
 def _is_screen(raw_path: bytes) -> bool:
     """Is it the address of a screen? Names in it may hold dots and (encoded) slashes, but nothing that leads upwards."""
-    _, screen, *names = raw_path.split(b"/")
-    if screen not in _SCREENS:
-        return False
     try:
-        pieces = [piece for name in names for piece in _SLASHES.split(_decoded(name).decode())]
+        parts = [_decoded(part).decode() for part in raw_path[1:].split(b"/")]
     except UnicodeDecodeError:
         return False
+    if not any(len(s) == len(parts) and all(a in ("*", b) for a, b in zip(s, parts, strict=True)) for s in _SHAPES):
+        return False
     # What stands behind a semicolon are parameters to some who read paths.
-    return all(piece.partition(";")[0] not in ("", ".", "..") and "\0" not in piece for piece in pieces)
+    pieces = (piece.partition(";")[0] for part in parts for piece in _SLASHES.split(part))
+    return all(piece not in ("", ".", "..") and "\0" not in piece for piece in pieces)
 
 
 def _decoded(name: bytes) -> bytes:

@@ -127,6 +127,7 @@ def _age(at: float | None, now: float) -> float:
 
 
 def _store_bytes(home: Home) -> int:
+    # How much a server's database takes, the server's own metrics say.
     files = (home.db, home.db.with_name(home.db.name + "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
 

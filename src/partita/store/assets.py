@@ -79,6 +79,23 @@ class Counts(msgspec.Struct, frozen=True):
     failed: int
 
 
+class OpenStep(msgspec.Struct, frozen=True):
+    """A step that runs now. `partitions` are those of its run ("" = of none)."""
+
+    project: str
+    step: str
+    partitions: tuple[str, ...]
+    run: str
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A step failed, over these partitions."""
+
+    partitions: tuple[str, ...]
+    at: float
+    run: str
+
+
 # --- what was made ------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +153,29 @@ def report_no(reader: Fetching, asset: str, partition: str, by: str, key: str) -
     """The materialization that was reported under this key."""
     rows = reader.fetch("report_of_key", (asset, partition, by, key))
     return rows[0][0] if rows else None
+
+
+def stamp(reader: Fetching) -> tuple[int | None, int | None]:
+    """Changes whenever something was made or tested."""
+    newest, tested = reader.fetch("assets_stamp")[0]
+    return newest, tested
+
+
+def open_steps(reader: Fetching, *, limit: int = 10_000) -> list[OpenStep]:
+    """What runs now, over all runs."""
+    rows = reader.fetch("open_steps", (limit,))
+    return [OpenStep(project, step, _keys_of(one, many), run) for project, step, one, many, run in rows]
+
+
+def failures(reader: Fetching, project: str, step: str, *, newest: int = 10_000, limit: int = 100_000) -> list[Failed]:
+    """Where a step failed in the newest runs of the store, oldest first."""
+    last = reader.fetch("last_run_no")[0][0] or 0
+    rows = reader.fetch("failures_of_step", (step, last - newest, project, limit))
+    return [Failed(_keys_of(one, many), at or 0.0, run) for one, many, at, run in rows]
+
+
+def _keys_of(partition: str, packed: bytes | None) -> tuple[str, ...]:
+    return _texts(packed) if packed else (partition,)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

@@ -136,6 +136,19 @@ def all_parts(reader: Fetching, row: BackfillRow) -> Iterator[PartRow]:
         after = Part(page[-1].stage, page[-1].part)
 
 
+def part_states(reader: Fetching, row: BackfillRow) -> Iterator[tuple[int, int, PartState]]:
+    """Stage, part and state of all parts that have done something, in order."""
+    after = (-1, -1)
+    while page := reader.fetch("part_states", (row.no, *after, _PAGE)):
+        yield from page
+        after = page[-1][:2]
+
+
+def part_ends(reader: Fetching, row: BackfillRow, *, limit: int = 50) -> list[float]:
+    """When the newest of its parts succeeded, the newest first."""
+    return [ended for (ended,) in reader.fetch("part_ends", (row.no, limit)) if ended is not None]
+
+
 def part_of_run(reader: Fetching, run: str) -> tuple[str, Part] | None:
     """The backfill and part that a run was made for."""
     rows = reader.fetch("part_of_run", (run,))

@@ -46,6 +46,22 @@ class Database(Protocol):
         """Give so many free pages back to the file system."""
         ...
 
+    def about(self) -> list[tuple[str, str]]:
+        """What people should know of a database's server: a line each, with what to do if it is not as it should be."""
+        ...
+
+    def insert(self, table: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[Params]) -> None:
+        """Add whole rows (copying); `types` are "int8", "float8", "text", "bytea"."""
+        ...
+
+    def last_number(self, table: str) -> int:
+        """The highest number that a counted table has ever given."""
+        ...
+
+    def go_on_from(self, table: str, last: int) -> None:
+        """Give higher numbers than that from now on."""
+        ...
+
     def close(self) -> None:
         """Let go of everything. A second time does nothing."""
         ...

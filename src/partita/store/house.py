@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from partita.core.facts.house import HealthChanged, Removed
+from partita.core.scheduling import tick_of
 from partita.core.values import Value
 from partita.store.named import Execute, Fetching
 
@@ -170,7 +171,12 @@ def audit(reader: Fetching) -> Iterator[str]:
 
 
 def remove_runs(execute: Execute, runs: Sequence[int]) -> None:
-    """Runs with all that hangs on them but what is the newest of its kind."""
+    """Runs with all that hangs on them but what is the newest of its kind. A tick stays, and names its run no more."""
+    for run in runs:
+        for namespace, origin, run_id in execute("tick_of_run", (run,)):
+            named = tick_of(origin)
+            if named is not None:
+                execute("forget_run_of_tick", (namespace, *named, run_id))
     for statement in _OF_RUN:
         for run in runs:
             execute(statement, (run,))

@@ -21,15 +21,27 @@ def statements() -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted((FOLDER / "sql").iterdir(), key=lambda f: f.name):
         if file.name.endswith(".sql"):
-            found.update(_NAMED.findall(file.read_text(encoding="utf-8")))
+            found.update(named(file.read_text(encoding="utf-8")))
     return {name: _INCLUDED.sub(lambda m: found[m[1]], sql).strip() for name, sql in found.items()}
+
+
+def named(text: str) -> dict[str, str]:
+    """The statements of a file by name, as they are written there."""
+    return dict(_NAMED.findall(text))
 
 
 @cache
 def runs(arm: str, arms: int) -> str:
     """The list of runs, newest first, from `arms` copies of a `runs_arm...` statement."""
     text = statements()[arm]
-    return " UNION ALL ".join(f"SELECT * FROM ({text})" for _ in range(arms)) + " ORDER BY 1 DESC LIMIT ?"
+    return " UNION ALL ".join(f"SELECT * FROM ({text}) AS arm" for _ in range(arms)) + " ORDER BY 1 DESC LIMIT ?"
+
+
+@cache
+def together(name: str, arms: int) -> str:
+    """A named statement asked for `arms` parameters at once; the rows come in any order."""
+    text = statements()[name]
+    return " UNION ALL ".join(f"SELECT * FROM ({text}) AS arm" for _ in range(arms))
 
 
 def script(text: str) -> list[str]:

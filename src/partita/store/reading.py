@@ -49,6 +49,8 @@ _packed = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
 _ALL_STEPS = tuple(STEP_MOVES)
 _NO_DETAIL = AttemptDetail()
+# SQLite puts at most 500 together.
+_TOGETHER = 100
 
 
 class SqlReader:
@@ -198,6 +200,15 @@ class SqlReader:
         _, free, size = self._db.pages()
         return free, size
 
+    def size_bytes(self) -> int:
+        """The bytes that the database takes."""
+        pages, _, size = self._db.pages()
+        return pages * size
+
+    def about(self) -> list[tuple[str, str]]:
+        """What people should know of the database's server, with what to do if it is not as it should be."""
+        return self._db.about()
+
     def audit(self) -> Iterator[Finding]:
         return audit(self, snapshot=self._db.snapshot, own_check=self._own_check)
 
@@ -207,6 +218,14 @@ class SqlReader:
     def fetch(self, name: str, params: Params = ()) -> list[Row]:
         """The rows of a named statement: for the files of the nouns beside runs (`store/schedules.py` ...)."""
         return self._db.fetch(self._sql[name], params)
+
+    def fetch_each(self, name: str, many: Sequence[Params]) -> list[Row]:
+        """The rows of a named statement for each of several parameters, put together to few questions."""
+        rows: list[Row] = []
+        for begin in range(0, len(many), _TOGETHER):
+            some = many[begin : begin + _TOGETHER]
+            rows += self._db.fetch(queries.together(name, len(some)), [value for params in some for value in params])
+        return rows
 
     _fetch = fetch
 

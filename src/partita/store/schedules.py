@@ -166,7 +166,7 @@ def _changed(execute: Execute, fact: ScheduleChanged) -> None:
 def _paused(execute: Execute, fact: SchedulePaused) -> None:
     execute(
         "pause_schedule",
-        (int(fact.paused), int(fact.automatic), fact.reason, fact.next_at, fact.namespace, fact.name),
+        (int(fact.paused), int(fact.automatic), fact.reason, fact.next_at, int(fact.paused), fact.namespace, fact.name),
     )
 
 

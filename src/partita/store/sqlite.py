@@ -261,6 +261,28 @@ class SqliteDatabase:
         )
         return total, free, size
 
+    def about(self) -> list[tuple[str, str]]:
+        return []
+
+    def insert(self, table: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[Params]) -> None:
+        names = ", ".join(f'"{column}"' for column in columns)
+        self.write_many(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})", rows)
+
+    def last_number(self, table: str) -> int:
+        (highest,) = self.fetch(f"SELECT coalesce(max(no), 0) FROM {table}")[0]
+        rows = self.fetch("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
+        return max(int(highest), int(rows[0][0]) if rows else 0)
+
+    def go_on_from(self, table: str, last: int) -> None:
+        # Tables that may use a number again have no row there.
+        self.fetch("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (last, table))
+        if last and "AUTOINCREMENT" in self.fetch("SELECT sql FROM sqlite_schema WHERE name = ?", (table,))[0][0]:
+            self.fetch(
+                "INSERT INTO sqlite_sequence (name, seq) SELECT ?, ?"
+                " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?)",
+                (table, last, table),
+            )
+
     def give_back(self, pages: int) -> None:
         self.fetch(f"PRAGMA incremental_vacuum({pages:d})")
 

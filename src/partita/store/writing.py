@@ -5,7 +5,7 @@ Rule: a commit is one transaction that begins with the fence. Nothing is remembe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from partita.core import manifest as manifests
@@ -28,6 +28,9 @@ _End = tuple[int, int]
 
 class SqlStore(SqlReader):
     """`contract.Store` over a `Database`. `clock` is what leases go by."""
+
+    # Kinds that retention does not remove one by one: `drop_history` drops their months.
+    dropped_kinds: frozenset[str] = frozenset()
 
     def __init__(self, db: Database, *, clock: Callable[[], float]) -> None:
         super().__init__(db)
@@ -88,6 +91,18 @@ class SqlStore(SqlReader):
         with self._db.transaction():
             check_epoch(self._lease_row(ENGINE), epoch)
             return work(self._fetch)
+
+    def drop_history(
+        self, *, epoch: int, ticks_before: float | None, facts_before: float | None
+    ) -> Iterator[tuple[str, int]]:
+        """What retention has emptied goes all at once, where a database can do that: the table and its bytes, one at a time.
+
+        Kinds in `dropped_kinds` go this way alone. Raises as `commit`.
+        """
+        return iter(())
+
+    def make_room(self, last: Mapping[str, int], *, since: float | None) -> None:
+        """See that rows have a place whose numbers go up to `last`, by table, and ticks `since` then."""
 
     def pages(self) -> tuple[int, int]:
         """How many pages the database has, and how many of them are free."""

@@ -21,7 +21,7 @@ from partita.core.values import Input, Many, Missing, Named, Of, Part, Value, Wh
 from partita.errors import ValueCodecError
 from partita.values import codecs
 from partita.values.blobs import SPILL_BYTES, Blobs, Sink, too_large
-from partita.values.preview import preview
+from partita.values.preview import preview, table
 
 MAX_BYTES = 2 << 30
 # Lists in lists in lists of values that are not plain; what lies deeper is pickled as one.
@@ -179,12 +179,12 @@ def _store(value: Any, blobs: Blobs, inline_bytes: int, max_bytes: int, depth: i
         write(sink)
         data = sink.memory
         if data is not None and len(data) <= inline_bytes:
-            return Value(codec, len(data), data, length=length, preview=preview(value))
+            return Value(codec, len(data), data, length=length, preview=preview(value), table=table(value))
         ref = sink.finish()
     except BaseException:
         sink.discard()
         raise
-    return Value(codec, sink.size, None, ref, sink.digest, length, preview(value))
+    return Value(codec, sink.size, None, ref, sink.digest, length, preview(value), table(value))
 
 
 def _placed(

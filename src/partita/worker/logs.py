@@ -77,6 +77,11 @@ class PipeLog:
         self._files: dict[str, LogFile] = {}
         self._dirty: dict[Path, None] = {}
 
+    @property
+    def attempt(self) -> str:
+        """The name of the log of the attempt that runs; "" = none."""
+        return self._splitter.attempt
+
     def feed(self, data: bytes, now: float) -> None:
         """The next bytes of the stream, read at `now` (seconds since the epoch)."""
         for piece in self._splitter.feed(data):
@@ -169,7 +174,7 @@ class LogFile:
     def take_unsynced(self) -> list[Path]:
         """Files that were written to since the last call."""
         numbers, self._unsynced = self._unsynced, set()
-        return [_chunk(self.path, number) for number in numbers]
+        return [log_chunk(self.path, number) for number in numbers]
 
     def close(self, now: float, state: LogState) -> None:
         """Nothing more comes: the last line says what is there."""
@@ -214,12 +219,12 @@ class LogFile:
         self._chunk_bytes = 0
         while sum(size for _, size in self._tail) > self._tail_bytes:
             number, _ = self._tail.popleft()
-            _chunk(self.path, number).unlink(missing_ok=True)
+            log_chunk(self.path, number).unlink(missing_ok=True)
             self._damaged = True
         self._append(f"#more {self._number} bytes={self._bytes} lines={self._lines}\n".encode())
 
     def _append(self, data: bytes) -> None:
-        path = _chunk(self.path, self._number)
+        path = log_chunk(self.path, self._number)
         try:
             try:
                 fd = os.open(path, _FLAGS, 0o600)
@@ -248,7 +253,8 @@ def _bounded(line: str) -> list[str]:
     return [line[i : i + _MAX_LINE] for i in range(0, len(line), _MAX_LINE)]
 
 
-def _chunk(path: Path, number: int) -> Path:
+def log_chunk(path: Path, number: int) -> Path:
+    """One of the files of a log."""
     return path.with_name(f"{path.name}.{number}") if number else path
 
 
@@ -292,10 +298,10 @@ def read_log(
 def log_end(home: Home, run_no: int, step: str, index: str, attempt: int) -> LogEnd | None:
     """What the last line of the log says; None while it is open (or if its host died before it could close it)."""
     path = log_path(home, run_no, step, index, attempt)
-    numbers = _numbers(path)
+    numbers = log_numbers(path)
     if not numbers:
         return None
-    with _chunk(path, numbers[-1]).open("rb") as file:
+    with log_chunk(path, numbers[-1]).open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 300))
         match = _END.search(file.read().decode("utf-8", "replace"))
     if match is None:
@@ -320,14 +326,14 @@ class _Reader:
         while not self.ended:
             if self._number >= 0:
                 yield from self._rest_of_file()
-            following = next((n for n in _numbers(self._path) if n > self._number), None)
+            following = next((n for n in log_numbers(self._path) if n > self._number), None)
             if self.ended or following is None:
                 return
             self._number, self._at = following, 0
 
     def _rest_of_file(self) -> Iterator[LogLine]:
         try:
-            file = _chunk(self._path, self._number).open("rb")
+            file = log_chunk(self._path, self._number).open("rb")
         except FileNotFoundError:
             return  # dropped from the tail while we read
         with file:
@@ -355,7 +361,7 @@ class _Reader:
             yield LogLine(at, level[1] if level else "", text, self._offset)
 
 
-def _numbers(path: Path) -> list[int]:
+def log_numbers(path: Path) -> list[int]:
     """The numbers of the files of a log that exist, in order; the first is 0."""
     found = [0] if path.exists() else []
     if found:
@@ -367,9 +373,9 @@ def _numbers(path: Path) -> list[int]:
 
 def _offset_of_tail(path: Path, count: int) -> int:
     """The offset at which the last `count` lines begin, found from the end."""
-    for number in reversed(_numbers(path)):
+    for number in reversed(log_numbers(path)):
         try:
-            start, found = _start_of_last(_chunk(path, number), count)
+            start, found = _start_of_last(log_chunk(path, number), count)
         except FileNotFoundError:
             continue
         if found >= count or number == 0:

@@ -89,6 +89,8 @@ class Splitter:
         self._held = b""
         # The log that what comes next belongs to; "" = none.
         self.current = ""
+        # The attempt that runs, whatever log its members write to; "" = none.
+        self.attempt = ""
         self._open: dict[str, None] = {}
 
     def feed(self, data: bytes) -> list[Text | Closed | Known]:
@@ -121,7 +123,7 @@ class Splitter:
             self._held = b""
         found += map(Closed, self._open)
         self._open.clear()
-        self.current = ""
+        self.current = self.attempt = ""
         return found
 
     def _piece(self, letter: bytes, encoded: bytes, found: list[Text | Closed | Known]) -> None:
@@ -149,11 +151,13 @@ class Splitter:
                 found.append(Closed(name))
             if self.current == name:
                 self.current = ""
+            if self.attempt == name:
+                self.attempt = ""
             return
         if self._open:
             found += map(Closed, self._open)
             self._open.clear()
-        self.current = name
+        self.current = self.attempt = name
 
     def _unfinished(self, rest: bytes) -> int:
         """Where a mark begins that is not there as a whole yet; the length of `rest` if none does."""

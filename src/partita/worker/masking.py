@@ -100,7 +100,9 @@ class Masker:
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """The outcome without secrets in what people read of it (the value itself stays what it is)."""
-        if self._pattern is None or (outcome.detail is None and not (outcome.value and outcome.value.preview)):
+        if self._pattern is None or (
+            outcome.detail is None and not (outcome.value and (outcome.value.preview or outcome.value.table))
+        ):
             return outcome
         return msgspec.structs.replace(
             outcome, value=self._value(outcome.value), detail=outcome.detail and self._detail(outcome.detail)
@@ -119,9 +121,10 @@ class Masker:
         )
 
     def _value(self, value: Value | None) -> Value | None:
-        if value is None or not value.preview:
+        if value is None or not (value.preview or value.table):
             return value
-        return msgspec.structs.replace(value, preview=self.text(value.preview))
+        table = self._packed(value.table) if value.table is not None else None
+        return msgspec.structs.replace(value, preview=self.text(value.preview), table=table)
 
     def _detail(self, detail: Detail) -> Detail:
         return msgspec.structs.replace(

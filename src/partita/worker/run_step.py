@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -27,7 +27,7 @@ from partita.errors import Cancelled, LoadError
 from partita.settings import Home
 from partita.values import cache, storing
 from partita.values.blobs import Blobs
-from partita.values.preview import preview
+from partita.values.preview import preview, table
 from partita.worker import limits
 from partita.worker.capture import Capture
 from partita.worker.context_backend import Backend, Send, context_of
@@ -37,6 +37,7 @@ from partita.worker.masking import Masker
 from partita.worker.reports import check_reports, choice_of, members_of, with_version
 from partita.worker.wire import Brief, Outcome, Ticket
 
+T = TypeVar("T")
 _load = storing.load
 _store = storing.store
 _now = time.time
@@ -259,7 +260,7 @@ class StepRunner:
             key = cache.key_by_inputs(brief.call, brief.code_version, salt, inputs, self.blobs)
         attempt.cache_key = key
         entry = cache.look_up(self.home.cache, key, policy, self.blobs, now=began_at)
-        if entry is None:
+        if entry is None or not self._is_kept(attempt, call.io):
             return None
         detail = Detail(metadata=entry.metadata, assets=entry.assets, checks=entry.checks, cached_from=entry.origin)
         if brief.reports_choice or brief.reports_again:
@@ -326,25 +327,33 @@ class StepRunner:
         Of data that lies elsewhere only the version is here: without it a cached reader would never see a change.
         """
         if io is not None:
-            self._dump(io, attempt, value)
-            return Value("plain", 1, b"\xc0", digest=_version_elsewhere(attempt, asset, value), preview=preview(value))
+            self._user_io(lambda: io.dump(attempt(), value))
+            version = _version_elsewhere(attempt, asset, value)
+            return Value("plain", 1, b"\xc0", digest=version, preview=preview(value), table=table(value))
         stored = _store(value, self.blobs, inline_bytes=self.inline_bytes)
         if value is None and asset:
             return replace(stored, digest=_version_elsewhere(attempt, asset, None))
         return stored
 
-    def _dump(self, io: BoundIO, attempt: Attempt, value: Any) -> None:
+    def _is_kept(self, attempt: Attempt, io: BoundIO | None) -> bool:
+        """Is what a cached result stands for still where it was put?"""
+        return io is None or self._user_io(lambda: io.is_there(attempt()))
+
+    def _user_io(self, use: Callable[[], T]) -> T:
         # An IO object is user code as well: a cancel may interrupt it.
         was, self.in_user_code = self.in_user_code, not self.shared
         try:
-            io.dump(attempt(), value)
+            return use()
         finally:
             self.in_user_code = was
 
     def _asset_reports(self, attempt: Attempt, stored: Value | None, value: Any) -> tuple[AssetReport, ...]:
         brief, context = attempt.plan.brief, attempt.context
         reports = context.reported_assets() if context is not None else ()
-        if brief.asset and brief.kind != "check" and not any(report.asset == brief.asset for report in reports):
+        if brief.kind == "check":
+            # The context of a test names the asset that it looks at; a test makes nothing of it.
+            reports = tuple(report for report in reports if report.asset != brief.asset)
+        elif brief.asset and not any(report.asset == brief.asset for report in reports):
             reports = (AssetReport(brief.asset, brief.partition), *reports)
         reports = self.versioned(attempt, brief.asset, stored, reports)
         if brief.partitions and attempt.plan.call.io is None:

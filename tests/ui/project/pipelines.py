@@ -3,9 +3,11 @@
 `GATE` is a folder: a step that waits for `name` goes on when a file of that name is there.
 """
 
+import dataclasses
 import os
 import time
 from pathlib import Path
+from typing import Literal
 
 import partita as pt
 
@@ -220,3 +222,84 @@ def new_orders(ctx: pt.SensorContext):
     """Looks for new orders."""
     print("looking")
     return pt.SkipReason("no new order")
+
+
+# --- the inside of a step ---------------------------------------------------------------------------------------------
+
+_DOT = (
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
+)
+
+
+@pt.task
+def talk(lines: int) -> bytes:
+    """Says a lot, some of it in colours."""
+    for no in range(1, lines + 1):
+        if no % 1000 == 0:
+            print(f"WARNING row {no} is odd")
+        else:
+            print(f"\x1b[31mrow\x1b[0m {no} <img src=x onerror=alert(1)>")
+    return bytes.fromhex(_DOT)
+
+
+@pt.task
+def frame(rows: int):  # type: ignore[no-untyped-def]
+    import pandas
+
+    return pandas.DataFrame({"carrier": ["AA", "UA"] * rows, "delay": [1.5, None] * rows})
+
+
+@pt.task(retries=1, retry_delay=0)
+def trip(ctx: pt.Context, picture: bytes, table, depth: int = 5) -> int:  # type: ignore[no-untyped-def]
+    ctx.add_metadata(rows=len(table), note=pt.md.markdown("made of **two** tables"))
+    print("going down", flush=True)
+    if depth:
+        return _deeper(depth)
+    return 0
+
+
+def _deeper(depth: int) -> int:
+    if depth:
+        return _deeper(depth - 1)
+    raise LookupError("nothing is down here")
+
+
+@pt.pipeline
+def chatty(lines: int = 3000):
+    trip(talk(lines), frame(20))
+
+
+@pt.task
+def follow(name: str) -> None:
+    print("before", flush=True)
+    wait_for(name)
+    print("behind", flush=True)
+    wait_for(name + "_more")
+
+
+@pt.pipeline
+def telling(name: str = "tell"):
+    """Writes a line when a test lets it."""
+    follow(name)
+
+
+@dataclasses.dataclass
+class Plan:
+    """How to go about it."""
+
+    share: float
+    where: Literal["eu", "us"] = "eu"
+    days: list[str] = dataclasses.field(default_factory=list)
+    dry: bool = False
+
+
+@pt.task
+def roll_out(decision: dict) -> str:
+    return str(decision["answer"])
+
+
+@pt.pipeline
+def rollout():
+    """Asks a person for numbers."""
+    roll_out(pt.approval("how far?", by=["role:operator", "role:admin"], answer=Plan, name="how_far", timeout="2d"))

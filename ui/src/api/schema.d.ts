@@ -6462,9 +6462,9 @@ export interface operations {
     };
     "code.diff": {
         parameters: {
-            query: {
-                /** @description The version that is taken as the one before */
-                against: string;
+            query?: {
+                /** @description The version before; "" = the one served before it */
+                against?: string;
             };
             header?: never;
             path: {

@@ -110,68 +110,70 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     list.current?.querySelector(`[data-at="${next}"]`)?.scrollIntoView({ block: "nearest" });
   };
   return (
-    <Modal
+    <Modal.Root
       opened
       onClose={onClose}
-      withCloseButton={false}
       padding={0}
       size={560}
       yOffset="12vh"
-      centered={false}
-      aria-label="Go to, run, find"
+      lockScroll={false}
+      transitionProps={{ duration: 0 }}
     >
-      <input
-        className={css.field}
-        placeholder="A pipeline, asset, run number, screen or action"
-        aria-label="Go to, run, find"
-        role="combobox"
-        aria-expanded
-        aria-controls="palette-list"
-        aria-activedescendant={entries[chosen] ? `palette-${chosen}` : undefined}
-        autoFocus
-        data-autofocus
-        value={text}
-        onChange={(event) => {
-          setText(event.currentTarget.value);
-          setAt(0);
-        }}
-        onKeyDown={(event) => {
-          if (event.key === "ArrowDown") move(1);
-          else if (event.key === "ArrowUp") move(-1);
-          else if (event.key === "Enter") entries[chosen]?.act();
-          else return;
-          event.preventDefault();
-        }}
-      />
-      <div className={css.list} role="listbox" id="palette-list" ref={list} aria-label="What was found">
-        {entries.length === 0 && (
-          <p className={css.none}>
-            {found.isFetching
-              ? "Looking …"
-              : "Nothing has this in its name, description, columns, owner or tags."}
-          </p>
-        )}
-        {entries.map((entry, index) => (
-          <div key={entry.id}>
-            {entry.group !== entries[index - 1]?.group && <div className={css.group}>{entry.group}</div>}
-            {/* biome-ignore lint/a11y/useKeyWithClickEvents: the field above has the focus and answers enter */}
-            <div
-              id={`palette-${index}`}
-              data-at={index}
-              role="option"
-              aria-selected={index === chosen}
-              tabIndex={-1}
-              className={css.entry}
-              onMouseMove={() => setAt(index)}
-              onClick={entry.act}
-            >
-              <span className={css.text}>{entry.text}</span>
-              {entry.more && <span className={css.more}>{entry.more}</span>}
-              {entry.keys && <kbd className={css.keys}>{entry.keys}</kbd>}
+      <Modal.Overlay />
+      <Modal.Content aria-label="Go to, run, find">
+        <input
+          className={css.field}
+          placeholder="A pipeline, asset, run number, screen or action"
+          aria-label="Go to, run, find"
+          role="combobox"
+          aria-expanded
+          aria-controls="palette-list"
+          aria-activedescendant={entries[chosen] ? `palette-${chosen}` : undefined}
+          autoFocus
+          data-autofocus
+          value={text}
+          onChange={(event) => {
+            setText(event.currentTarget.value);
+            setAt(0);
+          }}
+          onKeyDown={(event) => {
+            if (event.key === "ArrowDown") move(1);
+            else if (event.key === "ArrowUp") move(-1);
+            else if (event.key === "Enter") entries[chosen]?.act();
+            else return;
+            event.preventDefault();
+          }}
+        />
+        <div className={css.list} role="listbox" id="palette-list" ref={list} aria-label="What was found">
+          {entries.length === 0 && (
+            <p className={css.none}>
+              {found.isFetching
+                ? "Looking …"
+                : "Nothing has this in its name, description, columns, owner or tags."}
+            </p>
+          )}
+          {entries.map((entry, index) => (
+            <div key={entry.id}>
+              {entry.group !== entries[index - 1]?.group && <div className={css.group}>{entry.group}</div>}
+              {/* biome-ignore lint/a11y/useKeyWithClickEvents: the field above has the focus and answers enter */}
+              <div
+                id={`palette-${index}`}
+                data-at={index}
+                role="option"
+                aria-selected={index === chosen}
+                tabIndex={-1}
+                className={css.entry}
+                onMouseMove={() => setAt(index)}
+                onClick={entry.act}
+              >
+                <span className={css.text}>{entry.text}</span>
+                {entry.more && <span className={css.more}>{entry.more}</span>}
+                {entry.keys && <kbd className={css.keys}>{entry.keys}</kbd>}
+              </div>
             </div>
-          </div>
-        ))}
-      </div>
-    </Modal>
+          ))}
+        </div>
+      </Modal.Content>
+    </Modal.Root>
   );
 }

@@ -46,7 +46,9 @@ export function pressed(
 function isTyping(target: EventTarget | null): boolean {
   return (
     target instanceof HTMLElement &&
-    target.closest("input, textarea, select, [contenteditable=true], .cm-editor") !== null
+    target.closest(
+      "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true], .cm-editor",
+    ) !== null
   );
 }
 

@@ -173,7 +173,7 @@ const LOOK = EditorView.theme({
   "&.cm-focused": { outline: "2px solid var(--p-focus)", outlineOffset: "-2px" },
   ".cm-scroller": { fontFamily: "var(--p-mono)", lineHeight: "18px", fontVariantLigatures: "none" },
   ".cm-content": { padding: "6px 0" },
-  ".cm-gutters": { backgroundColor: "var(--p-sunken)", color: "var(--p-faint)", border: "none" },
+  ".cm-gutters": { backgroundColor: "var(--p-sunken)", color: "var(--p-dim)", border: "none" },
   ".cm-lineNumbers .cm-gutterElement": { cursor: "pointer" },
   ".cm-foldPlaceholder": {
     backgroundColor: "var(--p-hover)",

@@ -25,8 +25,10 @@ export default function Plot({
   format,
   label,
   onPick,
+  fromZero,
   numbers,
   band,
+  sayX,
 }: {
   /** Seconds since 1970; with `numbers`, plain numbers. */
   xs: number[];
@@ -36,9 +38,13 @@ export default function Plot({
   /** What it shows, in words. */
   label: string;
   onPick?: (index: number) => void;
+  /** The axis begins at zero: for what is compared with a limit. */
+  fromZero?: boolean;
   numbers?: boolean;
   /** Colour what lies between two of the series, the upper one first. */
   band?: readonly [number, number];
+  /** How a place on the axis below is called, with `numbers`. */
+  sayX?: (x: number) => string;
 }) {
   const box = useRef<HTMLDivElement>(null);
   const pick = useRef(onPick);
@@ -62,9 +68,22 @@ export default function Plot({
         height,
         ...(numbers ? {} : { tzDate: (ts: number) => uPlot.tzDate(new Date(ts * 1000), zoneName()) }),
         legend: { live: true },
-        scales: { x: { time: !numbers } },
+        scales: {
+          x: { time: !numbers },
+          ...(fromZero
+            ? { y: { range: (_: uPlot, __: number, most: number) => [0, most * 1.08 || 1] } }
+            : {}),
+        },
         cursor: { points: { size: 7 }, drag: { x: true, y: false } },
-        axes: [axis, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map(say) }],
+        axes: [
+          sayX
+            ? {
+                ...axis,
+                values: (_: uPlot, ticks: number[]) => ticks.map((x) => (Number.isInteger(x) ? sayX(x) : "")),
+              }
+            : axis,
+          { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map(say) },
+        ],
         ...(band
           ? {
               bands: [
@@ -76,7 +95,7 @@ export default function Plot({
             }
           : {}),
         series: [
-          {},
+          sayX ? { label: "Run", value: (_: uPlot, x: number | null) => (x === null ? "–" : sayX(x)) } : {},
           ...series.map((one) => {
             const stroke = token(one.colour ?? "accent");
             return {
@@ -105,6 +124,6 @@ export default function Plot({
       sizes.disconnect();
       plot.destroy();
     };
-  }, [xs, series, height, format, numbers, band]);
+  }, [xs, series, height, format, fromZero, numbers, band, sayX]);
   return <div ref={box} role="img" aria-label={label} style={{ minHeight: height + 28 }} />;
 }

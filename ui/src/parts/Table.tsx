@@ -8,12 +8,13 @@ import {
   type ColumnDef,
   getCoreRowModel,
   getSortedRowModel,
+  type Row,
   type RowSelectionState,
   type SortingState,
   useReactTable,
 } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { Fragment, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { Fragment, memo, type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useShortcut } from "@/frame/shortcuts";
 import { csvOf } from "./csv";
 import css from "./Table.module.css";
@@ -150,6 +151,12 @@ export function Table<T>({
   );
   useShortcut("x", () => shown[active]?.toggleSelected(), "select", keys && onSelect !== undefined);
 
+  const latest = useRef(onOpen);
+  latest.current = onOpen;
+  const press = useCallback((row: Row<T>, index: number, opens: boolean) => {
+    setActive(index);
+    if (opens) latest.current?.(row.original);
+  }, []);
   if (rows.length === 0 && !hasMore) return <>{empty ?? <p className={css.none}>None.</p>}</>;
   return (
     <div ref={box} className={css.box} style={height ? { maxHeight: height, overflow: "auto" } : undefined}>
@@ -208,39 +215,15 @@ export function Table<T>({
             if (!row) return null;
             const group = beginsAt(item.index);
             const drawn = (
-              <tr
+              <Line
                 key={row.id}
-                aria-rowindex={item.index + 1}
-                className={`${css.row} ${onOpen ? css.opens : ""} ${item.index === active ? css.active : ""} ${row.id === current ? css.current : ""}`}
-                onClick={(event) => {
-                  setActive(item.index);
-                  // A link or button within the row is what was meant; so is text that was marked to be copied.
-                  if (
-                    (event.target as HTMLElement).closest("a, button, input, label") ||
-                    getSelection()?.toString()
-                  )
-                    return;
-                  onOpen?.(row.original);
-                }}
-              >
-                {onSelect && (
-                  <td className={css.pick}>
-                    <Checkbox
-                      aria-label={`select ${row.id}`}
-                      checked={row.getIsSelected()}
-                      onChange={row.getToggleSelectedHandler()}
-                    />
-                  </td>
-                )}
-                {columns.map((column) => (
-                  <td
-                    key={column.id}
-                    className={`${column.right ? css.right : ""} ${column.wide ? css.wide : ""}`}
-                  >
-                    {column.cell(row.original)}
-                  </td>
-                ))}
-              </tr>
+                row={row}
+                columns={columns}
+                index={item.index}
+                look={`${onOpen ? css.opens : ""} ${item.index === active ? css.active : ""} ${row.id === current ? css.current : ""}`}
+                isPicked={onSelect ? row.getIsSelected() : undefined}
+                onPress={press}
+              />
             );
             if (group === undefined) return drawn;
             return (
@@ -265,6 +248,46 @@ export function Table<T>({
     </div>
   );
 }
+
+type LineProps<T> = {
+  row: Row<T>;
+  columns: Column<T>[];
+  index: number;
+  look: string;
+  /** Whether it is selected; undefined where nothing can be. */
+  isPicked: boolean | undefined;
+  onPress: (row: Row<T>, index: number, opens: boolean) => void;
+};
+
+/** A row. It is drawn anew only when it is another one, so that scrolling costs what comes into sight. */
+const Line = memo(function Line<T>({ row, columns, index, look, isPicked, onPress }: LineProps<T>) {
+  return (
+    <tr
+      aria-rowindex={index + 1}
+      className={`${css.row} ${look}`}
+      onClick={(event) => {
+        // A link or button within the row is what was meant; so is text that was marked to be copied.
+        const within = (event.target as HTMLElement).closest("a, button, input, label");
+        onPress(row, index, !within && !getSelection()?.toString());
+      }}
+    >
+      {isPicked !== undefined && (
+        <td className={css.pick}>
+          <Checkbox
+            aria-label={`select ${row.id}`}
+            checked={isPicked}
+            onChange={row.getToggleSelectedHandler()}
+          />
+        </td>
+      )}
+      {columns.map((column) => (
+        <td key={column.id} className={`${column.right ? css.right : ""} ${column.wide ? css.wide : ""}`}>
+          {column.cell(row.original)}
+        </td>
+      ))}
+    </tr>
+  );
+}) as <T>(props: LineProps<T> & { key?: string }) => ReactNode;
 
 /** A button that saves the rows of a table as CSV. */
 export function Export<T>({ columns, rows, name }: { columns: Column<T>[]; rows: T[]; name: string }) {

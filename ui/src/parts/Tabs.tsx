@@ -25,13 +25,15 @@ export function Tabs({
   label: string;
   aside?: ReactNode;
 }) {
+  // Ids are lists of words where they are referred to.
+  const slug = label.replace(/\W+/g, "-");
   const shown = tabs.filter((tab) => !tab.hidden);
   const current = shown.find((tab) => tab.id === at) ?? shown[0];
   const step = (by: number) => {
     const next = shown[(shown.findIndex((tab) => tab.id === current?.id) + by + shown.length) % shown.length];
     if (next) {
       onChange(next.id);
-      document.getElementById(`tab-${label}-${next.id}`)?.focus();
+      document.getElementById(`tab-${slug}-${next.id}`)?.focus();
     }
   };
   return (
@@ -43,9 +45,9 @@ export function Tabs({
               key={tab.id}
               type="button"
               role="tab"
-              id={`tab-${label}-${tab.id}`}
+              id={`tab-${slug}-${tab.id}`}
               aria-selected={tab === current}
-              aria-controls={`panel-${label}`}
+              aria-controls={`panel-${slug}`}
               tabIndex={tab === current ? 0 : -1}
               className={css.tab}
               onClick={() => onChange(tab.id)}
@@ -64,8 +66,8 @@ export function Tabs({
       </div>
       <div
         role="tabpanel"
-        id={`panel-${label}`}
-        aria-labelledby={`tab-${label}-${current?.id}`}
+        id={`panel-${slug}`}
+        aria-labelledby={`tab-${slug}-${current?.id}`}
         className={css.panel}
       >
         {current?.content()}

@@ -51,7 +51,8 @@ export function Empty({ title, children, code }: { title: string; children?: Rea
       {children && <p>{children}</p>}
       {code && (
         <div className={css.code}>
-          <pre>{code}</pre>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
+          <pre tabIndex={0}>{code}</pre>
           <Copy text={code} />
         </div>
       )}

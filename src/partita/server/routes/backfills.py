@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from partita.core.backfill import BackfillPlan, BackfillSpec
+from partita.core.backfill import BackfillPlan, BackfillSpec, Work, part_keys
 from partita.core.backfill_course import BackfillCourse, Part
 from partita.core.plain import NotPlain, pack
 from partita.engine.backfill_planning import plan_backfill
@@ -16,7 +16,7 @@ from partita.engine.backfills import AskBackfill, BackfillAnswer, RetryBackfill,
 from partita.engine.pulse import AskPlaces, Place
 from partita.errors import WorldError
 from partita.server import examples, objects, reasons
-from partita.server.calling import Call, Cursor, Limit, Name
+from partita.server.calling import Because, Call, Cursor, Limit, Name
 from partita.server.objects import Instant, Page, Reason
 from partita.server.problems import Refused, not_found
 from partita.server.routing import route
@@ -26,6 +26,7 @@ from partita.store.backfills import BackfillRow, PartRow
 # Of why: parts that are shown.
 _SHOWN = 50
 Place0 = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_LETTERS = {"running": "r", "succeeded": "s", "failed": "f", "skipped": "k", "cancelled": "c"}
 _STATES = Literal["running", "succeeded", "failed", "cancelled"]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 
@@ -78,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Backfill(msgspec.Struct, frozen=True):
-    """A backfill. `counts` has its parts by state, when it was asked for by itself."""
+    """A backfill. `counts` has its parts by state."""
 
     id: str
     no: int
@@ -133,10 +134,26 @@ class PartWhy(msgspec.Struct, frozen=True):
     reasons: list[Reason]
 
 
-class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why it is asked for, for the record."""
+class StageProgress(msgspec.Struct, frozen=True):
+    """One stage: what its runs make together, the label of each part, and a letter for each: "w" waiting, "r" running,
+    "s" succeeded, "f" failed, "k" skipped, "c" cancelled. `needs` are stages that it waits for, part by part."""
 
-    reason: Text = ""
+    name: str
+    project: str
+    of: str
+    needs: list[int]
+    parts: list[str]
+    states: str
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a backfill is. `left_s` is how long it will take from now by how fast its parts ended lately; null while
+    that is not known, and when it is paused."""
+
+    backfill: Backfill
+    stages: list[StageProgress]
+    left_s: float | None
+    per_minute: float | None
 
 
 _PLAN = Plan(
@@ -220,7 +237,7 @@ def backfills(call: Call, state: _STATES | None = None, limit: Limit = 50, curso
         cursor=cursor,
         limit=limit,
         key=lambda row: row.no,
-        shown=lambda row: objects.shaped(Backfill, row, spec=_spec(row), counts={}),
+        shown=lambda row: _shown(call, row),
         namespace_of=lambda row: row.namespace,
     )
 
@@ -254,6 +271,44 @@ def parts(
 
 @route(
     "GET",
+    "/backfills/{backfill}/progress",
+    permission="view",
+    summary="How far a backfill is: a letter for each of its parts, and how long it will still take",
+    errors=(404,),
+    example=Progress(
+        _BACKFILL,
+        [StageProgress("daily_delays", "shop", "assets", [], ["2013-01-01", "2013-01-02"], "sr")],
+        412.0,
+        2.5,
+    ),
+)
+def progress(call: Call, backfill: Name) -> Progress:
+    row = _row(call, backfill)
+    work = rows.work(call.reader, row.id)
+    # What has done nothing yet is in no row.
+    idle = "w" if row.state == "running" else "c"
+    letters = [[idle] * work.count(stage) for stage in range(len(work.stages))]
+    for stage, part, state in rows.part_states(call.reader, row):
+        letters[stage][part] = idle if state == "waiting" else _LETTERS[state]
+    stages = [
+        StageProgress(
+            found.name,
+            found.project,
+            found.of,
+            [need.stage for need in found.needs],
+            _labels(work, number),
+            "".join(letters[number]),
+        )
+        for number, found in enumerate(work.stages)
+    ]
+    left = sum(word.count("w") + word.count("r") for word in (s.states for s in stages))
+    goes = row.state == "running" and not row.paused
+    speed = rate(rows.part_ends(call.reader, row), time.time()) if goes else None
+    return Progress(_shown(call, row), stages, left / speed if speed else None, round(60 * speed, 3) if speed else None)
+
+
+@route(
+    "GET",
     "/backfills/{backfill}/why",
     permission="view",
     summary="Why a backfill is as far as it is: paused, full, waiting for a project or for its runs; what failed of it",
@@ -277,7 +332,7 @@ def why(call: Call, backfill: Name) -> BackfillWhy:
     return BackfillWhy(
         _shown(call, row),
         reasons.of_backfill(row, counts, [s.project for s in stages if s.project not in served], has_engine=engine),
-        [objects.shaped(BackfillPart, p) for p in rows.parts(call.reader, row, state="failed", limit=_SHOWN)],
+        [_told(call, p) for p in rows.parts(call.reader, row, state="failed", limit=_SHOWN)],
         [Reason("queued", p.refusal or f"{p.before} runs come before it", [p.run]) for p in places],
         engine,
     )
@@ -307,6 +362,7 @@ def part_why(call: Call, backfill: Name, stage: Place0, part: Place0) -> PartWhy
     place = Part(stage, part)
     found = known.get(place) or PartRow(stage, part, "", "waiting", 0, "", "", None)
     missing = course.missing(place) if found.state == "waiting" else []
+    found = msgspec.structs.replace(found, reason=_reason(call, found))
     return PartWhy(
         objects.shaped(BackfillPart, found),
         course.target(place),
@@ -410,6 +466,31 @@ def _ask(call: Call, name: str, what: Literal["pause", "resume", "cancel"], reas
     request = AskBackfill(row.id, what, call.principal.name, reason)
     call.change(request, BackfillAnswer, namespace=row.namespace, object=f"backfill:{row.id}")
     return _shown(call, _row(call, row.id))
+
+
+def _told(call: Call, part: PartRow) -> BackfillPart:
+    """A part that failed, with what failed in its run."""
+    return objects.shaped(BackfillPart, part, reason=_reason(call, part))
+
+
+def _reason(call: Call, part: PartRow) -> str:
+    """Why a part ended as it did: as was noted, else by the first step that failed in its run."""
+    if part.reason or part.state != "failed" or not part.run:
+        return part.reason
+    failed = call.reader.steps(part.run, states=("failed",))
+    return f"{failed[0].step}: {failed[0].reason}" if failed else ""
+
+
+def _labels(work: Work, stage: int) -> list[str]:
+    keys_of = part_keys(work, stage)
+    return [keys[0] if len(keys) == 1 else f"{keys[0]}..{keys[-1]}" for keys in map(keys_of, range(work.count(stage)))]
+
+
+def rate(ends: list[float], now: float) -> float | None:
+    """Parts a second, by when the newest of them ended; with the time since the last one, which may be a long one."""
+    if len(ends) < 2 or now <= ends[-1]:
+        return None
+    return (len(ends) - 1) / max(ends[0] - ends[-1], 0.001) if now - ends[0] < 60 else len(ends) / (now - ends[-1])
 
 
 def _shown(call: Call, row: BackfillRow) -> Backfill:

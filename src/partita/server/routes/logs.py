@@ -6,9 +6,10 @@ Rule: which file it is follows from a stored attempt, never from a request's wor
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,13 +19,17 @@ from partita.server.problems import not_found
 from partita.server.routing import route
 from partita.server.sse import END, HEARTBEAT_S, LOOK_AGAIN_S, comment, message
 from partita.store.contract import AttemptRow, RunRow
+from partita.worker.log_lines import LEVELS, Numbered, index_of_log
 from partita.worker.logs import LogEnd, LogLine, log_end, read_log
 
 _LOOK_S = 0.1
+_LINGER_S = 2.0
 _BATCH = 500
 
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Lines = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+LineNo = Annotated[int, msgspec.Meta(ge=1, le=2**40, description="The number of a line, from 1")]
+Level = Literal["", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -50,6 +55,45 @@ class Log(msgspec.Struct, frozen=True):
     bytes: int | None
 
 
+class NumberedLine(msgspec.Struct, frozen=True):
+    """One line with its number, from 1."""
+
+    no: int
+    at: str
+    level: str
+    text: str
+
+
+class LogLines(msgspec.Struct, frozen=True):
+    """Lines of a log that has `total` lines so far. `next` is the offset from which the live log goes on behind them all;
+    `over`: nothing more comes. `folds` are pairs of numbers: the inside of a traceback, without the exception itself.
+    """
+
+    run: str
+    step: str
+    index: str
+    attempt: int
+    lines: list[NumberedLine]
+    total: int
+    next: int
+    over: bool
+    first_error: int | None
+    levels: dict[str, int]
+    folds: list[list[int]]
+
+
+class LogFound(msgspec.Struct, frozen=True):
+    """Lines that were looked for, of `count` in the whole log; `next` is the number of the first one that is not among them."""
+
+    lines: list[NumberedLine]
+    count: int
+    next: int | None
+
+
+_NUMBERED = NumberedLine(1, "2026-11-22T03:00:01.123Z", "INFO", "INFO loading 12,345 rows")
+_LINES = LogLines(
+    examples.RUN.id, "load", "", 1, [_NUMBERED], 1, 50, True, None, dict.fromkeys(LEVELS, 0) | {"INFO": 1}, []
+)
 _EXAMPLE = Log(
     examples.RUN.id,
     "load",
@@ -121,6 +165,94 @@ async def live(
     return Stream(_followed(call, row, tried, begin), "text/event-stream")
 
 
+@route(
+    "GET",
+    "/runs/{run}/steps/{step}/log/lines",
+    permission="log.read",
+    summary="Lines of a log by their numbers, with what a viewer of a long log wants to know of the whole",
+    errors=(404, 422),
+    example=_LINES,
+)
+def lines(
+    call: Call,
+    run: Name,
+    step: Name,
+    index: str = "",
+    attempt: Number | None = None,
+    first: LineNo = 1,
+    limit: Lines = 500,
+) -> LogLines:
+    row, tried = _found(call, run, step, index, attempt)
+    found = index_of_log(call.settings.home, row.no, tried.step, tried.index, tried.attempt)
+    return LogLines(
+        row.id,
+        tried.step,
+        tried.index,
+        tried.attempt,
+        [_numbered(line) for line in found.lines(first, limit)],
+        found.total,
+        found.offset,
+        found.has_ended or _is_settled(tried),
+        found.first_error or None,
+        found.levels,
+        [list(fold) for fold in found.folds],
+    )
+
+
+@route(
+    "GET",
+    "/runs/{run}/steps/{step}/log/find",
+    permission="log.read",
+    summary="Lines of a log that have a text (in any case) or a level, from a line on",
+    errors=(404, 422),
+    example=LogFound([_NUMBERED], 1, None),
+)
+def find(
+    call: Call,
+    run: Name,
+    step: Name,
+    index: str = "",
+    attempt: Number | None = None,
+    text: Annotated[str, msgspec.Meta(max_length=500)] = "",
+    level: list[Level] = [],  # noqa: B006
+    first: LineNo = 1,
+    limit: Lines = 500,
+) -> LogFound:
+    row, tried = _found(call, run, step, index, attempt)
+    known = index_of_log(call.settings.home, row.no, tried.step, tried.index, tried.attempt)
+    found, count = known.find(text, frozenset(level), first, limit + 1)
+    following = found[limit].no if len(found) > limit else None
+    return LogFound([_numbered(line) for line in found[:limit]], count, following)
+
+
+@route(
+    "GET",
+    "/runs/{run}/steps/{step}/log/whole",
+    permission="log.read",
+    summary="A whole log as plain text, to be kept as a file",
+    errors=(404, 422),
+    media="text/plain; charset=utf-8",
+    example="loading 12,345 rows\n",
+)
+async def whole(call: Call, run: Name, step: Name, index: str = "", attempt: Number | None = None) -> Stream:
+    row, tried = await call.in_thread(_found, call, run, step, index, attempt)
+    return Stream(_whole(call, row, tried), "text/plain; charset=utf-8")
+
+
+async def _whole(call: Call, row: RunRow, tried: AttemptRow) -> AsyncIterator[bytes]:
+    offset = 0
+    while True:
+        part: list[LogLine] = await call.in_thread(_next_lines, call, row, tried, offset, _BATCH * 20)
+        if not part:
+            return
+        offset = part[-1].offset
+        yield "".join(f"{line.text}\n" for line in part).encode("utf-8", "replace")
+
+
+def _numbered(line: Numbered) -> NumberedLine:
+    return NumberedLine(line.no, line.at, line.level, line.text)
+
+
 def _found(call: Call, run: str, step: str, index: str, attempt: int | None) -> tuple[RunRow, AttemptRow]:
     row = call.run(run)
     tries = call.reader.attempts(row.id, step=step, index=index)
@@ -178,11 +310,11 @@ async def _followed(call: Call, row: RunRow, tried: AttemptRow, offset: int) -> 
         await asyncio.sleep(_LOOK_S)
 
 
-def _next_lines(call: Call, row: RunRow, tried: AttemptRow, offset: int) -> list[LogLine]:
+def _next_lines(call: Call, row: RunRow, tried: AttemptRow, offset: int, most: int = _BATCH) -> list[LogLine]:
     lines: Iterator[LogLine] = read_log(
         call.settings.home, row.no, tried.step, tried.index, tried.attempt, offset=offset
     )
-    return list(islice(lines, _BATCH))
+    return list(islice(lines, most))
 
 
 def _is_over(call: Call, row: RunRow, tried: AttemptRow) -> bool:
@@ -190,4 +322,9 @@ def _is_over(call: Call, row: RunRow, tried: AttemptRow) -> bool:
         return True
     # One that wrote nothing has no log, and one whose host died has no end.
     tries = call.reader.attempts(row.id, step=tried.step, index=tried.index)
-    return all(t.finished_at is not None for t in tries if t.attempt == tried.attempt)
+    return all(_is_settled(t) for t in tries if t.attempt == tried.attempt)
+
+
+def _is_settled(tried: AttemptRow) -> bool:
+    """Whether an attempt ended so long ago that its last lines, which come a moment after its outcome, are there."""
+    return tried.finished_at is not None and time.time() - tried.finished_at > _LINGER_S

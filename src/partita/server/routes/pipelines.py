@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from partita.core.graph import Graph
 from partita.core.manifest import Manifest, PipelineSpec
 from partita.server import examples, objects
 from partita.server.calling import Call, Cursor, Limit, Name, page_of
 from partita.server.objects import Page, Pipeline
 from partita.server.problems import not_found
 from partita.server.routing import route
+from partita.store import versions
 
 
 class Edge(msgspec.Struct, frozen=True):
@@ -77,15 +79,15 @@ def pipeline(call: Call, pipeline: Name) -> Pipeline:
     "GET",
     "/pipelines/{pipeline}/graph",
     permission="view",
-    summary="The graph of a pipeline",
+    summary="The graph of a pipeline, as it is now or in a version of its project's code",
     errors=(404, 422),
     example=PipelineGraph("nightly", [Edge("load", ["extract"], [], "", "ann", False)]),
 )
-def graph(call: Call, pipeline: Name) -> PipelineGraph:
+def graph(call: Call, pipeline: Name, version: Name | None = None) -> PipelineGraph:
     from partita.core.plan import Plan
 
-    _, spec = found(call, pipeline)
-    plan = Plan(spec.graph)
+    manifest, spec = found(call, pipeline)
+    plan = Plan(spec.graph if version is None else _graph_in(call, manifest.project, version, spec.name))
     return PipelineGraph(
         spec.name,
         [
@@ -114,6 +116,16 @@ def usual(call: Call, pipeline: Name) -> Page[Usual]:
     _, spec = found(call, pipeline)
     times = call.reader.usual(spec.name)
     return Page([Usual(step, median, p90, count) for step, (median, p90, count) in sorted(times.items())])
+
+
+def _graph_in(call: Call, project: str, version: str, name: str) -> Graph:
+    manifest = versions.manifest_of(call.reader, project, version)
+    if manifest is None:
+        raise not_found("version", version)
+    for spec in manifest.pipelines:
+        if spec.name == name:
+            return spec.graph
+    raise not_found("pipeline", f"{name} of version {version}")
 
 
 def found(call: Call, name: str) -> tuple[Manifest, PipelineSpec]:

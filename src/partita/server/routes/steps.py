@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, structs
 
 from partita.core.plan import Node
 from partita.server import examples, objects
@@ -13,6 +14,7 @@ from partita.server.objects import Attempt, Explanation, Page, Step
 from partita.server.problems import not_found
 from partita.server.remembering import graph, machine, why_step
 from partita.server.routing import route
+from partita.server.secrecy import mask_of, masked
 from partita.store.contract import AttemptRow, RunRow, StepRow
 
 
@@ -35,6 +37,8 @@ class Neighbour(msgspec.Struct, frozen=True):
     asset: str
     mapped: bool
     states: dict[str, int]
+    # "task", "asset", "check", "gate", "bundle", "member", "shell", "script" ...
+    kind: str = "task"
 
 
 class RunGraph(msgspec.Struct, frozen=True):
@@ -63,7 +67,7 @@ def steps(
 ) -> Page[Step]:
     row = call.run(run)
     page = page_of(_rows(call, row, step, state), cursor, limit)
-    return Page([objects.step(s, _attempts(call, row, s)) for s in page.items], page.next)
+    return Page([_shown(call, row, s) for s in page.items], page.next)
 
 
 @route(
@@ -78,7 +82,7 @@ def step(call: Call, run: Name, step: Name, index: str = "") -> Step:
     row = call.run(run)
     for found in _rows(call, row, step, ()):
         if found.index == index:
-            return objects.step(found, _attempts(call, row, found))
+            return _shown(call, row, found)
     known = {s.key for s in graph(call.reader, row).steps}
     if step not in known or index:
         raise not_found("step", f"{step}[{index}]" if index else step)
@@ -164,7 +168,20 @@ def _neighbour(node: Node) -> Neighbour:
         asset=found.asset or "",
         mapped=bool(found.axes),
         states=states,
+        kind=found.kind,
     )
+
+
+def _shown(call: Call, run: RunRow, row: StepRow) -> Step:
+    """A step; what it returned only to who may read what steps write, and without secrets."""
+    found = objects.step(row, _attempts(call, run, row))
+    if found.value is None:
+        return found
+    if not call.guard.may(call.principal, "log.read", run.namespace):
+        return structs.replace(found, value=structs.replace(found.value, preview="", content=UNSET))
+    mask = mask_of(call.settings.home, call.catalog.manifests.get(run.project))
+    value = structs.replace(found.value, preview=mask(found.value.preview), content=masked(found.value.content, mask))
+    return structs.replace(found, value=value)
 
 
 def _rows(call: Call, run: RunRow, step: str | None, states: Any) -> list[StepRow]:

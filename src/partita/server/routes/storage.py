@@ -21,6 +21,7 @@ from partita.server.objects import Instant, Page
 from partita.server.problems import Refused
 from partita.server.routing import route
 from partita.store import house as rows
+from partita.store import opening
 from partita.store.sqlite import backup
 
 _BackupName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -180,7 +181,7 @@ def make_backup(call: Call, body: BackupWanted) -> BackedUp:
     if (folder / name).exists():
         raise Refused(409, f"there is a backup {name!r} already", hint="a backup does not overwrite: name another one")
     began = time.perf_counter()
-    written = backup(home.db, folder / name)
+    written = backup(opening.file_of(home, hint="pg_dump copies it, also while it is in use"), folder / name)
     call.object = f"backup:{name}"
     return BackedUp(name, written, round(time.perf_counter() - began, 3))
 

@@ -76,6 +76,26 @@ FROM materializations AS m LEFT JOIN runs AS r ON r.no = m.run;
 -- name: history_of_partition
 {history_columns} WHERE m.asset = ? AND m.partition = ? AND m.no < ? ORDER BY m.no DESC LIMIT ?;
 
+-- What tells whether anything was made or tested since.
+-- name: assets_stamp
+SELECT (SELECT max(no) FROM materializations), (SELECT max(no) FROM checks);
+
+-- What runs now, over all runs: few rows, in an index of their own.
+-- name: open_steps
+SELECT r.project, a.step, r.partition, r.partitions, r.id
+FROM attempts AS a INDEXED BY one_open JOIN runs AS r ON r.no = a.run
+WHERE a.state IN ('dispatched', 'started') LIMIT ?;
+
+-- name: last_run_no
+SELECT max(no) FROM runs;
+
+-- Where a step failed, in the newest runs of its project.
+-- name: failures_of_step
+SELECT r.partition, r.partitions, s.finished_at, r.id
+FROM runs AS r JOIN steps AS s ON s.run = r.no AND s.step = ?
+WHERE r.no > ? AND r.project = ? AND s.state IN ('failed', 'needs_attention')
+ORDER BY r.no LIMIT ?;
+
 -- ==== verdicts of checks ====
 
 -- name: verdicts_of_partition

@@ -79,6 +79,14 @@ SELECT stage, part, partition, state, tries, run, reason, finished_at FROM parts
 -- name: parts_in_state
 {part_columns} WHERE backfill = ? AND state = ? AND (stage, part) > (?, ?) ORDER BY stage, part LIMIT ?;
 
+-- All parts that have done something, without what is said of them.
+-- name: part_states
+SELECT stage, part, state FROM parts WHERE backfill = ? AND (stage, part) > (?, ?) ORDER BY stage, part LIMIT ?;
+
+-- When its parts ended, the newest first: how fast it goes.
+-- name: part_ends
+SELECT finished_at FROM parts WHERE backfill = ? AND state = 'succeeded' ORDER BY finished_at DESC LIMIT ?;
+
 -- name: part_of_run
 SELECT b.id, p.stage, p.part FROM parts AS p JOIN backfills AS b ON b.no = p.backfill WHERE p.run = ? AND p.run <> '';
 

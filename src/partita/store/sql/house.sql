@@ -21,6 +21,13 @@ SELECT no FROM runs WHERE leaving = 1 ORDER BY no LIMIT ?;
 -- name: mark_leaving
 UPDATE runs SET leaving = 1 WHERE no = ?;
 
+-- The origin of a run that a tick has made ('sched:' ...).
+-- name: tick_of_run
+SELECT namespace, origin, id FROM runs WHERE no = ? AND origin >= 'sched:' AND origin < 'sched;';
+
+-- name: forget_run_of_tick
+UPDATE ticks SET run = '' WHERE namespace = ? AND schedule = ? AND instant = ? AND run = ?;
+
 -- name: remove_votes
 DELETE FROM votes WHERE run = ?;
 
@@ -162,7 +169,7 @@ DELETE FROM graphs WHERE version = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE ru
 
 -- The newest entry of the audit that is to go.
 -- name: audit_until
-SELECT no, hash FROM audit WHERE no = (SELECT max(no) FROM (SELECT no, at FROM audit ORDER BY no LIMIT ?) WHERE at < ?);
+SELECT no, hash FROM audit WHERE no = (SELECT max(no) FROM (SELECT no, at FROM audit ORDER BY no LIMIT ?) AS oldest WHERE at < ?);
 
 -- ==== counting ====
 
@@ -181,7 +188,9 @@ SELECT coalesce(max(no), 0) FROM runs;
 -- ==== what values are kept for ====
 
 -- name: values_of_steps
-SELECT run, step, idx, value FROM steps WHERE (run, step, idx) > (?, ?, ?) ORDER BY run, step, idx LIMIT ?;
+SELECT run, step, idx, value FROM steps
+WHERE (run, step, idx) > (?, ?, ?) AND EXISTS (SELECT 1 FROM runs WHERE runs.no = steps.run)
+ORDER BY run, step, idx LIMIT ?;
 
 -- name: values_of_materializations
 SELECT no, value FROM materializations WHERE no > ? ORDER BY no LIMIT ?;

@@ -13,9 +13,9 @@ SELECT count(*) FROM gates WHERE of = ? AND answered_at IS NULL;
 SELECT count(*), min(next_at) FROM outbox WHERE next_at IS NOT NULL AND next_at > ?;
 
 -- name: numbers_of_schedules
-SELECT count(*), coalesce(sum(paused), 0), coalesce(sum(failures > 0), 0), min(CASE WHEN paused = 0 THEN next_at END)
+SELECT count(*), coalesce(sum(paused), 0), count(CASE WHEN failures > 0 THEN 1 END), min(CASE WHEN paused = 0 THEN next_at END)
 FROM schedules WHERE active = 1 AND namespace >= ?;
 
 -- name: numbers_of_sensors
-SELECT count(*), coalesce(sum(paused), 0), coalesce(sum(failures > 0), 0), coalesce(sum(looks), 0)
+SELECT count(*), coalesce(sum(paused), 0), count(CASE WHEN failures > 0 THEN 1 END), coalesce(sum(looks), 0)
 FROM sensors WHERE active = 1 AND namespace >= ?;

@@ -141,6 +141,10 @@ INSERT INTO manifests (project, data) VALUES (?, ?) ON CONFLICT (project) DO UPD
 INSERT INTO leases (resource, holder, epoch, until) VALUES (?, ?, ?, ?)
 ON CONFLICT (resource) DO UPDATE SET holder = excluded.holder, epoch = excluded.epoch, until = excluded.until;
 
+-- Held by nobody, so that there is a row to lock.
+-- name: make_lease
+INSERT INTO leases (resource, holder, epoch, until) VALUES (?, '', 0, 0.0) ON CONFLICT (resource) DO NOTHING;
+
 -- ==== what a commit asks before it writes ====
 
 -- name: lease
@@ -183,7 +187,7 @@ FROM runs;
 AND runs.no > ? AND leaving = 0 AND pipeline || '' = coalesce(?, pipeline) AND namespace || '' = coalesce(?, namespace)
 AND project || '' = coalesce(?, project) AND by || '' = coalesce(?, by)
 AND created_at + 0.0 >= ? AND created_at + 0.0 < ?
-AND (? IS NULL OR EXISTS (SELECT 1 FROM run_tags WHERE tag = ? AND run = runs.no));
+AND (CAST(? AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM run_tags WHERE tag = ? AND run = runs.no));
 
 -- SQLite counts an equal state and a range of numbers as more than an equal person, so it is told; PostgreSQL is not.
 -- name: runs_arm
@@ -204,7 +208,7 @@ AND (? IS NULL OR EXISTS (SELECT 1 FROM run_tags WHERE tag = ? AND run = runs.no
 -- The tag's runs in order, each looked up; one arm for all states (`?` names them with commas around).
 -- name: runs_arm_of_tag
 {run_columns} JOIN run_tags AS t ON t.run = runs.no
-WHERE t.tag = ? AND instr(?, ',' || state || ',') AND t.run < ? {runs_rest} ORDER BY t.run DESC LIMIT ?;
+WHERE t.tag = ? AND instr(?, ',' || state || ',') > 0 AND t.run < ? {runs_rest} ORDER BY t.run DESC LIMIT ?;
 
 -- A partition has few runs, so they may be sorted.
 -- name: runs_arm_of_partition
@@ -224,10 +228,10 @@ ORDER BY no DESC LIMIT ?;
 -- Between which numbers the runs of a time are. Numbers grow with time but for a clock that was set back: so the thousand
 -- nearest are asked, and not the nearest.
 -- name: first_run_since
-SELECT min(no) FROM (SELECT no FROM runs WHERE created_at >= ? ORDER BY created_at LIMIT 1000);
+SELECT min(no) FROM (SELECT no FROM runs WHERE created_at >= ? ORDER BY created_at LIMIT 1000) AS nearest;
 
 -- name: last_run_until
-SELECT max(no) FROM (SELECT no FROM runs WHERE created_at < ? ORDER BY created_at DESC LIMIT 1000);
+SELECT max(no) FROM (SELECT no FROM runs WHERE created_at < ? ORDER BY created_at DESC LIMIT 1000) AS nearest;
 
 -- ==== steps, attempts, journal of a run ====
 
@@ -263,10 +267,12 @@ FROM attempts;
 -- name: journal
 SELECT seq, at, events FROM journal WHERE run = (SELECT no FROM runs WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
 
--- All that happened, in the order of commit. One that is taken later has a higher number.
+-- All that happened, in the order of commit. One that is taken later has a higher number. Rows of a run that is gone may wait
+-- for their month to be dropped.
 -- name: stream
 SELECT j.no, coalesce(r.id, ''), coalesce(j.seq, 0), j.at, j.events
-FROM journal AS j LEFT JOIN runs AS r ON r.no = j.run WHERE j.no > ? ORDER BY j.no LIMIT ?;
+FROM journal AS j LEFT JOIN runs AS r ON r.no = j.run
+WHERE j.no > ? AND (j.run IS NULL OR r.no IS NOT NULL) ORDER BY j.no LIMIT ?;
 
 -- name: end_of_stream
 SELECT coalesce(max(no), 0) FROM journal;
@@ -321,7 +327,7 @@ FROM checks AS c LEFT JOIN runs AS r ON r.no = c.run;
 SELECT a.step, percentile_cont(a.duration, 0.5), percentile_cont(a.duration, 0.9), count(*)
 FROM (SELECT step, CASE WHEN ended_at <> 0.0 THEN ended_at - began_at ELSE finished_at - started_at END AS duration
       FROM (SELECT no AS recent FROM runs
-            WHERE pipeline = ? AND state = 'succeeded' AND no < ? ORDER BY no DESC LIMIT ?)
+            WHERE pipeline = ? AND state = 'succeeded' AND no < ? ORDER BY no DESC LIMIT ?) AS newest
       JOIN attempts ON run = recent
       WHERE state = 'succeeded' AND cached_from = '') AS a
 GROUP BY a.step;

@@ -11,9 +11,8 @@ SET project = excluded.project, pipeline = excluded.pipeline, version = excluded
 
 -- A person's resume forgets the failures that paused it.
 -- name: pause_schedule
-UPDATE schedules SET paused = ?1, automatic = ?2, reason = ?3, next_at = ?4,
-                     failures = CASE WHEN ?1 = 0 THEN 0 ELSE failures END
-WHERE namespace = ?5 AND name = ?6;
+UPDATE schedules SET paused = ?, automatic = ?, reason = ?, next_at = ?, failures = failures * CAST(? AS INTEGER)
+WHERE namespace = ? AND name = ?;
 
 -- An instant has one decision: a second one breaks the key, and the commit with it.
 -- name: insert_tick
@@ -62,10 +61,10 @@ ORDER BY t.instant DESC LIMIT ?;
 SELECT finished_at - started_at FROM runs
 WHERE pipeline = ? AND state = 'succeeded' ORDER BY no DESC LIMIT ?;
 
--- The audit. Ticks and runs are removed by their own retention, which never touches the last day.
+-- The audit. With a run that retention removes goes what its tick says of it: '' is no lost run.
 -- name: ticks_without_their_run
 SELECT t.namespace, t.schedule, t.instant, t.run FROM ticks t
-WHERE t.decision = 'run' AND t.decided_at > (SELECT max(decided_at) FROM ticks) - 86400
+WHERE t.decision = 'run' AND t.run <> '' AND t.decided_at > (SELECT max(decided_at) FROM ticks) - 86400
   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = t.run);
 
 -- name: ticks_in_ranges
@@ -73,9 +72,10 @@ SELECT a.namespace, a.schedule, a.instant, b.instant FROM ticks a
 JOIN ticks b ON b.namespace = a.namespace AND b.schedule = a.schedule AND b.instant > a.instant AND b.instant <= a.until
 WHERE a.until IS NOT NULL;
 
--- Runs whose origin names a tick, and that tick, if it is there ('sched:' + name + ':' + 20 characters of the instant).
+-- Runs whose origin names a tick ('sched:' + name + ':' + 20 characters of the instant). Retention removes ticks in the order
+-- of their decisions: that of a run from before all that are left may be gone.
 -- name: runs_of_ticks
 SELECT r.namespace, r.origin, r.id, r.no FROM runs r
 WHERE r.origin >= 'sched:' AND r.origin < 'sched;' AND r.no > ?
-  AND r.created_at > (SELECT max(decided_at) FROM ticks) - 86400
+  AND r.created_at > (SELECT max(decided_at) FROM ticks) - 86400 AND r.created_at > (SELECT min(decided_at) FROM ticks)
 ORDER BY r.no LIMIT ?;
