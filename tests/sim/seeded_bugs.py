@@ -100,10 +100,12 @@ _DURABILITY = (
         "engine/loop.py",
         "            self.store.put_graph(run.graph, encode_graph(graph))\n"
         "            self._graphs.add(run.graph)\n"
-        "        self._write([RunCommit(run.run, 1, run.at, (run, *reused))])\n",
+        "        try:\n"
+        "            self._write([RunCommit(run.run, 1, run.at, (run, *reused))])\n",
         "            self._graphs.add(run.graph)\n"
-        "        self._write([RunCommit(run.run, 1, run.at, (run, *reused))])\n"
-        "        self.store.put_graph(run.graph, encode_graph(graph))\n",
+        "        try:\n"
+        "            self._write([RunCommit(run.run, 1, run.at, (run, *reused))])\n"
+        "            self.store.put_graph(run.graph, encode_graph(graph))\n",
         critical=True,
     ),
     _bug(
