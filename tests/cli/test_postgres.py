@@ -125,3 +125,19 @@ def test_an_address_that_is_none_is_refused_with_what_to_do(project: Path, monke
     monkeypatch.delenv("PARTITA_STORE")
     (project / "pyproject.toml").write_text('[tool.partita]\nstore = "postgresql://127.0.0.1:1/x"\n')
     assert "127.0.0.1:1/x cannot be reached" in partita(project, "runs", status=3)
+
+
+def test_a_service_whose_database_is_away_waits_for_it_and_makes_no_file_instead(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARTITA_STORE", "postgresql://127.0.0.1:1/x")
+    command = [str(Path(sys.executable).parent / "partita"), "up", "--no-web", "--json"]
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    event = json.loads(process.stdout.readline())
+    assert event["event"] == "standby"
+    assert "127.0.0.1:1/x cannot be reached" in event["message"]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not (project / ".partita" / "partita.db").exists()

@@ -69,7 +69,8 @@ function Inside({
     () => (boxes ? flowNodes(sight.tops, boxes, chosen, fold) : []),
     [sight, boxes, chosen, fold],
   );
-  useViewport(boxes, holding, sight.standsFor, nodes, focus, sight.edges);
+  const tall = heightOf(boxes, height);
+  useViewport(boxes, tall, holding, sight.standsFor, nodes, focus, sight.edges);
 
   const pick = (seen: Seen) => {
     if (seen.kind === "node") onSelect?.(seen.node?.id ?? null);
@@ -79,12 +80,7 @@ function Inside({
 
   if (error) return <Trouble error={error} />;
   return (
-    <section
-      className={css.box}
-      style={{ height: heightOf(boxes, height) }}
-      aria-label={label}
-      onKeyDown={keys}
-    >
+    <section className={css.box} style={{ height: tall }} aria-label={label} onKeyDown={keys}>
       {!boxes ? (
         <Skeleton rows={10} />
       ) : (
@@ -210,6 +206,7 @@ function heightOf(boxes: Map<string, Box> | null, height: string): string {
 /** First the whole, or what matters if the whole could not be read; afterwards nothing moves but by a person. */
 function useViewport(
   boxes: Map<string, Box> | null,
+  height: string,
   holding: { current: { id: string; x: number; y: number } | null },
   standsFor: ReadonlyMap<string, string>,
   nodes: GraphProps["nodes"],
@@ -217,7 +214,7 @@ function useViewport(
   edges: { from: string; to: string }[],
 ) {
   const flow = useReactFlow();
-  const placed = useRef(false);
+  const placed = useRef("");
   // biome-ignore lint/correctness/useExhaustiveDependencies: only new places move the picture
   useEffect(() => {
     if (!boxes || boxes.size === 0) return;
@@ -230,9 +227,11 @@ function useViewport(
         void flow.setViewport({ x: x + (held.x - now.x) * zoom, y: y + (held.y - now.y) * zoom, zoom });
       return;
     }
-    if (placed.current) return;
-    placed.current = true;
-    requestAnimationFrame(() => {
+    // A picture that has been given another height is another picture.
+    if (placed.current === height) return;
+    placed.current = height;
+    // In the frame after the next its element has been measured.
+    twoFramesOn(() => {
       void flow.fitView({ padding: 0.08, maxZoom: 1 }).then(() => {
         if (flow.getZoom() >= READABLE) return;
         const first =
@@ -242,6 +241,10 @@ function useViewport(
       });
     });
   }, [boxes]);
+}
+
+function twoFramesOn(act: () => void) {
+  requestAnimationFrame(() => requestAnimationFrame(act));
 }
 
 /** The ground that a node and its neighbours cover. */

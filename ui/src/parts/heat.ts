@@ -125,7 +125,7 @@ function days(keys: string[]): Layout {
     }
   }
   found.left = years.map((year, at) => ({ y: at * 9 + 1, text: year }));
-  found.leftWidth = 3;
+  found.leftWidth = 4;
   found.rows = years.length * 9 - 1;
   return found;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { commandOf, type Launch, quoted, saidOf } from "./command";
+import { quoted } from "@/parts/shell";
+import { commandOf, type Launch, saidOf } from "./command";
 
 const plain: Launch = {
   pipeline: "nightly",

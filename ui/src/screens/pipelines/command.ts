@@ -1,4 +1,5 @@
 /** The command line that starts what a launch form says. Rule: pure. */
+import { quoted } from "@/parts/shell";
 
 export type Launch = {
   pipeline: string;
@@ -9,11 +10,6 @@ export type Launch = {
   priority: number;
   failFast: boolean | null;
 };
-
-/** A word as a shell takes it. */
-export function quoted(word: string): string {
-  return /^[\w@%+=:,./*-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
 
 /** A value of a parameter as the command line takes it: text as it is, all else as JSON. */
 function textOf(value: unknown): string {

@@ -1,4 +1,5 @@
 /** A run: what broke first, what its steps do and did, and what can be done about it. */
+
 import { IconRefresh } from "@tabler/icons-react";
 import { useMatch } from "@tanstack/react-router";
 import { lazy, Suspense, useCallback, useMemo } from "react";
@@ -7,6 +8,7 @@ import { href, useChosen } from "@/frame/address";
 import { Inspector } from "@/frame/Inspector";
 import { Page } from "@/parts/Page";
 import { Counts } from "@/parts/State";
+import { quoted } from "@/parts/shell";
 import { isOver } from "@/parts/states";
 import { Tabs } from "@/parts/Tabs";
 import { To } from "@/parts/To";
@@ -167,9 +169,4 @@ function Views({
 function commandOf(run: RunOf, selected: Selection): string {
   if (selected) return `partita why ${run.no} ${quoted(nameOf(selected.step, selected.index))}`;
   return `partita show ${run.no}`;
-}
-
-/** As a shell wants it. */
-function quoted(word: string): string {
-  return /^[\w./:@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,5 @@
 /** All runs: a list with filters, or a picture over time. What is chosen is in the address. */
+
 import { SegmentedControl, TextInput } from "@mantine/core";
 import { useEffect, useMemo, useState } from "react";
 import { type Asked, useGet, usePages } from "@/api/client";
@@ -7,6 +8,7 @@ import { useShortcut } from "@/frame/shortcuts";
 import { Choice, Filters, Search } from "@/parts/Filters";
 import { Page } from "@/parts/Page";
 import { Glyph } from "@/parts/State";
+import { quoted } from "@/parts/shell";
 import { lookOf } from "@/parts/states";
 import { To } from "@/parts/To";
 import { exact, useZone } from "@/parts/time";
@@ -243,10 +245,6 @@ function commandOf(chosen: Chosen): string {
   if (state) parts.push(`--state ${state}`);
   if (chosen.partition) parts.push(`--partition ${quoted(chosen.partition)}`);
   return parts.join(" ");
-}
-
-function quoted(text: string): string {
-  return /^[\w.:/=@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function NoneFits() {

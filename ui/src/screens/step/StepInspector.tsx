@@ -1,4 +1,5 @@
 /** All about one step instance of a run: why it waits or how it died, then log, values, use, attempts, code. */
+
 import { Select } from "@mantine/core";
 import { lazy, Suspense } from "react";
 import { type Schema, useGet } from "@/api/client";
@@ -8,6 +9,7 @@ import { Command } from "@/parts/Command";
 import { GatePanel } from "@/parts/GatePanel";
 import { Metadata } from "@/parts/Metadata";
 import { State } from "@/parts/State";
+import { quoted } from "@/parts/shell";
 import { isOver } from "@/parts/states";
 import { type Tab, Tabs } from "@/parts/Tabs";
 import { To } from "@/parts/To";
@@ -69,8 +71,7 @@ function Inspected({ place, step }: { place: Place; step: StepOf }) {
 
 function commandOf({ run, step, index }: Place): string {
   const name = index ? `${step}[${index}]` : step;
-  const quoted = /^[\w.:/-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`;
-  return `partita logs ${run.length > 12 ? run.slice(0, 8) : run} ${quoted}`;
+  return `partita logs ${run.length > 12 ? run.slice(0, 8) : run} ${quoted(name)}`;
 }
 
 function Head({ place, step, isGate }: { place: Place; step: StepOf; isGate: boolean }) {
