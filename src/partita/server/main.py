@@ -19,6 +19,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,10 +132,12 @@ async def _serve(
     if channel is not None:
         channel.setblocking(False)
         loop.add_reader(channel.fileno(), _heard, channel, loop, stop)
-    telling = asyncio.create_task(_tell_ready(tell, _address(host, listener), home))
+    ending = threading.Event()
+    telling = asyncio.create_task(_tell_ready(tell, _address(host, listener), home, ending))
     try:
         await server.serve(sockets=[listener])
     finally:
+        ending.set()
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
 
@@ -159,19 +162,19 @@ def _heard(channel: socket.socket, loop: asyncio.AbstractEventLoop, stop: Callab
             stop()
 
 
-async def _tell_ready(tell: Tell, address: str, home: Home) -> None:
+async def _tell_ready(tell: Tell, address: str, home: Home, ending: threading.Event) -> None:
     """Say that requests are answered, with a link to sign in once; the engine may be starting still."""
     loop = asyncio.get_running_loop()
-    link = await loop.run_in_executor(None, _link, home, address)
+    link = await loop.run_in_executor(None, _link, home, address, ending)
     tell({"event": "ready", "pid": os.getpid(), "address": address, "link": link})
 
 
-def _link(home: Home, address: str) -> str:
-    """An address that signs its first visitor in, as the user of this machine; "" if no engine comes."""
+def _link(home: Home, address: str, ending: threading.Event) -> str:
+    """An address that signs its first visitor in, as the user of this machine; "" if no engine comes before the end."""
     until = time.monotonic() + _ENGINE_S
     engine = EngineLink(home.socket)
     with contextlib.closing(engine):
-        while time.monotonic() < until:
+        while time.monotonic() < until and not ending.is_set():
             now = time.time()
             made = new_link(now)
             request = IssueToken(
@@ -181,7 +184,7 @@ def _link(home: Home, address: str) -> str:
                 engine.ask(request, Done)
                 return f"{address}/#link={made.text}"
             except WorldError:
-                time.sleep(_ENGINE_STEP_S)
+                ending.wait(_ENGINE_STEP_S)
             except PartitaError as error:
                 _log.warning("there is no link to sign in: %s", error)
                 break
