@@ -108,7 +108,7 @@ def test_a_user_is_added_changed_closed_and_let_in_again(page: Page) -> None:
     dialog.get_by_role("button", name="Save").click()
     expect(row).to_contain_text("operator")
     row.get_by_role("button", name="close ann").click()
-    page.get_by_role("dialog").get_by_role("button", name="Close", exact=True).click()
+    page.get_by_role("dialog").locator("button[type=submit]").click()
     expect(row).to_contain_text("closed")
     row.get_by_role("button", name="open ann again").click()
     expect(row).to_contain_text("on")

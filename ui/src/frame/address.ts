@@ -39,9 +39,10 @@ export function useChosen(): [Chosen, (change: Chosen, options?: { push?: boolea
   const chosen = useMemo<Chosen>(() => parseSearch(search), [search]);
   const choose = useCallback(
     (change: Chosen, options: { push?: boolean } = {}) => {
-      const { pathname, searchStr, hash } = router.latestLocation;
-      const query = queryOf({ ...parseSearch(searchStr), ...change });
-      const next = `${pathname}${query && `?${query}`}${hash && `#${hash}`}`;
+      // The history's own address: the router's comes a moment later, and two changes may come in one moment.
+      const { pathname, search: now, hash } = router.history.location;
+      const query = queryOf({ ...parseSearch(now), ...change });
+      const next = `${pathname}${query && `?${query}`}${hash}`;
       if (options.push) router.history.push(next);
       else router.history.replace(next);
     },
