@@ -7,7 +7,7 @@ UI     := src/partita/server/ui/index.html
 EXTRAS := nightly calendars notify objects oidc vault keyring postgres
 CORES  := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test test-all lint format types bench sim ui ui-types ui-check lock clean
+.PHONY: help setup demo test test-all test-ui lint format types bench sim ui ui-types ui-check lock clean
 
 help:            ## what there is to say
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -34,6 +34,9 @@ test: $(READY) $(UI)   ## everything that runs in minutes
 
 test-all: $(READY) $(UI)  ## also what takes longer: crash tests and seeded bugs at full size
 	$(BIN)/python -m pytest -q -n $(CORES)
+
+test-ui: $(READY) $(UI)  ## the longer tests of the screens: every screen by axe, 232 payloads
+	$(BIN)/python -m pytest -q -n $(CORES) -m slow tests/ui
 
 lint: $(READY) ui-check  ## style, types, layers; of the screens too
 	$(BIN)/ruff check .

@@ -150,6 +150,7 @@ def _rows(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
             f["automation_update_p99_ms"] <= 10,
         ),
         *_postgres(f),
+        *_screens(f),
     ]
 
 
@@ -171,6 +172,49 @@ def _postgres(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
             f["postgres_hop_ms"] <= 2.5,
         ),
     ]
+
+
+def _screens(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
+    bare = f"{f['screens_bare_ms']:.0f} ms (a static file of the same server)"
+    fps = min(f["screens_grid_fps"], f["screens_table_fps"])
+    lineage, blocked = f["screens_lineage_ms"], f["screens_lineage_longest_task_ms"]
+    run = max(f["screens_run_ms"], f["screens_run_table_ms"])
+    return [
+        _screen("the first screen (Today), to be used", f["screens_first_ms"], bare, 1000),
+        _screen("a following screen, the slowest of seven", f["screens_following_ms"], "", 200),
+        (
+            "JavaScript of the first screen, gzipped",
+            f"{f['screens_js_kb']:.0f} kB",
+            "",
+            "250 kB",
+            f["screens_js_kb"] <= 250,
+        ),
+        _screen(
+            f"the screen of a run with {f['screens_instances']:,.0f} instances",
+            run,
+            f"{f['screens_run_api_ms']:.0f} ms (the API's answer)",
+            1000,
+        ),
+        ("its grid and its table, scrolled", f"{fps:.0f} frames/s", "", "50 frames/s", fps >= 50),
+        _screen("a step's end on an open screen", f["screens_live_ms"], "", 300),
+        (
+            "lineage of 1,000 assets laid out (the longest task meanwhile)",
+            f"{lineage:.0f} ms ({blocked:.0f} ms)",
+            f"{f['screens_lineage_api_ms']:.0f} ms (the API's answer)",
+            "1,000 ms, without blocking",
+            lineage <= 1000 and blocked <= 200,
+        ),
+        _screen(
+            f"{f['screens_history_runs']:,.0f} runs of history: the list",
+            f["screens_history_ms"],
+            f"{f['screens_history_api_ms']:.0f} ms (the API's answer)",
+            300,
+        ),
+    ]
+
+
+def _screen(what: str, ms: float, bare: str, limit: float) -> tuple[str, str, str, str, bool]:
+    return f"in Chromium: {what}", f"{ms:.0f} ms", bare, f"{limit:,.0f} ms", ms <= limit
 
 
 def _backfills(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
@@ -281,6 +325,7 @@ def main() -> None:
     figures |= _measured("backfill.py", *(["--seconds", "5"] if quick else []))
     figures |= _measured("history.py", *(["--runs", "50000", "--rounds", "20", "--seconds", "5"] if quick else []))
     figures |= _measured("postgres.py", *(["--rounds", "2"] if quick else []))
+    figures |= _measured("screens.py", *(["--rounds", "2", "--runs", "50000", "--instances", "2000"] if quick else []))
     figures["core_us"] = max(row["us_per_event"] for row in _measured("core_events.py", "--json"))
     rows = _rows(figures)
     for what, ours, bare, asked, ok in rows:

@@ -170,7 +170,7 @@ def screens(url: str, token: str) -> dict[str, str]:
         "launch": "/pipelines/nightly?tab=launch",
         "durations": "/pipelines/nightly?tab=durations",
         "assets": "/assets",
-        "asset": "/assets/flights",
+        "asset": "/assets/AA-EWR",
         "asset-lineage": "/assets/flights?tab=lineage",
         "lineage": "/lineage",
         "schedules": "/schedules",

@@ -8,6 +8,11 @@ import pytest
 
 from partita.core.facts.house import HealthChanged
 from partita.engine.chores import REST_S, Chores
+from partita.engine.clock import FakeClock
+from partita.engine.loop import Engine
+from partita.store.sqlite import open_in_memory
+
+from .test_loop import Bench
 
 
 class Odd:
@@ -75,3 +80,28 @@ def test_when_the_engine_is_over_nobody_goes_on() -> None:
     with pytest.raises(ValueError, match="the store failed"):
         chores.turn(0.0)
     assert done == []
+
+
+class Echo(Odd):
+    """Answers every commit with a fact of its own, as parts do that note what has come of something."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__("echo", lambda now: None)
+        self._engine = engine
+        self._left = 3
+
+    def recorded(self, facts: object) -> None:
+        if self._left:
+            self._left -= 1
+            self._engine.record(HealthChanged(0.0, "echo", str(self._left)))
+
+
+def test_an_answer_leaves_with_its_commit_whatever_others_stage_because_of_it() -> None:
+    store = open_in_memory(clock=FakeClock(0.0).now)
+    engine = Engine(store, Bench(), FakeClock(0.0), holder="first")
+    engine.chores.append(Echo(engine))
+    engine.start()
+    asked = engine.post(lambda: engine.record(HealthChanged(0.0, "disk", "full")))
+    engine.turn(0.0)
+    assert asked.exception(timeout=0) is None
+    engine.close()

@@ -146,6 +146,7 @@ def looked_at_in_every_light(page: Page, name: str) -> list[str]:
 PARTS = ["Today|Run|Step", "Pipeline", "Asset|Lineage", "Sched|Sensor|Calendar|Backfill|Approval", "System|no such"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_no_screen_has_a_serious_finding(judged: Page, made: dict[str, str], part: str) -> None:
     found: list[str] = []

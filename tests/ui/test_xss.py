@@ -24,6 +24,9 @@ from server.poison import payloads
 
 from .conftest import Service
 
+# Two minutes: part of what CI runs, not of every `make test`.
+pytestmark = pytest.mark.slow
+
 CANARIES = [
     "<img src=/canary onerror=window.__xss=1>",
     "<script src=/canary></script>",

@@ -175,7 +175,9 @@ class Engine:
         if self._broken is not None:
             raise self._broken
         done = self._finish_turn()
-        self._mailbox.answer(is_durable=not (self._uncommitted or self._facts), blocked=self.blocked)
+        # What acting on a commit has staged anew is nobody's request: it belongs to the next turn.
+        is_durable = not self.blocked or not (self._uncommitted or self._facts)
+        self._mailbox.answer(is_durable=is_durable, blocked=self.blocked)
         self._count(perf_counter() - began)
         return done or bool(reports) or posted or due
 
