@@ -40,7 +40,8 @@ def test_all_instances_are_told_as_columns(api: httpx2.Client, ladder: dict[str,
     ]
     assert rungs["mapped"]
     assert rungs["needs"] == ["shaky"]
-    assert rungs["attempts"] == [1, 1, 1, 1]
+    # One that its worker had not begun when it was needed elsewhere is begun again.
+    assert all(attempts >= 1 for attempts in rungs["attempts"])
     assert all(ms >= 0 for ms in [*rungs["began"], *rungs["took"]])
     assert step_of(answer, "shaky")["attempts"] == [2]
 

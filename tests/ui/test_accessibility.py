@@ -251,6 +251,8 @@ def test_from_today_over_the_run_to_its_retry_with_tab_and_enter_alone(page: Pag
 def test_escape_closes_the_inspector_and_gives_the_keys_back(page: Page, made: dict[str, str]) -> None:
     page.goto(made["Run, step inspected"])
     expect(page.get_by_role("complementary", name="Inspector")).to_be_visible()
+    # The page answers no key before it is there.
+    expect(page.get_by_role("tab", name=re.compile("^Timeline"))).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("complementary", name="Inspector")).to_have_count(0)
     page.keyboard.press("t")
