@@ -52,7 +52,12 @@ def types() -> None:
     _packages(folder)
     document = subprocess.run([sys.executable, folder / "document.py"], check=True, stdout=subprocess.PIPE).stdout
     generator = folder / "node_modules/openapi-typescript/bin/cli.js"
-    made = subprocess.run([_node(), generator, "/dev/stdin", "--empty-objects-unknown"], check=True, input=document, stdout=subprocess.PIPE)
+    made = subprocess.run(
+        [_node(), generator, "/dev/stdin", "--empty-objects-unknown"],
+        check=True,
+        input=document,
+        stdout=subprocess.PIPE,
+    )
     TYPES.write_bytes(made.stdout)
 
 

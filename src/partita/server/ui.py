@@ -20,10 +20,25 @@ _POLICY = (
     "require-trusted-types-for 'script'"
 )
 # The addresses of `ui/src/routes.tsx`; `*` is one name.
-_SCREENS = (
-    "runs runs/* runs/*/steps/* pipelines pipelines/* assets assets/* lineage schedules schedules/*/* sensors/*/* "
-    "backfills backfills/* approvals approvals/*/* system signin"
-).split()
+_SCREENS = [
+    "runs",
+    "runs/*",
+    "runs/*/steps/*",
+    "pipelines",
+    "pipelines/*",
+    "assets",
+    "assets/*",
+    "lineage",
+    "schedules",
+    "schedules/*/*",
+    "sensors/*/*",
+    "backfills",
+    "backfills/*",
+    "approvals",
+    "approvals/*/*",
+    "system",
+    "signin",
+]
 _SHAPES = frozenset(tuple(screen.split("/")) for screen in _SCREENS)
 _SLASHES = re.compile(r"[/\\]")
 _PLAIN = b"""<!doctype html>
