@@ -22,6 +22,7 @@ from partita.core.facts.backfills import (
     PartEnded,
     PartStarted,
 )
+from partita.core.facts.house import Removed
 from partita.core.facts.limits import PoolChanged
 from partita.core.facts.messages import MessageQueued, MessageTried
 from partita.core.facts.schedules import ScheduleChanged, ScheduleMoved, SchedulePaused, TickDecided
@@ -48,6 +49,8 @@ class ServiceJudge:
         self.runs: dict[str, RunCreated] = {}
         # Has retention left a run in the store? The world says so.
         self.is_kept: Callable[[str], bool] = lambda run: True
+        # Deliveries before this were old enough for retention.
+        self.forgotten_before = float("-inf")
         # Is a delivery in the store as it came then?
         self.is_delivery_kept: Callable[[str, float], bool] = lambda delivery, at: True
         self.graphs: dict[str, Graph] = {}
@@ -134,9 +137,14 @@ class ServiceJudge:
                 self.cursors[name] = state
             case SensorPaused(name=name, paused=paused):
                 (self.paused_sensors.add if paused else self.paused_sensors.discard)(name)
+            case Removed(what="deliveries", older_than=older_than):
+                self.forgotten_before = max(self.forgotten_before, older_than)
             case DeliveryTaken():
                 known = self.taken.get(fact.delivery)
-                is_twice = known is not None and self.is_delivery_kept(fact.delivery, known)
+                # Retention may have forgotten one, but none that is younger than it said.
+                is_twice = known is not None and (
+                    known >= self.forgotten_before or self.is_delivery_kept(fact.delivery, known)
+                )
                 self._need(not is_twice, f"I15: delivery {fact.delivery} was taken a second time")
                 self.taken[fact.delivery] = fact.at
             case BackfillRetried(id=id):

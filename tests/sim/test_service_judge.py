@@ -9,6 +9,7 @@ import pytest
 
 from partita.core.events import RunCreated
 from partita.core.facts import Fact
+from partita.core.facts.house import Removed
 from partita.core.facts.schedules import ScheduleChanged, TickDecided
 from partita.core.facts.sensors import DeliveryTaken
 from partita.core.invariants import Violation
@@ -113,4 +114,8 @@ def test_a_delivery_is_taken_once_for_as_long_as_it_is_kept(judge: ServiceJudge)
     with pytest.raises(Violation, match="d3 was taken a second time"):
         feed(judge, DeliveryTaken(NOW + 60.0, "default", "hook", "d3"))
     kept.clear()
-    feed(judge, DeliveryTaken(NOW + 60.0, "default", "hook", "d3"))
+    # Gone, but too young to be: retention has said nothing of what is that young.
+    with pytest.raises(Violation, match="d3 was taken a second time"):
+        feed(judge, DeliveryTaken(NOW + 60.0, "default", "hook", "d3"))
+    feed(judge, Removed(NOW + 90.0, "deliveries", 1, 0, NOW + 30.0))
+    feed(judge, DeliveryTaken(NOW + 120.0, "default", "hook", "d3"))
