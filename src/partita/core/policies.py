@@ -58,3 +58,14 @@ class Policies(msgspec.Struct, frozen=True):
     asynchronous: bool = False
     # Named rates: how many starts of each an attempt counts as.
     rates: tuple[tuple[str, int], ...] = ()
+    # Which executor performs it: a name under `[tool.partita.executors]`; "" = local processes.
+    executor: str = ""
+    # For that executor alone (image, queue, node selector ...): a JSON object, "" = nothing.
+    executor_options: str = ""
+    # What it needs beside memory, for packing: processor cores, GPUs, and what else the capacity names.
+    cpu: float = 0.0
+    gpu: float = 0.0
+    resources: tuple[tuple[str, float], ...] = ()
+    # After an attempt that ran out of memory the next one may have so many times as much, up to `memory_cap_bytes`.
+    memory_on_oom: float = 1.0
+    memory_cap_bytes: int | None = None

@@ -174,7 +174,8 @@ class ActiveRun:
             run=run.run,
             step=step.key,
             namespace=run.namespace,
-            kind=self._kinds[policies.asynchronous],
+            # Where one executor has no room, another may.
+            kind=self._kinds[policies.asynchronous] + policies.executor,
             priority=run.priority + policies.priority,
             asks=tuple(asks),
         )

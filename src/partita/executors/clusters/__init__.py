@@ -1,0 +1,1 @@
+"""Existing engines (Dask, Ray, Kubernetes, Slurm) as executors."""
