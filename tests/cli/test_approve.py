@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from partita.engine import approvals
+from partita.store.sqlite import open_reader
 
 from .projects import Partita, call, command, environment, write_project
 
@@ -70,8 +74,17 @@ class Waiting:
         for line in self.process.stdout:
             self.said.append(line)
             if f"{until} waits" in line:
+                self._wait_for_material(until)
                 return
         raise AssertionError("".join(self.said))
+
+    def _wait_for_material(self, step: str) -> None:
+        """What there is to decide on is gathered right after the gate has opened."""
+        deadline = time.monotonic() + 20
+        reader = open_reader(self.folder / ".partita" / "partita.db")
+        while not any(a.gate.step == step for a in approvals.waiting(reader)):
+            assert time.monotonic() < deadline, f"{step} is not listed"
+        reader.close()
 
     def end(self) -> tuple[int, str]:
         assert self.process is not None

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,19 @@ def test_ctrl_c_while_the_project_is_imported_ends_the_import_too(hanging: Hangi
     # Nobody waits at the pipe any more.
     with pytest.raises(OSError, match="No such device or address"):
         os.open(hanging.folder / "go", os.O_WRONLY | os.O_NONBLOCK)
+
+
+def test_ctrl_c_in_code_that_python_makes_itself_is_an_exit_code_too(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import partita.cli.main as cli\n"
+        "def defines_a_dataclass(argv):\n    exec('raise KeyboardInterrupt')\n"
+        "cli._dispatch = defines_a_dataclass\n"
+        "cli.main(['runs'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
 def test_a_wrong_request_does_not_kill_what_an_earlier_engine_left(hanging: Hanging, here) -> None:

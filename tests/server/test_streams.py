@@ -76,6 +76,26 @@ def test_who_comes_back_with_the_last_id_misses_nothing_and_hears_nothing_twice(
     assert len(whole) >= 3
 
 
+def test_who_asked_before_it_listened_hears_what_came_between(api: httpx2.Client) -> None:
+    run = started(api, {"pipeline": "nightly"})
+    assert ended(api, run["id"])["state"] == "succeeded"
+    query = {"run": run["id"], "back": 600}
+    with api.stream("GET", f"{V1}/events/live", params=query) as response:
+        heard = [data for name, _, data in until_end(response) if name == "happened"]
+    assert heard == api.get(f"{V1}/events", params={"run": run["id"]}).json()["items"]
+
+
+def test_nothing_is_heard_again_of_what_was_before_that_time(api: httpx2.Client) -> None:
+    assert ended(api, started(api, {"pipeline": "nightly"})["id"])["state"] == "succeeded"
+    with api.stream("GET", f"{V1}/events/live", params={"back": 0.00001}) as response:
+        lines = response.iter_lines()
+        assert next(lines).startswith(": after")
+        run = started(api, {"pipeline": "nightly"})
+        said = (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
+        first = next(data for data in said if data.get("run"))
+    assert first["run"] == run["id"]
+
+
 def test_events_can_be_chosen_by_kind(api: httpx2.Client) -> None:
     run = started(api, {"pipeline": "nightly"})
     ended(api, run["id"])

@@ -39,6 +39,9 @@ def run(argv: list[str]) -> int:
     try:
         return _dispatch(argv)
     except KeyboardInterrupt:
+        # One that hit Python code made of text (a dataclass being defined) is noted by the interpreter, which under `-m`
+        # would end by SIGINT for it, whatever is returned here; the next such code takes the note back.
+        exec("")
         terminal.note("interrupted")
         return INTERRUPTED
     except BrokenPipeError:

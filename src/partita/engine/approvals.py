@@ -68,16 +68,21 @@ class _Graphs:
 
 
 def waiting(reader: SqlReader, *, after: Cursor | None = None, limit: int = 50) -> list[Approval]:
-    """Approvals that wait, those that wait longest first; `after` is the cursor of the last one of a page."""
-    graphs = _Graphs(reader)
-    return list(_approvals(reader, gates.open_gates(reader, "approval", after=after, limit=limit), graphs))
+    """Approvals that wait, those that wait longest first; `after` is the cursor of the last one of a page.
+
+    One that opened in this moment and whose material is not gathered yet is nothing that people could decide on: it comes next.
+    """
+    rows = gates.open_gates(reader, "approval", after=after, limit=limit)
+    return list(_approvals(reader, [row for row in rows if row.material is not None], _Graphs(reader)))
 
 
 def waiting_in(reader: SqlReader, run: str) -> list[Approval]:
     """The approvals of one run that wait."""
     found = (g for g in reader.gates(run, open_only=True) if g.of == "approval" and g.opened_at is not None)
     rows = (gates.gate(reader, run, g.step, g.index) for g in found)
-    return list(_approvals(reader, [row for row in rows if row is not None], _Graphs(reader)))
+    return list(
+        _approvals(reader, [row for row in rows if row is not None and row.material is not None], _Graphs(reader))
+    )
 
 
 def approval(reader: SqlReader, run: str, step: str, index: str = "") -> Approval | None:

@@ -16,6 +16,8 @@ export type Happened = {
 export type Connection = "connecting" | "live" | "lost";
 
 const TOGETHER_MS = 200;
+/** How far the scheduler's clock may be behind the one of the server that answers. */
+const CLOCKS_S = 2;
 
 let connection: Connection = "connecting";
 const watchers = new Set<() => void>();
@@ -88,7 +90,11 @@ export function follow(queries: QueryClient): () => void {
   };
 
   const open = () => {
-    source = new EventSource(`/api/v1/events/live${last ? `?after=${last}` : ""}`);
+    // What the screen asked for before it listened may be older than an event that nobody has told it of.
+    const from = last
+      ? `after=${last}`
+      : `back=${Math.min(600, performance.now() / 1000 + CLOCKS_S).toFixed(1)}`;
+    source = new EventSource(`/api/v1/events/live?${from}`);
     source.onopen = () => {
       if (connection === "lost") void queries.invalidateQueries();
       become("live");

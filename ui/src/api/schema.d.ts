@@ -6569,6 +6569,7 @@ export interface operations {
                 pipeline?: string;
                 kind?: string[];
                 after?: number;
+                back?: number;
             };
             header?: {
                 /** @description Go on behind this message. */

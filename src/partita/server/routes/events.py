@@ -6,6 +6,7 @@ Rule: a client that comes back says the last number that it has seen and misses 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from partita.store.contract import StreamRow
 
 No = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Kind = Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
+Back = Annotated[float, msgspec.Meta(ge=0, le=600)]
 
 _EXAMPLE = Happened(
     4711, examples.RUN.id, "2026-11-22T03:00:00.012Z", [{"kind": "run_started", "at": "2026-11-22T03:00:00.012Z"}]
@@ -30,6 +32,8 @@ _EXAMPLE = Happened(
 _RUNS_KNOWN = 4096
 # After so many rows that are not for this client it is told how far it is, so that it does not see them again.
 _SILENT_ROWS = 2000
+# How far `back` reaches at most: whatever happens more often than so is heard again soon anyway.
+_BACK_ROWS = 1000
 
 
 @route(
@@ -80,18 +84,23 @@ async def live(
     pipeline: Name | None = None,
     kind: list[Kind] = [],  # noqa: B006
     after: No | None = None,
+    back: Back = 0.0,
 ) -> Stream:
+    """`back`: without `after`, begin so many seconds ago (at most 1,000 rows): what a page has missed that asked for its
+    data before it listened."""
     wanted = await call.in_thread(_Wanted, call, run, pipeline, kind)
     last = call.incoming.headers.get("last-event-id", "")
     if last.isdigit() and len(last) < 16:
         after = int(last)
-    return Stream(_followed(call, wanted, after), "text/event-stream")
+    return Stream(_followed(call, wanted, after, back), "text/event-stream")
 
 
-async def _followed(call: Call, wanted: _Wanted, after: int | None) -> AsyncIterator[bytes]:
+async def _followed(call: Call, wanted: _Wanted, after: int | None, back_s: float) -> AsyncIterator[bytes]:
     clock = asyncio.get_running_loop().time
     silent, said = 0, clock()
     async with call.follower.listening() as end:
+        if after is None and back_s:
+            after = await call.in_thread(_end_before, call, end, time.time() - back_s)
         after = min(after, end) if after is not None else end
         # Headers and a first line leave at once, so that a client knows that it listens.
         yield comment(f"after {after}")
@@ -113,6 +122,12 @@ async def _followed(call: Call, wanted: _Wanted, after: int | None) -> AsyncIter
                 said = clock()
                 yield comment()
         yield message(END, {"reason": "the server is stopping"}, str(after))
+
+
+def _end_before(call: Call, end: int, at: float) -> int:
+    """The end of the journal as it was at that time, or a thousand rows ago if that is later."""
+    rows = call.reader.stream(after_no=max(0, end - _BACK_ROWS), limit=_BACK_ROWS)
+    return next((row.no - 1 for row in rows if row.at >= at), end)
 
 
 class _Wanted:

@@ -1,6 +1,6 @@
 /** The days to come, as the schedules will have them: predicted by the code that will decide. */
 import { SegmentedControl } from "@mantine/core";
-import { useMemo } from "react";
+import { type CSSProperties, useMemo } from "react";
 import { type Schema, useGet } from "@/api/client";
 import { href, useChosen } from "@/frame/address";
 import { Search } from "@/parts/Filters";
@@ -88,7 +88,10 @@ function Days({ ahead, days }: { ahead: Schema<"Ahead">; days: number }) {
           />
         </p>
       )}
-      <div className={css.days}>
+      <div
+        className={css.days}
+        style={{ "--columns": columns.length > 8 ? 7 : columns.length } as CSSProperties}
+      >
         {columns.map((column) => (
           <section key={column.date} className={css.day} aria-label={column.date}>
             <h3 title={column.date}>

@@ -3,8 +3,9 @@ import type { Schema } from "@/api/client";
 import { day } from "@/parts/time";
 
 type Tick = Schema<"TickAhead">;
+const DAY_MS = 86_400_000;
 
-/** Ticks by the day of the chosen zone, every day of the span there, in order. */
+/** Ticks by the day of the chosen zone, every day of the span there, in order: begun at noon, a week touches eight. */
 export function byDay(
   ticks: Tick[],
   begin: string,
@@ -12,8 +13,10 @@ export function byDay(
   zone: string,
 ): { date: string; at: string; ticks: Tick[] }[] {
   const found = new Map<string, { date: string; at: string; ticks: Tick[] }>();
-  for (let n = 0; n < days; n += 1) {
-    const at = new Date(Date.parse(begin) + n * 86_400_000).toISOString();
+  const first = Date.parse(begin);
+  const last = first + days * DAY_MS - 1;
+  for (let n = 0; n <= days; n += 1) {
+    const at = new Date(Math.min(first + n * DAY_MS, last)).toISOString();
     const date = day(at, zone);
     if (!found.has(date)) found.set(date, { date, at, ticks: [] });
   }
