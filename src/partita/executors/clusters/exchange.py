@@ -1,0 +1,114 @@
+"""The exchange: what the scheduler and machines that know nothing of it leave for each other, in an object store.
+
+    code/<digest>.tar.gz            bundles of code, by the digest of their content
+    jobs/<name>/job                 what is to be done, for those who are only told a name
+    jobs/<name>/claim               who performs it: put where none is, so there is one
+    jobs/<name>/log/<number>        pieces of its log, in order
+    jobs/<name>/outcome             what became of it, before the job ends
+
+Rule: nothing here is waited for and nothing is decided; what is put is never changed, but for being removed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from partita.errors import WorldError
+from partita.executors.bundle import Bundle, unpack
+from partita.executors.clusters.cluster import Job
+from partita.values.objects import Objects, objects_at
+from partita.worker.wire import Spooled
+
+_encoder = msgspec.msgpack.Encoder()
+_job = msgspec.msgpack.Decoder(Job)
+_outcome = msgspec.msgpack.Decoder(Spooled)
+
+
+class Exchange:
+    """An object store with this layout. Any thread. Raises `WorldError` when it cannot be reached."""
+
+    def __init__(self, objects: Objects, address: str) -> None:
+        self.address = address
+        self._objects = objects
+
+    @staticmethod
+    def at(address: str) -> Exchange:
+        """The exchange at an address: file:///shared/folder, s3://bucket/prefix ... Raises `DefinitionError`."""
+        return Exchange(objects_at(address), address)
+
+    # --- code -----------------------------------------------------------------------------------------------------
+
+    def put_code(self, bundle: Bundle) -> None:
+        """Leave a bundle, if it is not there."""
+        if f"{bundle.digest}.tar.gz" not in self._objects.names("code"):
+            self._objects.put(_code(bundle.digest), bundle.path.read_bytes())
+
+    def code(self, digest: str, into: Path) -> Path:
+        """Unpack a bundle as a folder below `into`; the folder. There already: nothing is fetched.
+
+        Raises `WorldError` if the exchange has none with this digest, or a damaged one.
+        """
+        folder = into / digest
+        if folder.is_dir():
+            return folder
+        data = self._objects.get(_code(digest))
+        if data is None:
+            raise WorldError(
+                f"{self.address} has no code {digest[:12]}", hint="was the exchange emptied? start a new run"
+            )
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=into, prefix=".", suffix=".tar.gz") as file:
+            file.write(data)
+            file.flush()
+            return unpack(Path(file.name), folder, digest=digest)
+
+    # --- jobs -----------------------------------------------------------------------------------------------------
+
+    def put_job(self, job: Job) -> None:
+        """Leave what is to be done, for a machine that is only told the job's name."""
+        self._objects.put(f"jobs/{job.name}/job", _encoder.encode(job))
+
+    def job(self, name: str) -> Job | None:
+        """What is to be done under this name; None if nothing is known of it."""
+        data = self._objects.get(f"jobs/{name}/job")
+        return _job.decode(data) if data is not None else None
+
+    def claim(self, name: str, who: str) -> bool:
+        """Take a job for this machine; False if somebody has it already. Once taken it is never free again."""
+        return self._objects.create(f"jobs/{name}/claim", who.encode())
+
+    def claimed(self, name: str) -> str:
+        """Who has taken the job; "" = nobody."""
+        return (self._objects.get(f"jobs/{name}/claim") or b"").decode()
+
+    def write_log(self, name: str, number: int, data: bytes) -> None:
+        """Leave a piece of the log; numbers go up by one from 1."""
+        self._objects.put(f"jobs/{name}/log/{number:08d}", data)
+
+    def logs(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
+        """The pieces of the log behind number `after`, in order, as far as there is no hole."""
+        found: list[tuple[int, bytes]] = []
+        while (data := self._objects.get(f"jobs/{name}/log/{after + 1:08d}")) is not None:
+            after += 1
+            found.append((after, data))
+        return found
+
+    def put_outcome(self, name: str, spooled: Spooled) -> None:
+        """Leave what became of a job."""
+        self._objects.put(f"jobs/{name}/outcome", _encoder.encode(spooled))
+
+    def outcome(self, name: str) -> Spooled | None:
+        """What became of a job; None if that is not known yet."""
+        data = self._objects.get(f"jobs/{name}/outcome")
+        return _outcome.decode(data) if data is not None else None
+
+    def remove(self, name: str) -> None:
+        """Remove all that is left of a job. Only when its end is committed: without its claim it could begin again."""
+        self._objects.remove(f"jobs/{name}")
+
+
+def _code(digest: str) -> str:
+    return f"code/{digest}.tar.gz"
