@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,6 +100,8 @@ def night() -> Iterator[tuple[str, str]]:
         leave = shutil.ignore_patterns(".partita", "out", "__pycache__", "tests")
         shutil.copytree(ROOT / "examples" / "nightly", folder, ignore=leave)
         (folder / "release.py").write_text(RELEASE)
+        with (folder / "pipelines.py").open("a") as definitions:
+            definitions.write("\n\nimport release  # noqa: E402\n")
         with up(folder, "") as (url, token):
             for day in NIGHTS[:-1]:
                 over(url, token, {"pipeline": "nightly", "partition": day})
@@ -135,10 +138,15 @@ def environment(folder: Path, broken: str) -> dict[str, str]:
 
 
 def ask(url: str, token: str, method: str, path: str, body: Any = None, **query: str) -> Any:
-    """What the API answers."""
-    headers = {"Authorization": f"Bearer {token}"}
-    answer = httpx2.request(method, f"{url}/api/v1{path}", json=body, params=query, headers=headers, timeout=90)
-    answer.raise_for_status()
+    """What the API answers. It says 503 while the project is still read, and when to ask again."""
+    headers, until = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())}, time.monotonic() + 90
+    while True:
+        answer = httpx2.request(method, f"{url}/api/v1{path}", json=body, params=query, headers=headers, timeout=90)
+        if answer.status_code != 503 or time.monotonic() > until:
+            break
+        time.sleep(float(answer.headers.get("Retry-After", "1")))
+    if answer.is_error:
+        sys.exit(f"{method} {path}: {answer.status_code} {answer.text}")
     return answer.json()
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from partita.define.branch import branch
     from partita.define.check import CheckResult, check
     from partita.define.concurrency import concurrency
+    from partita.define.container import container
     from partita.define.context import Context, context
     from partita.define.dep import dep, window
     from partita.define.gate import approval, external, sleep, sleep_until, until, wait_for
@@ -82,6 +83,7 @@ _WHERE = {
     "check": "partita.define.check",
     "concurrency": "partita.define.concurrency",
     "const": "partita.define.binding",
+    "container": "partita.define.container",
     "context": "partita.define.context",
     "cron": "partita.define.schedule",
     "daily": "partita.define.partition",
@@ -174,6 +176,7 @@ __all__ = [
     "check",
     "concurrency",
     "const",
+    "container",
     "context",
     "cron",
     "daily",

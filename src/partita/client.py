@@ -75,6 +75,7 @@ class Client:
             transport=transport,
         )
         self.runs = nouns.Runs(self)
+        self.deployments = nouns.Deployments(self)
         self.pipelines = nouns.Pipelines(self)
         self.assets = nouns.Assets(self)
         self.backfills = nouns.Backfills(self)
@@ -110,6 +111,10 @@ class Client:
         return _decoded(
             self._send("POST", path, body=body, key=str(uuid.uuid4()) if key is None else key or None), kind
         )
+
+    def upload(self, path: str, data: bytes, query: Mapping[str, Any], kind: type[T] = dict) -> T:  # type: ignore[assignment]
+        """Send bytes to /api/v1; they are sent again if the answer is lost, and taken once."""
+        return _decoded(self._send("POST", path, query=query, body=data, key=str(uuid.uuid4())), kind)
 
     def put(self, path: str, body: Any, kind: type[T] = dict) -> T:  # type: ignore[assignment]
         """Set something under /api/v1."""
@@ -189,7 +194,8 @@ class Client:
         import httpx2
 
         wanted = {name: value for name, value in (query or {}).items() if value is not None and value != []}
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        raw = isinstance(body, bytes)
+        headers = {"Content-Type": "application/gzip" if raw else "application/json"} if body is not None else {}
         if key is not None:
             headers["Idempotency-Key"] = key
         pause_s = _FIRST_PAUSE_S
@@ -201,7 +207,7 @@ class Client:
                     method,
                     f"{_PREFIX}{path}",
                     params=wanted,
-                    content=msgspec.json.encode(body) if body is not None else None,
+                    content=body if raw or body is None else msgspec.json.encode(body),
                     headers=headers,
                 )
             except httpx2.TransportError as error:

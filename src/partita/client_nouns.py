@@ -31,6 +31,7 @@ _Json = dict[str, Any]
 # Nouns have a method of this name.
 Listed = list
 _WAIT_S = 30.0
+_LOOK_S = 0.1
 
 
 class Noun:
@@ -38,6 +39,57 @@ class Noun:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+
+class Deployments(Noun):
+    """Bundles of projects that were brought to the server: `client.deployments`."""
+
+    def list(self) -> Listed[_Json]:
+        """What is deployed, by project."""
+        return [*self._client.pages("/deployments", dict)]
+
+    def of(self, project: str, *, limit: int = 50) -> Listed[_Json]:
+        """The deployments of a project, newest first."""
+        return [*islice(self._client.pages(f"/deployments/{quote(project, safe='')}", dict), limit)]
+
+    def get(self, project: str, no: int) -> _Json:
+        """One deployment."""
+        return self._client.get(f"/deployments/{quote(project, safe='')}/{no}")
+
+    def files(self, project: str, no: int) -> Listed[_Json]:
+        """The files of a deployment: path, size, SHA-256."""
+        return self._client.get(f"/deployments/{quote(project, safe='')}/{no}/files", Listed[_Json])
+
+    def bring(
+        self,
+        project: str,
+        digest: str,
+        bundle: bytes,
+        *,
+        namespace: str = "default",
+        over: str | None = None,
+        reason: str = "",
+        anyway: bool = False,
+    ) -> _Json:
+        """Bring a bundle; it is tried, and served if it is well. `wait` hears how it ends."""
+        query = {"digest": digest, "namespace": namespace, "over": over, "reason": reason, "anyway": anyway}
+        return self._client.upload(f"/deployments/{quote(project, safe='')}", bundle, query)
+
+    def rollback(self, project: str, no: int | None = None, *, reason: str = "") -> _Json:
+        """Serve an earlier deployment again (default: the one before)."""
+        body: _Json = {"reason": reason} if no is None else {"no": no, "reason": reason}
+        return self._client.post(f"/deployments/{quote(project, safe='')}/rollback", body)
+
+    def wait(self, project: str, no: int, *, timeout_s: float = 120.0) -> _Json:
+        """A deployment when it is served or refused. Raises `WorldError` if that takes longer."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = self.get(project, no)
+            if found["state"] == "refused" or found["served"]:
+                return found
+            if time.monotonic() > deadline:
+                raise WorldError(f"deployment {no} of {project} is still {found['state']}", hint="partita deployments")
+            time.sleep(_LOOK_S)
 
 
 class Runs(Noun):
@@ -226,6 +278,11 @@ class Pipelines(Noun):
     def usual(self, name: str) -> Listed[_Json]:
         """How long its steps usually take."""
         items: Listed[_Json] = self._client.get(f"/pipelines/{_name(name)}/usual")["items"]
+        return items
+
+    def sizes(self, name: str) -> Listed[_Json]:
+        """What its steps ask for of memory and cores, beside what their last attempts used."""
+        items: Listed[_Json] = self._client.get(f"/pipelines/{_name(name)}/sizes")["items"]
         return items
 
 
@@ -516,6 +573,11 @@ class Limits(Noun):
         path = f"/limits/{_name(namespace)}/{_name(of)}/{_name(name)}"
         found: _Json = self._client.put(path, {"slots": slots, "reason": reason})["items"][0]
         return found
+
+    def capacity(self) -> Listed[_Json]:
+        """What the scheduler's machine has for steps (cores, memory, GPUs ...), and how much of it is taken."""
+        items: Listed[_Json] = self._client.get("/capacity")["items"]
+        return items
 
 
 class Notifications(Noun):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from partita.errors import DefinitionError
@@ -12,8 +12,11 @@ from partita.errors import DefinitionError
 POINTER = "home"
 # In a home: the address of its store, where `partita up --postgres` keeps it.
 STORE = "store"
+# In a home: the address where its values are kept, as `partita up` found it.
+VALUES = "values"
 _SQLITE = "sqlite://"
 STORE_ADDRESSES = ("postgresql://", "postgres://", _SQLITE)
+VALUE_ADDRESSES = ("file:///", "s3://", "gs://", "az://", "abfs://", "abfss://")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Home:
     root: Path
     # The address of the store where it is not the file in here: postgresql://..., sqlite:///...
     store: str = ""
+    # The address of the place for values where it is not a folder in here: file:///..., s3://..., gs://..., az://...
+    values: str = ""
 
     @property
     def db(self) -> Path:
@@ -60,6 +65,11 @@ class Home:
         return self.root / "code"
 
     @property
+    def deployed(self) -> Path:
+        """Projects that were brought to this server, and their bundles."""
+        return self.root / "deployed"
+
+    @property
     def key(self) -> Path:
         """The key that seals secrets (0600)."""
         return self.root / "secrets.key"
@@ -84,6 +94,10 @@ class Home:
         """Where the engine that owns the store listens for commands (0600)."""
         return self.root / "engine.sock"
 
+    def of_namespace(self, namespace: str) -> Home:
+        """The home of a scheduler that is for one namespace: what is its own lies there, all else is where it is for all."""
+        return replace(self, root=self.root / "schedulers" / namespace) if namespace else self
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -103,6 +117,8 @@ class Settings:
     log_tail_bytes: int = 48 << 20
     lease_s: float = 10.0
     namespace: str = "default"
+    # Whether steps that run when the engine goes away end with it, instead of finishing for the next one.
+    ends_with_engine: bool = False
     # Where the project's code is imported from, if that is a kept version of it and not the folder itself.
     source: Path | None = None
 
@@ -129,12 +145,12 @@ class Settings:
 def home_of(project: Path) -> Home:
     """Where a project's store is: PARTITA_HOME, else where `partita up` keeps it with others', else its own `.partita`."""
     root = _root_of(project)
-    return Home(root, store_of(project) or store_at(root))
+    return Home(root, store_of(project) or store_at(root), values_of(project) or values_at(root))
 
 
 def home_at(root: Path) -> Home:
     """The home in a folder that is known, with its store."""
-    return Home(root, store_at(root))
+    return Home(root, store_at(root), values_at(root))
 
 
 def store_at(root: Path) -> str:
@@ -161,15 +177,33 @@ def _root_of(project: Path) -> Path:
 
 def store_of(project: Path) -> str:
     """PARTITA_STORE, else `store` under `[tool.partita]` of the project."""
-    if named := os.environ.get("PARTITA_STORE"):
+    return os.environ.get("PARTITA_STORE") or _named_in(project, "store")
+
+
+def values_at(root: Path) -> str:
+    """The address of a home's values: PARTITA_VALUES, else what `partita up` has left in it; "" = its folder `blobs`."""
+    if named := os.environ.get("PARTITA_VALUES"):
         return named
     try:
+        return (root / VALUES).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def values_of(project: Path) -> str:
+    """PARTITA_VALUES, else `values` under `[tool.partita]` of the project."""
+    return os.environ.get("PARTITA_VALUES") or _named_in(project, "values")
+
+
+def _named_in(project: Path, key: str) -> str:
+    """A text under `[tool.partita]` of a project; "" if there is none."""
+    try:
         text = (project / "pyproject.toml").read_text(encoding="utf-8")
-        if "store" not in text:
+        if key not in text:
             return ""
         import tomllib
 
-        named = tomllib.loads(text)["tool"]["partita"]["store"]
+        named = tomllib.loads(text)["tool"]["partita"][key]
     except (OSError, ValueError, KeyError, TypeError):
         return ""  # whoever loads the project says what is wrong with the file
     return named if isinstance(named, str) else ""

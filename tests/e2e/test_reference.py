@@ -324,7 +324,7 @@ def test_json_has_the_fields_that_are_listed(shop: Path) -> None:
     assert set(run) == told["run"] | {"counts", "causes", "steps", "materializations", "checks"}
     assert {"run", "no"} < set(asked("why last report"))
     assert set(asked("why last")) == told["run"] | {"counts", "causes", "open"}
-    assert set(asked("show nightly")) == told["pipeline"] | {"runs"}
+    assert set(asked("show nightly")) == told["pipeline"] | {"runs", "sizes"}
     assert set(asked("show prices")) == told["asset"] | {"materializations", "checks"}
 
 

@@ -375,6 +375,29 @@ def test_a_run_that_will_be_late_is_told_before_it_is_and_again_when_it_is(recei
     assert not any(a.rule == "deadline" for a in messages.alerts(scene.store))
 
 
+def test_a_run_that_is_late_as_it_starts_is_told_at_once(receiver):
+    scene = with_deadline(receiver, DeadlineSpec("run", after_s=0.0))
+    scene.start()
+    scene.submit(TWO)
+    scene.turn()
+    assert receiver.titles == ["run 1 of nightly is not done by its deadline (0 s after its start)"]
+
+
+def test_runs_that_keep_starting_put_off_no_look_at_the_others(receiver):
+    scene = with_deadline(receiver, DeadlineSpec("run", after_s=3600.0))
+    scene.start()
+    usual_run(scene, 600.0, 1500.0)
+    scene.submit(TWO)
+    scene.clock.advance(2460.0)
+    scene.turn()
+    scene.end("load")
+    for _ in range(3):
+        scene.clock.advance(31.0)
+        scene.submit(TWO)
+        scene.turn()
+    assert receiver.titles[:1] == ["run 2 of nightly will be late by 6 min"]
+
+
 def test_a_step_and_an_asset_have_deadlines_of_their_own(receiver):
     graph = Graph("nightly", (Step("load"), Step("table", needs=("load",), asset="flights")))
     scene = with_deadline(receiver, DeadlineSpec("task", "load", 60.0), DeadlineSpec("asset", "flights", 120.0))

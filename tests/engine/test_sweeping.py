@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -163,3 +164,54 @@ def test_the_process_does_it_and_says_what_it_did(home: Home, store: SqliteStore
     assert (swept.removed, swept.problem) == ({"values": (1, 4)}, "")
     assert not is_there(home, lost)
     assert not sweeper.is_running
+
+
+def test_values_in_an_object_storage_go_when_they_are_old_and_nothing_refers_to_them(
+    store: SqliteStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from obstore.store import MemoryStore
+
+    from partita.engine import sweeping
+    from partita.values.object_blobs import ObjectBlobs
+
+    place = ObjectBlobs("s3://bucket/values", scratch=home.root / "scratch", store=MemoryStore())
+    refs = {data: place.put(data, hashlib.sha256(data).hexdigest()) for data in (b"lost", b"kept")}
+    kept = Value("bytes", 4, ref=refs[b"kept"], digest=hashlib.sha256(b"kept").hexdigest())
+    run_with(store, kept)
+    # The storage keeps its own time, so it is we who come later.
+    later = time.time() + 10 * DAY_S
+    monkeypatch.setattr(sweeping, "blobs_of", lambda home: place)
+
+    young = sweep(home, DEFAULT, now=time.time())
+    swept = sweep(home, DEFAULT, now=later)
+
+    assert young.removed == {}
+    assert swept.problem == ""
+    assert swept.removed["values"] == (1, 4)
+    assert [found.ref for found in place.listed()] == [refs[b"kept"]]
+
+
+def test_values_of_another_installation_are_not_removed(
+    store: SqliteStore, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from obstore.store import MemoryStore
+
+    from partita.engine import sweeping
+    from partita.values.object_blobs import ObjectBlobs
+
+    place = ObjectBlobs("s3://bucket/values", scratch=home.root / "scratch", store=MemoryStore())
+    place.owner("another")
+    place.put(b"theirs", hashlib.sha256(b"theirs").hexdigest())
+    monkeypatch.setattr(sweeping, "blobs_of", lambda home: place)
+    swept = sweep(home, DEFAULT, now=time.time() + 10 * DAY_S)
+    assert "another installation" in swept.problem
+    assert len(list(place.listed())) == 1
+
+
+def test_values_in_a_shared_folder_go_too(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", values=f"file://{tmp_path}/values")
+    home.root.mkdir()
+    with closing(open_store(home.db, clock=lambda: NOW)):
+        path = old_file(tmp_path / "values" / "ab" / ("ab" * 32), b"lost")
+        assert sweep(home, DEFAULT, now=NOW).removed == {"values": (1, 4)}
+        assert not path.exists()

@@ -36,7 +36,7 @@ def test_a_free_lease_is_taken_at_once() -> None:
     world = Waiting()
     assert world.stand_by()
     assert (world.now, world.told) == (1000.0, [])
-    assert world.store.lease(RESOURCE) == Lease(RESOURCE, "me", 1, 1010.0)
+    assert world.store.lease(RESOURCE) == Lease(RESOURCE, "me", 1, 1010.0, 1000.0)
 
 
 def test_a_lease_that_is_not_renewed_is_taken_when_it_has_run_out_and_whom_it_waits_for_is_told_once() -> None:

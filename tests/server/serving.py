@@ -201,11 +201,11 @@ class Part:
 class Serving:
     """Both of them."""
 
-    def __init__(self, folder: Path, pipelines: str = PIPELINES) -> None:
+    def __init__(self, folder: Path, pipelines: str = PIPELINES, settings: str = SETTINGS) -> None:
         self.folder = folder
         self.home = folder / ".partita"
         (folder / "pipelines.py").write_text(pipelines)
-        (folder / "pyproject.toml").write_text(SETTINGS)
+        (folder / "pyproject.toml").write_text(settings)
         self.scheduler = Part(
             "partita.engine.main", "--home", str(self.home), "--workers", "2", str(folder), folder=folder
         )

@@ -53,7 +53,7 @@ class Site:
         self.desk = Desk(folder, policy, store=self.store)
         self.desk.clock.at = time.time()
         self.control = ControlServer(home.socket, self.desk, self.desk.part.handlers())  # type: ignore[arg-type]
-        self.links = (Readers(home), EngineLink(home.socket))
+        self.links = (Readers(home), EngineLink(home))
         readers, engine = self.links
         guard = AccessGuard(policy, home, bound="127.0.0.1", reader=readers.get, ask=engine.ask)
         self.app: App = build_app(Settings(project=folder, home=home), guard)

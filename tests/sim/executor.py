@@ -29,7 +29,7 @@ from partita.store.contract import Store
 from partita.worker.wire import MemberBegan, MemberEnded, Outcome, Progress
 
 from .clock import SimClock
-from .fates import fate, fate_of_member
+from .fates import fate, fate_of_member, may_grow, memory_after
 from .faults import Crash, Faults
 
 Address = tuple[str, str, str]
@@ -92,7 +92,13 @@ class Fleet:
             ends_at=self.clock.true + self._duration(),
         )
         self.jobs[address] = job
-        self._plan(job, failures=sum(p.state in ("failed", "timed_out") for p in ticket.past))
+        failures = sum(p.state in ("failed", "timed_out") for p in ticket.past)
+        grown = self._grown(job.step, sum(p.reason == "too little" for p in ticket.past))
+        if grown:
+            self.marks["an attempt got more memory than the one before it"] += 1
+        if brief.memory_bytes != memory_after(job.step, grown):
+            raise Violation(f"{address} has {brief.memory_bytes} of memory after it ran out of it {grown} times")
+        self._plan(job, failures - grown, brief.memory_bytes)
         if ticket.members:
             self._perform_members(job, ticket.members)
         elif self.rng.random() < 0.02:
@@ -132,7 +138,13 @@ class Fleet:
         base = self.rng.choice((0.0, 0.1, 1.0, 7.0))
         return base + (self.rng.uniform(50.0, 500.0) if self.rng.random() < self.faults.slow else 0.0)
 
-    def _plan(self, job: Job, failures: int) -> None:
+    def _grown(self, step: Step, ran_out: int) -> int:
+        grown = 0
+        while grown < ran_out and may_grow(step, grown):
+            grown += 1
+        return grown
+
+    def _plan(self, job: Job, failures: int, memory: int | None) -> None:
         chance = self.rng.random()
         if chance < self.faults.lose:
             self.marks["a worker was killed"] += 1
@@ -142,7 +154,7 @@ class Fleet:
             cause = self.rng.choice(("not_begun", "exit"))
             job.end(self.clock.true, "refused", Failure("never begun", cause=cause))
         else:
-            one = fate(job.run, job.step, job.index, failures)
+            one = fate(job.run, job.step, job.index, failures, memory)
             job.state, job.value, job.detail = one.state, one.value, one.detail
 
     def _perform_members(self, job: Job, members: tuple[str, ...]) -> None:

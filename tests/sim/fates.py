@@ -33,12 +33,29 @@ class Fate(msgspec.Struct, frozen=True):
 
 _BOOM = Fate("failed", detail=Detail(failure=Failure("boom", ("ValueError", "Exception"))))
 _TOO_LONG = Fate("timed_out", detail=Detail(failure=Failure("too long", cause="timeout")))
+_TOO_LITTLE = Fate("failed", detail=Detail(failure=Failure("too little", cause="out_of_memory")))
 _NOTHING_TO_DO = Fate("cancelled", detail=Detail(failure=Failure("nothing to do", cause="skipped")))
 _FAILED_CHECK = CheckReport("a", "c", passed=False, severity="error", message="not plausible")
 
 
-def fate(run: str, step: Step, index: str, failures: int) -> Fate:
-    """What the user's function does in this run, after so many failures of its own."""
+def memory_after(step: Step, ran_out: int) -> int | None:
+    """What an attempt is given, after so many that ran out of memory."""
+    policies, given = step.policies, step.policies.memory_bytes
+    if given is None or policies.memory_on_oom == 1.0:
+        return given
+    most = policies.memory_cap_bytes or given * policies.memory_on_oom**3
+    return int(max(given, min(most, given * policies.memory_on_oom**ran_out)))
+
+
+def may_grow(step: Step, grown: int) -> bool:
+    """Is there more memory for it than it has after so many attempts that ran out of it?"""
+    return (memory_after(step, grown + 1) or 0) > (memory_after(step, grown) or 0)
+
+
+def fate(run: str, step: Step, index: str, failures: int, memory: int | None) -> Fate:
+    """What the user's function does in this run, after so many failures of its own, with so much memory."""
+    if memory is not None and memory < Random(f"memory {run}/{step.key}/{index}").choice((1, 1, 2, 4, 7)):
+        return _TOO_LITTLE
     dice = Random(f"{run}/{step.key}/{index}/{failures}")
     chance = dice.random()
     if chance < 0.06:
@@ -69,8 +86,13 @@ def last_fate(run: str, step: Step, index: str, *, must_stop: bool = False) -> s
 
     `must_stop`: it decides about the last round that a loop may have, and to want another one is a failure.
     """
-    for failures in range(step.policies.retry.limit + 1):
-        one = fate(run, step, index, failures)
+    grown = failures = 0
+    while failures <= step.policies.retry.limit:
+        one = fate(run, step, index, failures, memory_after(step, grown))
+        if one is _TOO_LITTLE and may_grow(step, grown):
+            grown += 1
+            continue
+        failures += 1
         detail = one.detail
         if one.state == "succeeded" and detail is not None and not detail.checks and not (must_stop and detail.again):
             return "succeeded"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from msgspec.structs import replace
+
 from partita.core import plain
 from partita.core.graph import (
     AllOf,
@@ -200,6 +202,7 @@ def random_graph(rng: Random, *, may_be_lost: bool = True) -> Graph:
     for _ in range(rng.randint(2, 14)):
         rng.choice(kinds)()
     _add_gates(builder)
+    _add_sizes(builder)
     return Graph("random", tuple(builder.steps), tuple(builder.axes))
 
 
@@ -226,6 +229,27 @@ def _add_gates(builder: _Builder) -> None:
             )
             key = builder.add(kind="gate", gate=spec, args=args, needs=needs, when=when).key
         builder.add(needs=(key,), args=(("x", Output(key)),))
+
+
+def _add_sizes(builder: _Builder) -> None:
+    """What steps take of the machine, in a third of the graphs; by a seed of their own, too.
+
+    Nothing asks for more than the machine has, also when its memory has grown (`world.POOLS`).
+    """
+    rng = Random(f"sizes {[(s.key, s.needs) for s in builder.steps]}")
+    if rng.random() > 0.33:
+        return
+    for i, step in enumerate(builder.steps):
+        if step.kind == "task" and rng.random() < 0.5:
+            memory = rng.choice((None, 1, 2, 4))
+            policies = replace(
+                step.policies,
+                cpu=rng.choice((0.0, 1.0, 2.0, 3.0)),
+                memory_bytes=memory,
+                memory_on_oom=rng.choice((1.0, 2.0)) if memory else 1.0,
+                memory_cap_bytes=None if memory == 1 and rng.random() < 0.3 else 6,
+            )
+            builder.steps[i] = replace(step, policies=policies)
 
 
 def _gate(rng: Random) -> tuple[GateSpec, tuple[tuple[str, Const], ...]]:

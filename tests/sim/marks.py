@@ -76,6 +76,8 @@ MARKS: tuple[str, ...] = (
     "a step was skipped by a branch",
     "a loop came to its limit",
     "a lost step needed a person's attention",
+    "an attempt got more memory than the one before it",
+    "room on the machine was kept for a step that had waited longer",
     "a step failed after all its retries",
 )
 

@@ -29,6 +29,8 @@ from partita.core.graph import Graph, Step
 from partita.core.invariants import Violation, Watch
 from partita.core.values import Value
 
+from .fates import may_grow, memory_after
+
 Address = tuple[str, str]
 Limit = tuple[str, ...]
 
@@ -56,6 +58,8 @@ class Record:
         self.retries: dict[Address, StepRetried] = {}
         # By address, how its attempts ended; "not begun" are those that cost nothing.
         self.tries: dict[Address, Counter[str]] = {}
+        # How often its memory has grown.
+        self.grown: Counter[Address] = Counter()
         self.opened: dict[Address, GateOpened] = {}
         self.answers: dict[Address, GateAnswered] = {}
         self.cancelled_at: int | None = None
@@ -78,7 +82,7 @@ class Record:
             case AttemptStarted() | AttemptDispatched():
                 self._start(event)
             case AttemptEnded(step=step, index=index, state=state):
-                self.tries.setdefault((step, index), Counter())[_spends(event)] += 1
+                self._count(event)
                 if state == "succeeded":
                     detail = event.detail
                     choice, again = (detail.choice, detail.again) if detail is not None else (None, None)
@@ -123,6 +127,17 @@ class Record:
         if event.at < retry.not_before:
             raise Violation(f"a retry of {address} started {retry.not_before - event.at:.1f} s too early: {event}")
 
+    def _count(self, event: AttemptEnded) -> None:
+        address = (event.step, event.index)
+        spends = _spends(event)
+        failure = event.detail.failure if event.detail is not None else None
+        if failure is not None and failure.cause == "out_of_memory" and not self.watch.ending:
+            step = self.steps[event.step]
+            if may_grow(step, self.grown[address]):
+                self.grown[address] += 1
+                spends = "grown"
+        self.tries.setdefault(address, Counter())[spends] += 1
+
     def _answer(self, event: GateAnswered) -> None:
         address = (event.step, event.index)
         self.answers[address] = event
@@ -166,7 +181,8 @@ class Slots:
         match event:
             case AttemptStarted(step=step, index=index) | AttemptDispatched(step=step, index=index):
                 if record.steps[step].bundle is None and (run.run, step, index) not in self.held:
-                    self._take((run.run, step, index), self._asks(run, record.steps[step]))
+                    asks = self._asks(run, record.steps[step], record.grown[step, index])
+                    self._take((run.run, step, index), asks)
             case AttemptEnded(step=step, index=index):
                 for key, n in self.held.pop((run.run, step, index), ()):
                     self.used[key] -= n
@@ -189,7 +205,7 @@ class Slots:
             if n > self.max_runs.get(pipeline, n):
                 raise Violation(f"I10: {n} runs of {pipeline} in {namespace} at once")
 
-    def _asks(self, run: RunCreated, step: Step) -> tuple[tuple[Limit, int], ...]:
+    def _asks(self, run: RunCreated, step: Step, grown: int) -> tuple[tuple[Limit, int], ...]:
         asks: list[tuple[Limit, int]] = [(("pool", run.namespace, name), n) for name, n in step.policies.pools]
         if run.limit is not None:
             self.capacity["run", run.run] = run.limit
@@ -197,6 +213,10 @@ class Slots:
         if step.policies.limit_per_run is not None:
             self.capacity["step", run.run, step.key] = step.policies.limit_per_run
             asks.append((("step", run.run, step.key), 1))
+        if step.policies.cpu:
+            asks.append((("machine", "cpu"), int(1000 * step.policies.cpu)))
+        if (memory := memory_after(step, grown)) is not None:
+            asks.append((("machine", "memory"), memory))
         return tuple(asks)
 
     def _take(self, address: tuple[str, str, str], asks: tuple[tuple[Limit, int], ...]) -> None:

@@ -74,8 +74,8 @@ _LEASES = (
     _bug(
         "an engine that wakes takes the lease after others had it, and goes on",
         "engine/tenure.py",
-        "        if lease.epoch > self.epoch + 1:",
-        "        if lease.epoch > self.epoch + 1_000_000:",
+        "        if lease.epoch not in (self.epoch, self.epoch + 1):",
+        "        if lease.epoch < 0:",
         critical=True,
     ),
 )
@@ -98,14 +98,14 @@ _DURABILITY = (
     _bug(
         "the graph is written after the run",
         "engine/loop.py",
-        "            self.store.put_graph(run.graph, encode_graph(graph))\n"
+        "            self.store.put_graph(run.graph, encode_graph(graph), epoch=self.epoch)\n"
         "            self._graphs.add(run.graph)\n"
         "        try:\n"
         "            self._write([RunCommit(run.run, 1, run.at, (run, *reused))])\n",
         "            self._graphs.add(run.graph)\n"
         "        try:\n"
         "            self._write([RunCommit(run.run, 1, run.at, (run, *reused))])\n"
-        "            self.store.put_graph(run.graph, encode_graph(graph))\n",
+        "            self.store.put_graph(run.graph, encode_graph(graph), epoch=self.epoch)\n",
         critical=True,
     ),
     _bug(
@@ -432,6 +432,33 @@ _ADMISSION = (
         "core/admission.py",
         "                    self._pass_on(lane, None)\n",
         "                    lane.woken_for = None\n",
+    ),
+    _bug(
+        "room that was kept for a step is kept when it has started",
+        "core/admission.py",
+        "        if self._promised is lane:\n            self._break_promise()\n\n    def release",
+        "\n    def release",
+    ),
+    _bug(
+        "an attempt with more memory takes as much of the machine as the first one",
+        "engine/active.py",
+        "            asks.extend(placement.asks(policies))\n",
+        "            asks.extend(placement.asks(step.policies))\n",
+        critical=True,
+    ),
+    _bug(
+        "a restart forgets that a step ran out of memory",
+        "core/known.py",
+        "    instance.failures = known.failures - instance.grown\n",
+        "    instance.grown = 0\n    instance.failures = known.failures\n",
+        critical=True,
+    ),
+    _bug(
+        "an attempt that ran out of memory gets no more of it",
+        "core/outcomes.py",
+        "        instance.grown += 1\n        moves.try_again",
+        "        moves.try_again",
+        critical=True,
     ),
     _bug(
         "a step that was paused stands in the queue twice",

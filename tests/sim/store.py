@@ -53,9 +53,9 @@ class FaultyStore:
         self._refuse_if_full()
         return self._around(lambda: self.inner.acquire(resource, holder, ttl_s))
 
-    def put_graph(self, version: str, data: bytes) -> None:
+    def put_graph(self, version: str, data: bytes, *, epoch: int | None = None) -> None:
         self._refuse_if_full()
-        self._around(lambda: self.inner.put_graph(version, data))
+        self._around(lambda: self.inner.put_graph(version, data, epoch=epoch))
 
     def tidy(self, work: Callable[[Any], Any], *, epoch: int) -> Any:
         self._refuse_if_full()

@@ -137,11 +137,10 @@ def _check_ready(engine: Engine, run: ActiveRun, instance: Instance, timed: set[
     _need(instance.offered, run, instance, "is ready and not offered")
     if id(instance) in timed:
         return
-    lane = run.lanes.get(instance.node.key)
-    places = lane.queue.count(instance) if lane is not None else 0
+    lane = run.lane_of(instance)
+    places = lane.queue.count(instance)
     _need(places > 0, run, instance, "is in no lane and has no timer")
     _need(places == 1, run, instance, f"stands {places} times in its lane")
-    assert lane is not None
     if lane.parked_on is None:
         _need(lane.is_queued, run, instance, "its lane is in no queue")
         return
@@ -158,6 +157,8 @@ def _check_ready(engine: Engine, run: ActiveRun, instance: Instance, timed: set[
     _need(is_passed_on or not would_fit, run, instance, f"nothing refuses it, and nobody has woken it from {key}")
     # A rate has room again when its time comes; a limit that people have set too low for it, when they set another one.
     is_meant |= key[0] == "rate" and admission.due_at() < float("inf")
+    # Room on the machine that is kept for somebody who has waited longer comes back when that one has started.
+    is_meant |= admission._kept(key, lane) > 0
     is_meant |= any(n > admission.capacity.get(asked, n) for asked, n in lane.asks)
     _need(is_meant, run, instance, f"nobody holds {key}, it waits for ever")
 

@@ -40,7 +40,11 @@ from .waiting import check_kills, check_restored, check_slots, check_waiting
 OpenStore = Callable[[Callable[[], float]], Store]
 
 LEASE_S = 10.0
-POOLS = {("pool", namespace, "db"): 2 for namespace in ("default", "other")}
+POOLS: dict[tuple[str, ...], int] = {
+    **{("pool", namespace, "db"): 2 for namespace in ("default", "other")},
+    ("machine", "cpu"): 4000,
+    ("machine", "memory"): 8,
+}
 MAX_RUNS = {"hourly": 1}
 # Turns after which a world goes round in circles; ten times what the longest take.
 TOO_LONG = 50_000
@@ -189,6 +193,8 @@ class World:
             self.marks["an engine went on by itself when there was space again"] += 1
         self.idle = 0 if self.store.events > events else self.idle + 1
         check_slots(self.engine)
+        if self.engine.admission._promised is not None:
+            self.marks["room on the machine was kept for a step that had waited longer"] += 1
         if self.turns % LOOK_EVERY == 0:
             check_waiting(self.engine, self.executor)
 

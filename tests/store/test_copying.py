@@ -53,7 +53,7 @@ def content(address: str) -> dict[str, list[tuple[object, ...]]]:
         return {
             table.name: [row for page in copying._pages(reader._db, table) for row in page]
             for table in tables()
-            if table.name not in ("migrations", "leases")
+            if table.name not in ("migrations", "leases", "questions")
         }
 
 

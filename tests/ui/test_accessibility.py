@@ -242,7 +242,7 @@ def test_from_today_over_the_run_to_its_retry_with_tab_and_enter_alone(page: Pag
     expect(panel).to_be_visible()
     was = page.url
     page.locator("main").focus()
-    tabbed_to(page, "^Retry failed$", "button")
+    tabbed_to(page, "^Retry from failure$", "button")
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: url.split("?")[0] != was.split("?")[0])
     expect(page.get_by_role("heading", level=1)).to_contain_text("broken")

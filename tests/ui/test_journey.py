@@ -66,7 +66,7 @@ def test_what_broke_why_and_the_retry_that_mends_it_take_three_clicks(newcomer: 
 
     # Somebody mends what is wrong; three: again, with the code of now.
     night.open_gate("parse_works")
-    page.get_by_role("button", name="Retry failed").click()
+    page.get_by_role("button", name="Retry from failure").click()
     expect(page).to_have_url(re.compile("/runs/2"))
     expect(page.locator("main")).to_contain_text("succeeded")
     assert clicks(page) == 3
@@ -106,5 +106,5 @@ def test_on_a_telephone_at_night_the_retry_is_on_the_first_page(
     cause = page.get_by_test_id("cause")
     expect(cause).to_contain_text("column 'dep_delay' is missing")
     night.open_gate("parse_works")
-    cause.get_by_role("button", name="Retry with latest code").tap()
+    cause.get_by_role("button", name="Retry from failure").tap()
     expect(page.get_by_text("1 broke and was mended since")).to_be_visible()

@@ -177,7 +177,7 @@ def test_the_history_tells_what_happened_and_can_be_searched(page: Page, broken:
 def test_one_press_retries_what_failed_and_shows_the_new_run(page: Page, service: Service) -> None:
     run = service.run("broken", until="failed")
     opened(page, run)
-    page.get_by_role("button", name="Retry failed").click()
+    page.get_by_role("button", name="Retry from failure").click()
     expect(page.get_by_role("heading", level=1)).not_to_contain_text(f"#{run['no']}")
     expect(page.get_by_text("retry of")).to_be_visible()
     page.get_by_role("link", name=f"#{run['no']}").click()

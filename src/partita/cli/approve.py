@@ -171,10 +171,10 @@ def _typed_answer(schema: Any, fields: list[str]) -> Any:
 
 def _by_its_engine(settings: Settings, request: AnswerGate) -> GateReply | None:
     """Ask the engine that executes the run; None if there is none."""
-    from partita.engine.control import ask
     from partita.engine.gates import GateReply
+    from partita.engine.postbox import reach
 
-    return ask(settings.home.socket, request, returns=GateReply)
+    return reach(settings.home, request, returns=GateReply)
 
 
 def _without_engine(settings: Settings, request: AnswerGate) -> GateReply:

@@ -15,7 +15,7 @@ from partita.cli.following import followed
 from partita.cli.words import many
 from partita.core.plain import pack
 from partita.engine.asking import Retry, Submit, Submitted
-from partita.engine.control import ask
+from partita.engine.postbox import reach
 from partita.errors import DefinitionError, WorldError
 from partita.store import versions
 
@@ -119,7 +119,7 @@ def _again(settings: Settings, row: RunRow, steps: list[str], *, same_version: b
 
 
 def _asked(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A:
-    answer = ask(settings.home.socket, request, returns)
+    answer = reach(settings.home, request, returns)
     if answer is None:
         raise WorldError("the service has just ended", hint="ask again: partita up, or without it")
     return answer
@@ -129,6 +129,12 @@ def _definitions(settings: Settings, reader: SqlReader) -> tuple[Manifest, str]:
     """What this project defines, as the service has it, and what its targets begin with where several are served."""
     rows = [row for row in versions.projects(reader) if row.active]
     mine = next((row for row in rows if row.folder == str(settings.project)), None)
+    if mine is None and not settings.home.socket.exists():
+        # It is served on another machine, where its folder may be another one.
+        from partita.define.project import read_config
+
+        name = read_config(settings.project).name
+        mine = next((row for row in rows if row.project == name), None)
     manifest = reader.manifest(mine.project) if mine is not None else None
     if mine is None or manifest is None:
         raise DefinitionError(

@@ -44,13 +44,13 @@ def answer_of_service(settings: Settings, request: msgspec.Struct, returns: type
 def _told_by_service(settings: Settings, request: msgspec.Struct, returns: type[A]) -> A | None:
     """The answer of the engine at work here; None without one. A scheduler that is just being started again is waited for."""
     from partita.cli.serving import service_of
-    from partita.engine.control import ask
+    from partita.engine.postbox import reach
 
-    told = ask(settings.home.socket, request, returns)
+    told = reach(settings.home, request, returns)
     deadline = time.monotonic() + _RESTART_S
     while told is None and service_of(settings) is not None and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)
-        told = ask(settings.home.socket, request, returns)
+        told = reach(settings.home, request, returns)
     return told
 
 

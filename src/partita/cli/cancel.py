@@ -42,9 +42,10 @@ def cancel(
 
 def _by_its_engine(settings: Settings, row: RunRow, reason: str) -> str:
     """Ask the engine that executes the run; "" if there is none."""
-    from partita.engine.control import Cancel, ask
+    from partita.engine.control import Cancel
+    from partita.engine.postbox import reach
 
-    answer = ask(settings.home.socket, Cancel(row.id, project.user_name(), reason))
+    answer = reach(settings.home, Cancel(row.id, project.user_name(), reason))
     if answer is None:
         return ""
     if not answer.found:

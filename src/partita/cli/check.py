@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from partita.cli import options, project, terminal
+from partita.cli import fitting, options, project, terminal
 from partita.cli.problems import problem_lines
 from partita.cli.words import duration, many
 
 
 def check(json: options.Json = False, folder: options.Project = None) -> int:
     """Find everything that is wrong with the definitions. Exits with 1 if there is anything."""
-    manifest = project.load(project.settings_of(folder))
+    settings = project.settings_of(folder)
+    manifest = project.load(settings)
     problems = sorted(manifest.problems, key=lambda p: (p.file, p.line))
     if json:
         from partita.cli.objects import problem_object
@@ -20,10 +21,14 @@ def check(json: options.Json = False, folder: options.Project = None) -> int:
                 "pipelines": len(manifest.pipelines),
                 "assets": len(manifest.assets),
                 "problems": [problem_object(p) for p in problems],
+                "warnings": [warning for warning, _ in fitting.warnings(manifest)],
             }
         )
         return 1 if problems else 0
     out = terminal.out()
+    for warning, hint in fitting.warnings(manifest):
+        terminal.note(("! ", "amber"), warning)
+        terminal.hint(hint)
     for problem in problems:
         out.lines(problem_lines(problem))
     if problems:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from partita.cli import options, project, terminal
+from partita.cli import fitting, options, project, terminal
 from partita.cli.styled import Style
 from partita.cli.words import ago, duration, many, size
 from partita.errors import PartitaError, WorldError
@@ -235,10 +235,11 @@ def _service(settings: Settings) -> Iterator[Finding]:
 
 
 def _engine(settings: Settings) -> Iterator[Finding]:
-    from partita.engine.control import Status, ask
+    from partita.engine.control import Status
+    from partita.engine.postbox import reach
 
     try:
-        answer = ask(settings.home.socket, Status())
+        answer = reach(settings.home, Status())
     except WorldError as error:
         yield Finding("fail", "engine", error.message, error.hint or "")
         return
@@ -266,6 +267,8 @@ def _definitions(settings: Settings) -> Iterator[Finding]:
     )
     if manifest.problems:
         yield Finding("fail", "", many(len(manifest.problems), "problem"), "partita check")
+    for warning, hint in fitting.warnings(manifest):
+        yield Finding("warn", "", warning, hint)
     yield from _threads(manifest)
 
 

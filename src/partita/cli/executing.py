@@ -218,10 +218,12 @@ class _Interrupts:
 
 def kill_open_attempts(embedded: Embedded, runs: list[ActiveRun]) -> int:
     """SIGKILL for the workers of these runs' open attempts; the engine learns of it as of any death."""
+    from partita.core.placement import parted
     from partita.executors.identity import is_alive, pid_of
     from partita.executors.killing import kill_session
 
-    workers = {a.worker for run in runs for a in embedded.store.attempts(run.id, open_only=True)}
+    open_ones = (a for run in runs for a in embedded.store.attempts(run.id, open_only=True))
+    workers = {parted(a.worker)[0] for a in open_ones}
     pids = [pid for worker in workers if is_alive(worker) and (pid := pid_of(worker)) is not None]
     for pid in pids:
         kill_session(pid)

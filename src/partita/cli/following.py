@@ -132,10 +132,11 @@ class _Following:
         if self._answered > 1:
             view.say("left; the service goes on")
             return
-        from partita.engine.control import Cancel, ask
+        from partita.engine.control import Cancel
+        from partita.engine.postbox import reach
 
         for run in self._wanted:
-            ask(self._settings.home.socket, Cancel(run, project.user_name(), "Ctrl-C"))
+            reach(self._settings.home, Cancel(run, project.user_name(), "Ctrl-C"))
         view.say(("⊘ ", "grey"), "cancelling; Ctrl-C again leaves, and the service goes on")
 
     def _read(self) -> bool:

@@ -56,12 +56,13 @@ def _ask(settings: Settings, no: int, request: Any) -> None:
     """Have it done; a service enters it into its audit."""
     from partita.cli.serving import service_of
     from partita.engine.access import Entry, carried
-    from partita.engine.control import Answer, ask
+    from partita.engine.control import Answer
+    from partita.engine.postbox import reach
 
     title = named(request.step, request.index)
     entry = Entry(request.by, "steps.mark", f"run:{request.run}/{title}")
     asked = carried(request, entry) if service_of(settings) is not None else request
-    answer = ask(settings.home.socket, asked, Answer)
+    answer = reach(settings.home, asked, Answer)
     if answer is None or not answer.found:
         raise DefinitionError(
             f"no engine executes run {no} now: it was interrupted",

@@ -50,9 +50,9 @@ def _running(folder: options.Project, name: str) -> tuple[Settings, RunRow]:
 
 
 def _ask(settings: Settings, row: RunRow, request: Pause | Resume) -> None:
-    from partita.engine.control import ask
+    from partita.engine.postbox import reach
 
-    answer = ask(settings.home.socket, request)
+    answer = reach(settings.home, request)
     if answer is None or not answer.found:
         raise DefinitionError(
             f"no engine executes run {row.no} now: it was interrupted",

@@ -28,6 +28,9 @@ def settings_of(folder: Path | None) -> Settings:
     except FileNotFoundError:
         raise DefinitionError("this folder has been removed", hint="go to another one, or say -C FOLDER") from None
     found = next((f for f in (here, *here.parents) if is_project(f)), None)
+    if found is None and os.environ.get("PARTITA_HOME"):
+        # A server of what is deployed to it: there is a home, and no project of its own.
+        return _settings(here)
     if found is None:
         raise DefinitionError(
             f"{here} is no project, and no folder above it is one",
@@ -70,9 +73,10 @@ def open_memory(settings: Settings) -> SqlReader:
 
 def has_engine(settings: Settings) -> bool:
     """Whether an engine is at work here."""
-    from partita.engine.control import Status, ask
+    from partita.engine.control import Status
+    from partita.engine.postbox import reach
 
-    return ask(settings.home.socket, Status()) is not None
+    return reach(settings.home, Status()) is not None
 
 
 def user_name() -> str:

@@ -132,13 +132,13 @@ def trial(
     folder: options.Project = None,
 ) -> int:
     """Let a sensor look without consequences: show what it would do. Exit code 1 if its look fails."""
-    from partita.engine.control import ask
+    from partita.engine.postbox import reach
     from partita.engine.sensor_requests import TestSensor, TestSensorAnswer
 
     settings = project.settings_of(folder)
     row = _one(settings, name)
     request = TestSensor(row.name, _packed(cursor), _packed(event), row.namespace)
-    told = ask(settings.home.socket, request, TestSensorAnswer)
+    told = reach(settings.home, request, TestSensorAnswer)
     answer = told if told is not None else _test_here(settings, row, request)
     if json:
         terminal.print_json(tested_object(answer))
@@ -185,12 +185,12 @@ def _one(settings: Settings, name: str) -> SensorRow:
 
 def _live(settings: Settings) -> dict[tuple[str, str], SensorNow]:
     """How they stand in the service, if there is one."""
-    from partita.engine.control import ask
+    from partita.engine.postbox import reach
     from partita.engine.sensor_requests import SensorNow, SensorsNow
     from partita.errors import WorldError
 
     try:
-        now = ask(settings.home.socket, SensorsNow(), tuple[SensorNow, ...])
+        now = reach(settings.home, SensorsNow(), tuple[SensorNow, ...])
     except WorldError:
         return {}  # an engine of `partita run`: it has no sensors
     return {(sensor.namespace, sensor.name): sensor for sensor in now or ()}

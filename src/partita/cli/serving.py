@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 
 
 def is_served(settings: Settings) -> bool:
-    """Whether an engine answers here that makes runs for others: that of `partita up`, and not that of a `partita run`."""
+    """Whether an engine answers that makes runs for others: that of `partita up`, and not that of a `partita run`.
+
+    On this machine, or on another one with the same store.
+    """
     if not settings.home.socket.exists():
-        return False
+        if not settings.home.store:
+            return False
+        from partita.engine.postbox import leader_elsewhere
+
+        return bool(leader_elsewhere(settings.home))
     from partita.cli.project import has_engine
 
     return settings.home.service.exists() and has_engine(settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -12,24 +12,31 @@ from partita.cli.facts import heading, meta_text, packed, partitions_text, print
 from partita.cli.styled import Line
 from partita.cli.tables import Cell, Column, print_table
 from partita.cli.tree import tree_lines
-from partita.cli.words import ago, duration, exact, many
+from partita.cli.words import ago, duration, exact, many, size
 
 if TYPE_CHECKING:
     from partita.cli.terminal import Out
     from partita.core.manifest import AssetSpec, Freshness, Manifest, ParamSpec, PipelineSpec
+    from partita.core.sizing import StepSize
     from partita.store.contract import MaterializationRow, Reader
 
 _LATEST = 5
 _STEPS_DRAWN = 60
+_SIZES = 20
+# What is worth a line though nothing was asked for.
+_LARGE_MEMORY = 512 << 20
+_LARGE_CORES = 1.5
 
 
 def show_pipeline(reader: Reader | None, spec: PipelineSpec, manifest: Manifest, *, json: bool) -> None:
     """Print a pipeline."""
     latest = reader.runs(pipeline=spec.name, limit=_LATEST) if reader is not None else []
+    sizes = _sizes(reader, spec)
     if json:
         from partita.cli.objects import pipeline_object, run_object
 
-        terminal.print_json({**pipeline_object(spec), "runs": [run_object(r) for r in latest]})
+        told = {"runs": [run_object(r) for r in latest], "sizes": [msgspec.to_builtins(size) for size in sizes]}
+        terminal.print_json({**pipeline_object(spec), **told})
         return
     out = terminal.out()
     out.line((spec.name, "bold"), (f"   pipeline, {many(len(spec.graph.steps), 'step')}", "dim"))
@@ -58,11 +65,49 @@ def show_pipeline(reader: Reader | None, spec: PipelineSpec, manifest: Manifest,
         out.cut_line([("  ", ""), *line])
     if len(lines) > _STEPS_DRAWN:
         out.line((f"  and {len(lines) - _STEPS_DRAWN} more: partita graph {spec.name}", "dim"))
+    _print_sizes(out, sizes)
     if latest:
         from partita.cli.runs import print_runs
 
         heading(out, "Runs")
         print_runs(out, latest, time.time())
+
+
+def _sizes(reader: Reader | None, spec: PipelineSpec) -> list[StepSize]:
+    from partita.core.sizing import step_sizes
+    from partita.store.named import Fetching
+    from partita.store.sizes import samples
+
+    return step_sizes(spec.graph.steps, samples(cast(Fetching, reader), spec.name) if reader is not None else ())
+
+
+def _print_sizes(out: Out, sizes: list[StepSize]) -> None:
+    """What steps ask for beside what they use: those that ask for something, and the largest of the others."""
+    large = [s for s in sizes if (s.memory_used or 0) >= _LARGE_MEMORY or (s.cpu_used or 0) >= _LARGE_CORES]
+    shown = [s for s in sizes if s.memory_asked is not None or s.cpu_asked is not None or s in large][:_SIZES]
+    if not shown:
+        return
+    heading(out, "Sizes")
+    columns = (
+        Column("step"),
+        Column("memory", right=True),
+        Column("used", right=True),
+        Column("cores", right=True),
+        Column("used", right=True),
+        Column("", flexible=True),
+    )
+    print_table(out, columns, [_size_row(size) for size in shown], indent=2)
+
+
+def _size_row(one: StepSize) -> list[Cell]:
+    return [
+        one.step,
+        size(one.memory_asked) if one.memory_asked is not None else "",
+        size(one.memory_used) if one.memory_used is not None else "",
+        f"{one.cpu_asked:g}" if one.cpu_asked is not None else "",
+        f"{one.cpu_used:g}" if one.cpu_used is not None else "",
+        one.hint,
+    ]
 
 
 def _param_row(spec: ParamSpec) -> list[Cell]:

@@ -12,6 +12,7 @@ from partita.cli.tables import Cell, Column, print_table
 from partita.cli.telling import log_tail
 from partita.cli.words import ago, duration, exact, look, number, size, state
 from partita.core.events import failure_line
+from partita.core.placement import parted
 
 if TYPE_CHECKING:
     from partita.cli.remembered import Remembered
@@ -134,6 +135,11 @@ def _attempt_row(row: AttemptRow) -> list[Cell]:
         duration(row.ended_at - row.began_at) if row.began_at and row.ended_at else "",
         duration(usage.cpu_s) if usage is not None and usage.cpu_s >= 0.0005 else "",
         size(usage.peak_rss_bytes) if usage is not None and usage.peak_rss_bytes else "",
-        (row.worker.rpartition(":")[0], "dim"),
+        (_where(row.worker), "dim"),
         why,
     ]
+
+
+def _where(place: str) -> str:
+    worker, gpus = parted(place)
+    return worker.rpartition(":")[0] + (f" gpu {','.join(gpus)}" if gpus else "")

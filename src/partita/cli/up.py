@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +20,7 @@ from partita.cli.parsing import Argument, Option
 from partita.cli.words import many
 from partita.errors import DefinitionError, WorldError
 from partita.executors.identity import name_of
-from partita.settings import POINTER, Home, home_at, store_at, store_of
+from partita.settings import POINTER, VALUES, Home, home_at, store_at, store_of, values_of
 
 if TYPE_CHECKING:
     from partita.cli.styled import Span
@@ -49,6 +49,10 @@ def up(
     postgres: Annotated[
         bool, Option(("--postgres",), "Keep the store in a PostgreSQL of its own, in the home")
     ] = False,
+    deployments: Annotated[
+        Path | None, Option(("--deployments",), "Serve what is deployed here, kept in FOLDER", "FOLDER")
+    ] = None,
+    spread: Annotated[bool, Option(("--spread",), "On PostgreSQL: give each namespace a scheduler of its own")] = False,
     json: Annotated[bool, Option(("--json",), "What happens, as a JSON object in a line")] = False,
     folder: options.Project = None,
 ) -> int:
@@ -59,8 +63,10 @@ def up(
     """
     from partita.server.supervisor import Supervisor, listen
 
-    served = _folders(folders, folder)
-    kept = _home(served, home)
+    if deployments is not None and home is not None:
+        raise DefinitionError("--deployments names the folder where everything is kept", hint="leave --home out")
+    served = _folders(folders, folder) if deployments is None or folders or folder else []
+    kept = _home(served, home or deployments)
     if web is not False:
         _refuse_open_host(host, kept)
     words = _Words(json=json)
@@ -72,7 +78,8 @@ def up(
         kept = home_at(kept.root)
         service = _ServiceFile(kept, served)
         words.on_ready = service.ready
-        parts = _parts(kept, served, listening, workers=workers, wait=wait)
+        own = _namespaces(kept, served) if spread else []
+        parts = _parts(kept, served, listening, workers=workers, wait=wait, own=own)
         words.begin(served, kept)
         supervisor = Supervisor(
             parts, tell=words.tell, changed=service.changed, is_left=_terminal_watch(), patience_s=20.0 + wait
@@ -156,13 +163,20 @@ def _home(served: list[Path], home: Path | None) -> Home:
         root = Path(named).resolve()
     else:
         root = served[0] / ".partita" if len(served) == 1 else Path.cwd() / ".partita"
-    return Home(root, store_of(served[0]) or store_at(root))
+    if not served:
+        return home_at(root)
+    return Home(root, store_of(served[0]) or store_at(root), values_of(served[0]))
 
 
 def _point_to(home: Home, served: list[Path]) -> None:
     """Other commands find the store from a project's folder, also when it lies elsewhere."""
     try:
         home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Where values are is said by the first project; the parts and other commands find it in the home.
+        if home.values:
+            (home.root / VALUES).write_text(home.values + "\n", encoding="utf-8")
+        else:
+            (home.root / VALUES).unlink(missing_ok=True)
         for project in served:
             own = project / ".partita"
             if own == home.root:
@@ -201,17 +215,36 @@ def _listening(listen: Callable[[str, int], socket.socket], host: str, port: int
             ) from error
 
 
-def _parts(home: Home, served: list[Path], web: socket.socket | None, *, workers: int, wait: int) -> list[PartSpec]:
+def _namespaces(home: Home, served: list[Path]) -> list[str]:
+    """The namespaces of the projects, each of which is to have a scheduler of its own."""
+    from partita.define.project import read_config
+    from partita.store.opening import is_shared
+
+    if not is_shared(home):
+        raise DefinitionError(
+            "--spread needs a store that several schedulers can write to",
+            hint="set PARTITA_STORE=postgresql://..., or: partita up --postgres --spread",
+        )
+    return sorted({read_config(folder).namespace for folder in served})
+
+
+def _parts(
+    home: Home, served: list[Path], web: socket.socket | None, *, workers: int, wait: int, own: Sequence[str] = ()
+) -> list[PartSpec]:
     from partita.server.supervisor import CHANNEL_FD, LISTEN_FD, PartSpec
 
     common = ("--home", str(home.root), "--supervisor-fd", str(CHANNEL_FD))
     more = (("--workers", str(workers)) if workers else ()) + (("--wait", str(wait)) if wait else ())
-    scheduler = PartSpec("scheduler", "partita.engine.main", (*common, *more, *map(str, served)))
+    given_out = [word for namespace in own for word in ("--given-out", namespace)]
+    schedulers = [PartSpec("scheduler", "partita.engine.main", (*common, *more, *given_out, *map(str, served)))]
+    for namespace in own:
+        words = (*common, *more, "--namespace", namespace, *map(str, served))
+        schedulers.append(PartSpec(f"scheduler of {namespace}", "partita.engine.main", words))
     if web is None:
-        return [scheduler]
+        return schedulers
     host, port = web.getsockname()[:2]
     arguments = (*common, "--listen-fd", str(LISTEN_FD), "--host", str(host), "--port", str(port))
-    return [scheduler, PartSpec("web", "partita.server.main", arguments, listen=web, vital=False)]
+    return [*schedulers, PartSpec("web", "partita.server.main", arguments, listen=web, vital=False)]
 
 
 def _terminal_watch() -> Callable[[], bool]:
@@ -306,7 +339,8 @@ class _Words:
 
     def begin(self, served: list[Path], home: Home) -> None:
         if not self._json:
-            self._line(("partita ", "bold"), f"serves {many(len(served), 'project')}, kept in {home.root}")
+            what = many(len(served), "project") if served else "what is deployed to it"
+            self._line(("partita ", "bold"), f"serves {what}, kept in {home.root}")
 
     def tell(self, part: str, event: Event) -> None:
         """Say what happened."""

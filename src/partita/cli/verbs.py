@@ -96,6 +96,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("pools", "pools:pools", "pools and other limits, and how full they are"),
             Verb("pools set", "pools:pools_set", "set a limit while running"),
             Verb("pools reset", "pools:pools_reset", "back to what is declared"),
+            Verb("capacity", "capacity:capacity", "cores, memory and GPUs of this machine, and how much is taken"),
             Verb("notifications", "notifications:notifications", "what was told to whom, and open alarms"),
             Verb("notifications test", "notifications:notifications_test", "send a test message to a channel"),
             Verb("notifications retry", "notifications:notifications_retry", "send a message again"),
@@ -104,6 +105,8 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
     (
         "Who and what may",
         (
+            Verb("deploy", "deploy:deploy", "bring this project to a server, or go back to an earlier version"),
+            Verb("deployments", "deploy:deployments", "which version of each project a server serves"),
             Verb("secrets", "secrets:secrets", "names of secrets"),
             Verb("secrets set", "secrets:secrets_set", "keep a secret, sealed"),
             Verb("secrets remove", "secrets:secrets_remove", "remove a secret"),
@@ -127,6 +130,8 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         "Care",
         (
             Verb("doctor", "doctor:doctor", "look whether all is well here"),
+            Verb("system", "system:system", "who leads, since when, in which epoch"),
+            Verb("system join", "system:system_join", "lead a namespace with all others again"),
             Verb("db audit", "db:audit", "check the invariants of the store"),
             Verb("db migrate", "db:migrate", "bring the store up to date"),
             Verb("db backup", "db:backup", "copy the store to a file, also while it is in use"),

@@ -131,9 +131,10 @@ def _evidence(run: Remembered, found: Explanation) -> list[Line]:
 
 
 def _ask(settings: Settings, run: Remembered, step: str, index: str) -> Explanation | None:
-    from partita.engine.control import Why, ask
+    from partita.engine.control import Why
+    from partita.engine.postbox import reach
 
-    answer = ask(settings.home.socket, Why(run.row.id, step, index))
+    answer = reach(settings.home, Why(run.row.id, step, index))
     return answer.explanation if answer is not None else None
 
 

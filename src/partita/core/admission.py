@@ -15,15 +15,13 @@ from typing import TypeVar
 
 import msgspec
 
+from partita.core import placement
+from partita.core.lanes import Key, Lane, Queue
+from partita.core.placement import MACHINE, PATIENCE_S
 from partita.core.plan import Instance
 from partita.core.rate import Rate
-from partita.core.run_queue import AGING_S
 
 P = TypeVar("P")
-
-Key = tuple[str, ...]
-"""What is limited: ("pool", namespace, name), ("task", namespace, call), ("step", run, step), ("run", run),
-("namespace", name)."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -35,8 +33,20 @@ class Refusal(msgspec.Struct, frozen=True):
     wants: int
     # Of a rate: within so many seconds.
     per_s: float = 0.0
+    # Of the machine: so much of what is free is kept for a lane that has waited longer.
+    kept: int = 0
+
+    @property
+    def is_forever(self) -> bool:
+        """More than this machine has at all: nobody's end helps."""
+        return self.key[0] == MACHINE and self.wants > self.capacity
 
     def __str__(self) -> str:
+        if self.key[0] == MACHINE:
+            name = self.key[1]
+            if self.is_forever:
+                return placement.never(name, self.wants, self.capacity)
+            return placement.waits(name, self.wants, self.used, self.capacity, self.kept)
         name = _NAMES[self.key[0]].format(self.key[-1])
         if self.key[0] == "asset":
             return f"another attempt makes asset {' '.join(self.key[2:]).strip()}"
@@ -61,145 +71,6 @@ _NAMES = {
 }
 
 
-class Lane:
-    """Ready instances of one step of one run; `asks` are the slots that each of them takes."""
-
-    __slots__ = (
-        "asks",
-        "is_queued",
-        "kind",
-        "namespace",
-        "parked_on",
-        "priority",
-        "queue",
-        "run",
-        "since",
-        "step",
-        "woken_for",
-    )
-
-    def __init__(
-        self, *, run: str, step: str, namespace: str, kind: str, priority: int, asks: tuple[tuple[Key, int], ...]
-    ) -> None:
-        self.run = run
-        self.step = step
-        self.namespace = namespace
-        # Which workers it can use; lanes of different kinds do not wait for each other's room.
-        self.kind = kind
-        self.priority = priority
-        self.asks = asks
-        self.queue: deque[Instance] = deque()
-        self.is_queued = False
-        # When it was queued; to be put back for lack of room does not count.
-        self.since = 0.0
-        self.parked_on: Key | None = None
-        # The key of which a slot became free; if this lane does not use it, another one has to be woken.
-        self.woken_for: Key | None = None
-
-
-class _Level:
-    """The lanes of one priority, run after run in turn."""
-
-    __slots__ = ("lanes", "runs", "since")
-
-    def __init__(self, since: float) -> None:
-        # When a lane of it last had its turn.
-        self.since = since
-        self.runs: deque[str] = deque()
-        self.lanes: dict[str, deque[Lane]] = {}
-
-    def push(self, lane: Lane) -> None:
-        lanes = self.lanes.get(lane.run)
-        if lanes is None:
-            lanes = self.lanes[lane.run] = deque()
-            self.runs.append(lane.run)
-        lanes.append(lane)
-
-    def pop(self) -> Lane:
-        """The next lane; its run goes to the end of the turn."""
-        run = self.runs.popleft()
-        lanes = self.lanes[run]
-        lane = lanes.popleft()
-        if lanes:
-            self.runs.append(run)
-        else:
-            del self.lanes[run]
-        return lane
-
-    def push_front(self, lane: Lane) -> None:
-        lanes = self.lanes.get(lane.run)
-        if lanes is None:
-            lanes = self.lanes[lane.run] = deque()
-            self.runs.appendleft(lane.run)
-        lanes.appendleft(lane)
-
-
-_NO_LEVELS: dict[int, _Level] = {}
-
-
-class _Queue:
-    """All lanes of one kind of workers: namespaces in turn by their shares, priorities within.
-
-    A point of priority is worth ten minutes of waiting, so a level that others keep from its turn comes to it.
-    """
-
-    __slots__ = ("levels", "passes", "reached", "shares")
-
-    def __init__(self, shares: dict[str, float]) -> None:
-        self.shares = shares
-        # How far each namespace is: the one that is behind comes next.
-        self.passes: dict[str, float] = {}
-        # Where the last one stood that had its turn.
-        self.reached = 0.0
-        self.levels: dict[str, dict[int, _Level]] = {}
-
-    def push(self, lane: Lane, now: float, *, front: bool = False) -> None:
-        namespace = lane.namespace
-        levels = self.levels.get(namespace)
-        if levels is None:
-            # Who comes back after a pause has saved up nothing.
-            self.passes[namespace] = max(self.passes.get(namespace, 0.0), self.reached)
-            levels = self.levels[namespace] = {}
-        if not front:
-            lane.since = now
-        level = levels.get(lane.priority)
-        if level is None:
-            level = levels[lane.priority] = _Level(lane.since)
-        if front:
-            level.push_front(lane)
-        else:
-            level.push(lane)
-        lane.is_queued = True
-
-    def served(self, lane: Lane, now: float) -> None:
-        """A step of the lane has started: its namespace and its priority have had their turn."""
-        self.reached = self.passes[lane.namespace]
-        self.passes[lane.namespace] = self.reached + 1.0 / self.shares.get(lane.namespace, 1.0)
-        level = self.levels.get(lane.namespace, _NO_LEVELS).get(lane.priority)
-        if level is not None:
-            level.since = now
-
-    def pop(self, now: float) -> Lane | None:
-        if not self.levels:
-            return None
-        if len(self.levels) == 1:
-            namespace = next(iter(self.levels))
-        else:
-            namespace = min(self.levels, key=lambda n: (self.passes[n], n))
-        levels = self.levels[namespace]
-        priority = next(iter(levels))
-        if len(levels) > 1:
-            priority = max(levels, key=lambda p: (p + (now - levels[p].since) / AGING_S, p))
-        level = levels[priority]
-        lane = level.pop()
-        lane.is_queued = False
-        if not level.runs:
-            del levels[priority]
-            if not levels:
-                del self.levels[namespace]
-        return lane
-
-
 class Admission:
     """The queue of ready steps over all runs, and the counters of what is limited."""
 
@@ -212,8 +83,12 @@ class Admission:
         self._now = 0.0
         # When lanes that are parked on rates are to be looked at again.
         self._rate_wakes: dict[Key, float] = {}
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, Queue] = {}
         self._parked: dict[Key, deque[Lane]] = {}
+        # Who was passed by for too long: what it asks of the machine is kept for it. One at a time, or two would wait for
+        # what is kept for the other.
+        self._promised: Lane | None = None
+        self._unfit: list[tuple[Lane, Instance, str]] = []
 
     def limit(self, key: Key, capacity: int | None) -> None:
         """Set a capacity, also while running; None = no limit."""
@@ -221,7 +96,10 @@ class Admission:
             self.capacity.pop(key, None)
         else:
             self.capacity[key] = capacity
-        self._unpark(key)
+        if key[0] == MACHINE:
+            self._wake_all(key)
+        else:
+            self._unpark(key)
 
     def limit_rate(self, key: Key, rate: Rate | None) -> None:
         """Set a rate, also while running; None = no limit. The same rate again changes nothing."""
@@ -258,8 +136,12 @@ class Admission:
                 instance = self._head(lane)
                 if instance is None:
                     self._pass_on(lane, None)
+                    self._no_longer_asks(lane)
                     continue
                 refusal = self.refusal(lane)
+                if refusal is not None and (forever := self._forever(lane, refusal)) is not None:
+                    self._give_up(lane, forever)
+                    continue
                 if refusal is not None:
                     self._park(lane, refusal)
                     self._pass_on(lane, refusal.key)
@@ -275,8 +157,14 @@ class Admission:
                 if lane.queue:
                     queue.push(lane, now)
 
+    def take_unfit(self) -> list[tuple[Lane, Instance, str]]:
+        """The ready steps that ask for more than this machine has, and why, since the last call."""
+        unfit, self._unfit = self._unfit, []
+        return unfit
+
     def take(self, lane: Lane) -> None:
         """An attempt of this lane was started."""
+        lane.refused_since = None
         for key, n in lane.asks:
             self.used[key] = self.used.get(key, 0) + n
             if key in self.rates:
@@ -284,6 +172,8 @@ class Admission:
                 if key in self._parked:
                     # Those that still wait are not woken by an end: a rate has room again when time has passed.
                     self._rate_wakes[key] = self.rates[key].free_at(1)
+        if self._promised is lane:
+            self._break_promise()
 
     def release(self, lane: Lane) -> None:
         """An attempt of this lane has ended."""
@@ -310,11 +200,16 @@ class Admission:
                     if free < n:
                         return Refusal(key, rate.count - free, rate.count, n, rate.per_s)
                     continue
+                elif key[0] == MACHINE and (MACHINE, "cpu") in self.capacity:
+                    # What the capacity does not name, this machine does not have.
+                    capacity = 0
                 else:
                     continue
             used = self.used.get(key, 0)
             if used + n > capacity:
                 return Refusal(key, used, capacity, n)
+            if self._promised is not None and (kept := self._kept(key, lane)) and used + n + kept > capacity:
+                return Refusal(key, used, capacity, n, kept=kept)
         return None
 
     def waiting_for(self, key: Key) -> int:
@@ -327,10 +222,46 @@ class Admission:
             self.capacity.pop(key, None)
             self._parked.pop(key, None)
 
-    def _queue(self, kind: str) -> _Queue:
+    def _kept(self, key: Key, lane: Lane) -> int:
+        """How much of a key is kept for another lane than this one."""
+        promised = self._promised
+        return 0 if promised is None or promised is lane or key[0] != MACHINE else _wanted(promised, key)
+
+    def _no_longer_asks(self, lane: Lane) -> None:
+        """The lane does not wait for room on the machine, for now or for ever."""
+        lane.refused_since = None
+        if self._promised is lane:
+            self._break_promise()
+
+    def _break_promise(self) -> None:
+        """The lane has got what was kept for it, or does not ask for it: others may."""
+        lane, self._promised = self._promised, None
+        assert lane is not None
+        for key, _ in lane.asks:
+            if key[0] == MACHINE:
+                self._unpark(key)
+
+    def _forever(self, lane: Lane, refusal: Refusal) -> Refusal | None:
+        """What the machine has too little of for this lane, whoever ends; asked only of those that it has refused."""
+        if refusal.key[0] != MACHINE or refusal.is_forever:
+            return refusal if refusal.is_forever else None
+        for key, n in lane.asks:
+            if key[0] == MACHINE and n > self.capacity.get(key, 0):
+                return Refusal(key, self.used.get(key, 0), self.capacity.get(key, 0), n)
+        return None
+
+    def _give_up(self, lane: Lane, refusal: Refusal) -> None:
+        self._unfit += [(lane, instance, str(refusal)) for instance in lane.queue if instance.offered]
+        for instance in lane.queue:
+            instance.queued = False
+        lane.queue.clear()
+        self._pass_on(lane, None)
+        self._no_longer_asks(lane)
+
+    def _queue(self, kind: str) -> Queue:
         queue = self._queues.get(kind)
         if queue is None:
-            queue = self._queues[kind] = _Queue(self.shares)
+            queue = self._queues[kind] = Queue(self.shares)
         return queue
 
     def _head(self, lane: Lane) -> Instance | None:
@@ -344,10 +275,24 @@ class Admission:
 
     def _park(self, lane: Lane, refusal: Refusal) -> None:
         lane.parked_on = refusal.key
+        if refusal.key[0] == MACHINE:
+            parked = self._parked.setdefault(refusal.key, deque())
+            if lane.refused_since is None:
+                lane.refused_since = self._now
+                parked.append(lane)
+            else:
+                # It has waited before: the longest stay in front.
+                parked.appendleft(lane)
+            if lane.woken_for == refusal.key:
+                # It does not use what it was woken for; those behind it may ask for less.
+                self._unpark(refusal.key)
+            return
         if refusal.per_s:
             at = self.rates[refusal.key].free_at(refusal.wants)
             # Somebody who is parked there already may ask for less, and be let on sooner.
             self._rate_wakes[refusal.key] = min(at, self._rate_wakes.get(refusal.key, at))
+        # Whatever it waits for now may take long: nothing of the machine is kept for it meanwhile.
+        self._no_longer_asks(lane)
         parked = self._parked.setdefault(refusal.key, deque())
         parked.append(lane)
         # It asks for more than is free: somebody behind it may ask for less. If that one is refused for another reason it
@@ -370,6 +315,9 @@ class Admission:
         parked = self._parked.get(key)
         if parked is None:
             return
+        if key[0] == MACHINE:
+            self._wake_fitting(key, parked)
+            return
         free = self._free(key, len(parked))
         while parked and free > 0:
             self._wake(parked.popleft(), key)
@@ -378,6 +326,40 @@ class Admission:
             del self._parked[key]
         elif key in self.rates and (at := self.rates[key].free_at(1)) > self._now:
             self._rate_wakes[key] = at
+
+    def _wake_fitting(self, key: Key, parked: deque[Lane]) -> None:
+        """Let those try again for whom there is room, in the order in which they came.
+
+        Smaller ones pass by larger ones, but not for ever: for whom it takes too long, room is kept.
+        """
+        free = self.capacity.get(key, 0) - self.used.get(key, 0)
+        since = parked[0].refused_since
+        if self._promised is None and since is not None and self._now - since >= PATIENCE_S:
+            self._promised = parked[0]
+        promised = self._promised
+        kept = 0 if promised is None else _wanted(promised, key)
+        if promised is not None and promised.parked_on == key and kept <= free:
+            parked.remove(promised)
+            self._wake(promised, key)
+        room = free - kept
+        passed: list[Lane] = []
+        # What asks for nothing is not parked here, so without room nobody else needs to be looked at.
+        while parked and room > 0:
+            lane = parked.popleft()
+            wants = _wanted(lane, key)
+            if lane is not promised and wants <= room:
+                room -= wants
+                self._wake(lane, key)
+            else:
+                passed.append(lane)
+        parked.extendleft(reversed(passed))
+        if not parked:
+            self._parked.pop(key, None)
+
+    def _wake_all(self, key: Key) -> None:
+        """There is more of it than before, or less: who now asks for more than there is at all is to be told so."""
+        for lane in self._parked.pop(key, ()):
+            self._wake(lane, key)
 
     def _free(self, key: Key, parked: int) -> int:
         if key in self.rates:
@@ -398,3 +380,10 @@ class Admission:
         lane.woken_for = key
         if lane.queue:
             self._queue(lane.kind).push(lane, self._now)
+
+
+def _wanted(lane: Lane, key: Key) -> int:
+    return next((n for asked, n in lane.asks if asked == key), 0)
+
+
+__all__ = ["Admission", "Key", "Lane", "Refusal"]

@@ -1,10 +1,10 @@
 """What happened. The journal is made of these, the machine eats some of them, the rows are their fold.
 
 Inputs of the machine (`RunMachine.apply`): RunStarted, AttemptDispatched, AttemptStarted, AttemptEnded,
-CancelRequested, PauseRequested, ResumeRequested, StepMarked, TimerDue; of gates: GateVoted, GateReported, GateHeard.
+CancelRequested, PauseRequested, ResumeRequested, StepMarked, StepUnfit, TimerDue; of gates: GateVoted, GateReported, GateHeard.
 Made by the machine: StepRetried, StepEnded, Materialized, CheckEvaluated, RunEnded, GateOpened, GateAnswered.
 Made when the run is created: RunCreated, StepReused.
-All but TimerDue and StepMarked (whose StepEnded says it all) are journaled (a GateReported only if it comes before its gate has opened). `at` is seconds since the epoch (UTC) and is the only clock there is.
+All but TimerDue, StepMarked and StepUnfit (whose StepEnded says it all) are journaled (a GateReported only if it comes before its gate has opened). `at` is seconds since the epoch (UTC) and is the only clock there is.
 
 What an AttemptEnded in state "succeeded" says about its step is not said again: the step has succeeded.
 """
@@ -332,6 +332,14 @@ class StepMarked(_Event, frozen=True, array_like=True, tag="step_marked"):
     reason: str = ""
 
 
+class StepUnfit(_Event, frozen=True, array_like=True, tag="step_unfit"):
+    """A ready step asks for more than there is of the machine that would perform it; its StepEnded says so."""
+
+    step: str
+    index: str
+    reason: str
+
+
 class TimerDue(_Event, frozen=True, array_like=True, tag="timer_due"):
     """The clock has reached an instant that the machine asked for by `WakeAt`."""
 
@@ -361,6 +369,7 @@ Event = (
     | PauseRequested
     | ResumeRequested
     | StepMarked
+    | StepUnfit
     | TimerDue
     | RunEnded
 )

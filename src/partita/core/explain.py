@@ -16,6 +16,7 @@ from partita.core.gates import GateState
 from partita.core.graph import FirstOf, GateSpec, Output, steps_read
 from partita.core.machine import RunMachine
 from partita.core.marking import MARKED
+from partita.core.placement import memory_of, size
 from partita.core.plan import Edge, Instance, Node
 from partita.core.states import TERMINAL_STEP
 from partita.core.waiting import question
@@ -58,7 +59,7 @@ class Cause(msgspec.Struct, frozen=True):
 def explain(machine: RunMachine, step: str, index: str = "", *, refusal: str = "") -> Explanation | None:
     """Why a step instance is as it is; None if the graph has no such step.
 
-    `refusal` is what the admission says about a ready step. An index that does not exist yet is answered by the
+    `refusal` is what the admission says about a ready step, or the executor about one that it could not begin yet. An index that does not exist yet is answered by the
     placeholder of the map that it will stand in.
     """
     node = machine.plan.nodes.get(step)
@@ -203,6 +204,8 @@ def _reasons(machine: RunMachine, instance: Instance, refusal: str) -> tuple[lis
         return _why_waiting(machine, instance)
     if instance.state == "ready":
         return _why_ready(machine, instance, refusal)
+    if instance.state == "running" and refusal:
+        return [*_earlier(instance), Reason("waits", f"handed over, and {refusal}", at=instance.since)], "it begins there"
     if instance.state == "running":
         text = f"attempt {instance.attempt} is running"
         return [*_earlier(instance), Reason("running", text, at=instance.since)], "its attempt ends"
@@ -330,7 +333,12 @@ def _why_ready(machine: RunMachine, instance: Instance, refusal: str) -> tuple[l
 
 
 def _earlier(instance: Instance) -> list[Reason]:
-    return [Reason("attempt", f"attempt {n} {state.replace('_', ' ')}: {why}") for n, state, why in instance.past or ()]
+    told = [Reason("attempt", f"attempt {n} {state.replace('_', ' ')}: {why}") for n, state, why in instance.past or ()]
+    if instance.grown:
+        memory = memory_of(instance.node.step.policies, instance.grown) or 0
+        times = "once" if instance.grown == 1 else f"{instance.grown} times"
+        told.append(Reason("memory_grown", f"it ran out of memory {times}, and may use {size(memory)} by now"))
+    return told
 
 
 def _last_message(instance: Instance) -> str:

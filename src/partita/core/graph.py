@@ -220,7 +220,7 @@ class GateSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     poke_s: float = 0.0
 
 
-StepKind = Literal["task", "asset", "check", "bundle", "member", "shell", "script", "gate"]
+StepKind = Literal["task", "asset", "check", "bundle", "member", "shell", "script", "gate", "container"]
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):

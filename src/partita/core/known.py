@@ -11,6 +11,7 @@ import msgspec
 
 from partita.core.events import GateReported, GateVoted
 from partita.core.gates import GateState
+from partita.core.placement import growths
 from partita.core.plan import Instance, Positions, path_of
 from partita.core.states import TERMINAL_STEP, StepState
 from partita.core.values import Value
@@ -42,6 +43,8 @@ class Known(msgspec.Struct, frozen=True):
     not_before: float = 0.0
     failures: int = 0
     losses: int = 0
+    # How many of its failures were for lack of memory.
+    out_of_memory: int = 0
     # The attempt is open, under this epoch.
     epoch: int | None = None
     # It was handed to an engine of others and has not asked to start.
@@ -69,7 +72,9 @@ def take_over(instance: Instance, known: Known) -> None:
     instance.again = known.again
     instance.reason = known.reason
     instance.because = known.because
-    instance.failures = known.failures
+    # These have made its memory grow, and spent nothing of the user's budget.
+    instance.grown = min(known.out_of_memory, growths(instance.node.step.policies)) if known.out_of_memory else 0
+    instance.failures = known.failures - instance.grown
     instance.losses = known.losses
     instance.past = list(known.past) or None
     if known.gate is not None:

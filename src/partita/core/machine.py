@@ -33,6 +33,7 @@ from partita.core.events import (
     RunStarted,
     StepEnded,
     StepMarked,
+    StepUnfit,
     TimerDue,
 )
 from partita.core.graph import Graph
@@ -67,6 +68,7 @@ class RunMachine(Course):
             PauseRequested: self._on_pause_requested,
             ResumeRequested: self._on_resume_requested,
             StepMarked: self._on_step_marked,
+            StepUnfit: self._on_step_unfit,
             TimerDue: self._on_timer_due,
             GateVoted: self._on_gate_voted,
             GateReported: self._on_gate_reported,
@@ -180,6 +182,15 @@ class RunMachine(Course):
     def _on_step_marked(self, event: StepMarked) -> None:
         if not marking.mark(self, event):
             self.ignored += 1
+
+    def _on_step_unfit(self, event: StepUnfit) -> None:
+        instance = self.instance(event.step, event.index)
+        if instance is None or instance.state != "ready" or not instance.offered:
+            self.ignored += 1
+            return
+        moves.end(self, instance, "failed", event.reason)
+        if instance.node.members:
+            bundles.close_bundle(self, instance)
 
     def _on_gate_voted(self, event: GateVoted) -> None:
         if not waiting.vote(self, event):

@@ -267,6 +267,20 @@ class PipelineSpec(msgspec.Struct, frozen=True):
     priority: int = 0
 
 
+class ExecutorSpec(msgspec.Struct, frozen=True):
+    """An existing engine that a project sends steps to, by its name there.
+
+    `table` is the engine's own part of its settings, as JSON; `exchange` the address of the object store that its machines
+    reach too ("" = a folder in the home). Times in seconds.
+    """
+
+    name: str
+    kind: str
+    table: str = "{}"
+    exchange: str = ""
+    start_timeout_s: float = 600.0
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """All that a project defines. `assets_graph` has every asset and check step; selections are cut from it."""
 
@@ -300,6 +314,12 @@ class Manifest(msgspec.Struct, frozen=True):
     failed_modules: tuple[str, ...] = ()
     # Secrets that are kept elsewhere: name, source ("file:/run/secrets/db").
     secret_sources: tuple[tuple[str, str], ...] = ()
+    # What the machine has, where that is not to be what it says itself: cores, GPUs, bytes of memory, and others by name.
+    capacity: tuple[tuple[str, float], ...] = ()
+    # The client with which containers are run; "" = what is found.
+    container_runtime: str = ""
+    # Existing engines that steps may be sent to (`[tool.partita.executors]`).
+    executors: tuple[ExecutorSpec, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

@@ -12,6 +12,7 @@ from partita.core.bundles import close_bundle, fail_member, failed_before
 from partita.core.course import Course
 from partita.core.events import AssetReport, AttemptEnded, CheckEvaluated, Detail, Failure, Materialized, failure_text
 from partita.core.graph import Step
+from partita.core.placement import grows_after
 from partita.core.plan import Instance
 from partita.core.states import ATTEMPT_MOVES, INFRA_FAILURE, StepState
 
@@ -140,12 +141,18 @@ def _fail(course: Course, instance: Instance, event: AttemptEnded) -> None:
 def _retry_or_end(
     course: Course, instance: Instance, event: AttemptEnded, failure: Failure | None, message: str
 ) -> None:
+    more_memory = grows_after(instance.node.step.policies, event.state, failure, instance.grown)
+    if more_memory:
+        instance.grown += 1
+        moves.try_again(course, instance, 0.0, more_memory)
+        moves.offer(course, instance)
+        return
     losses = 0
     if event.state not in INFRA_FAILURE:
         instance.failures += 1
     elif failure is not None and failure.cause == "not_begun":
         # It spends neither budget, so these are all the attempts that are in none of them.
-        losses = instance.attempt - instance.failures - instance.losses
+        losses = instance.attempt - instance.failures - instance.losses - instance.grown
     else:
         losses = instance.losses = instance.losses + 1
     verdict = retry.after(

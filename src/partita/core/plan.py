@@ -34,6 +34,7 @@ class Instance:
         "failures",
         "gate",
         "granted",
+        "grown",
         "losses",
         "node",
         "not_before",
@@ -64,6 +65,8 @@ class Instance:
         # What the user's budget and ours have spent.
         self.failures = 0
         self.losses = 0
+        # How often its memory has grown after it ran out of it.
+        self.grown = 0
         self.not_before = 0.0
         self.open_needs = 0
         self.offered = False

@@ -126,6 +126,7 @@ class Context:
     `execution_uid` is unique to this attempt, `idempotency_key` the same over all attempts of the instance;
     `fencing_token` grows whenever another engine takes over. `data_interval` are the bounds of the partition (UTC).
     `partitions` are all that this run makes: one, none, or (a run over a range) several; `partition` is then their range.
+    `memory_bytes` is what this attempt may use, if its task has a limit; it may be more than the attempt before had.
     """
 
     run_id: str = "local"
@@ -144,6 +145,7 @@ class Context:
     asset: str = ""
     backend: ContextBackend = field(default_factory=MemoryBackend, repr=False, compare=False)
     partitions: tuple[str, ...] = ()
+    memory_bytes: int | None = None
     _metadata: list[Meta] = field(default_factory=list, repr=False, compare=False)
     _assets: dict[str, list[Meta]] = field(default_factory=dict, repr=False, compare=False)
     _versions: dict[str, str] = field(default_factory=dict, repr=False, compare=False)

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypedDict
 from partita.core.policies import Cache, Policies, Retry
 from partita.define.conditions import Condition
 from partita.define.durations import Duration, seconds, size
+from partita.define.executors import options_of
 from partita.define.guess import did_you_mean
 from partita.define.names import clean, name_problem
 from partita.define.recording import forgiving
@@ -40,6 +41,13 @@ class Options(TypedDict, total=False):
     limit: int
     limit_per_run: int
     memory: str | int
+    memory_on_oom: float
+    memory_cap: str | int
+    cpu: float
+    gpu: float
+    resources: Mapping[str, float]
+    executor: str
+    executor_options: Mapping[str, Any]
     isolation: Literal["worker", "process"]
     on_lost: Literal["retry", "fail", "ask"]
     lost_limit: int
@@ -150,6 +158,7 @@ def settings_of(raw: Mapping[str, Any], *, of: str, place: Place, asynchronous: 
     read = _read(raw, of, place)
     try:
         retrying, predicate = _retrying(raw, read)
+        _check_memory(read)
     except ValueError as error:
         raise wrong(f"{of}: {error}", place=place) from None
     rule = read.get("cache")
@@ -183,6 +192,13 @@ _POLICY_FIELDS = {
     "limit": "limit",
     "limit_per_run": "limit_per_run",
     "memory": "memory_bytes",
+    "memory_on_oom": "memory_on_oom",
+    "memory_cap": "memory_cap_bytes",
+    "cpu": "cpu",
+    "gpu": "gpu",
+    "resources": "resources",
+    "executor": "executor",
+    "executor_options": "executor_options",
     "isolation": "isolation",
     "on_lost": "on_lost",
     "lost_limit": "lost_limit",
@@ -210,6 +226,16 @@ def _read(raw: Mapping[str, Any], of: str, place: Place) -> dict[str, Any]:
         except ValueError as error:
             raise wrong(f"option `{option}` of {of}: {error}", place=place) from None
     return read
+
+
+def _check_memory(read: Mapping[str, Any]) -> None:
+    memory, cap, factor = read.get("memory"), read.get("memory_cap"), read.get("memory_on_oom")
+    if memory is None and factor is not None:
+        raise ValueError('`memory_on_oom` says how `memory` grows, and there is none: write memory="1GiB" as well')
+    if cap is not None and factor is None:
+        raise ValueError("`memory_cap` bounds how `memory` grows: write memory_on_oom=2.0 as well")
+    if memory is not None and cap is not None and cap < memory:
+        raise ValueError(f"`memory_cap` ({cap} bytes) is less than `memory` ({memory} bytes)")
 
 
 # --- retries ------------------------------------------------------------------------------------------------------
@@ -347,6 +373,27 @@ def _pool(item: Any) -> tuple[str, int]:
     return name(pool), _positive(slots)
 
 
+def _amount(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise ValueError(f"{value!r} is no number of 0 or more")
+    return float(value)
+
+
+def _factor(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 < value <= 100:
+        raise ValueError(f"{value!r} is no factor: write 2.0 for twice the memory after each time")
+    return float(value)
+
+
+def _resources(value: Any) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f'{value!r} is no table of names and amounts: write {{"license": 1}}')
+    for resource in value:
+        if resource in ("cpu", "memory", "gpu"):
+            raise ValueError(f"{resource!r} is an option of its own: write {resource}=...")
+    return tuple((name(resource), _amount(amount)) for resource, amount in sorted(value.items()))
+
+
 def _one_of(*allowed: str) -> Callable[[Any], str]:
     def reader(value: Any) -> str:
         if value not in allowed:
@@ -402,6 +449,13 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "limit": _positive,
     "limit_per_run": _positive,
     "memory": size,
+    "memory_on_oom": _factor,
+    "memory_cap": size,
+    "cpu": _amount,
+    "gpu": _amount,
+    "resources": _resources,
+    "executor": name,
+    "executor_options": options_of,
     "isolation": _one_of("worker", "process"),
     "on_lost": _one_of("retry", "fail", "ask"),
     "lost_limit": _count,

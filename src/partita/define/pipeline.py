@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack, overload
 
 from partita.core.manifest import ConcurrencySpec, DeadlineSpec, ParamSpec, PartitionSpec, ScheduleSpec
 from partita.define.concurrency import read_concurrency
+from partita.define.executors import Word, options_of
 from partita.define.group import GroupDef
 from partita.define.guess import did_you_mean
 from partita.define.names import name_problem
@@ -42,6 +43,8 @@ class PipelineOptions(TypedDict, total=False):
     priority: int
     deadline: Any
     concurrency: ConcurrencySpec | str | Sequence[ConcurrencySpec | str]
+    executor: str
+    executor_options: Mapping[str, Any]
     defaults: Mapping[str, Any]
 
 
@@ -104,6 +107,7 @@ class PipelineDef(Declared):
             names = set(inspect.signature(self.function).parameters) if self.function is not None else set()
             self.deadlines = self._read_deadlines(options.get("deadline"))
             self.concurrency = read_concurrency(options.get("concurrency"), names)
+            self.executor = Word(text(options.get("executor", "")), options_of(options.get("executor_options", {})))
             given = options.get("timeout")
             self.timeout_s = None if given is None else seconds(given)
             for limit in (self.max_runs, self.max_steps):

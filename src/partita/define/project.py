@@ -14,7 +14,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,17 @@ from partita.core.manifest import Manifest, ParamSpec, PipelineSpec, Problem, Ra
 from partita.define.calls import Call, Calls
 from partita.define.code import canonical_text
 from partita.define.compile import Problems, raised, trace_pipeline, traceback_of
-from partita.define.durations import seconds
+from partita.define.durations import seconds, size
+from partita.define.executors import Routing, read_routing, route
 from partita.define.injecting import provide
 from partita.define.names import clean, name_problem
 from partita.define.pipeline import PipelineDef
 from partita.define.recording import Declared, Follows, recording
 from partita.define.schedule import bound_schedules
 from partita.define.secret import collect_mentions, mentions, problem_of_name, problem_of_source
-from partita.define.where import Place, project_root, short
+from partita.define.where import Place, project_root, runtime_of_project, short
 from partita.errors import DefinitionError, LoadError
-from partita.settings import STORE_ADDRESSES, outputs_of
+from partita.settings import STORE_ADDRESSES, VALUE_ADDRESSES, outputs_of
 
 _UNITS = {
     "s": 1.0,
@@ -66,6 +67,7 @@ def load(folder: Path) -> Project:
     folder = folder.resolve()
     config = read_config(folder)
     token = project_root.set(str(folder))
+    runtime_of_project.set(config.container_runtime)
     try:
         collect_mentions()
         with recording() as found:
@@ -98,6 +100,16 @@ class Config:
     outputs: tuple[str, ...] = ()
     # The address of the store (`settings.store_of` reads it: before anything is loaded).
     store: str = ""
+    # Files beside code that travel with it (`executors.bundle` reads it), and where large values are kept
+    # (`settings.values_of` reads it).
+    include: tuple[str, ...] = ()
+    values: str = ""
+    # What the machine has for steps, where it is not to be what it says itself.
+    capacity: tuple[tuple[str, float], ...] = ()
+    # The client with which containers are run; "" = what is found.
+    container_runtime: str = ""
+    # Existing engines, and which steps go there.
+    routing: Routing = field(default_factory=Routing)
 
 
 def read_config(folder: Path) -> Config:
@@ -131,6 +143,11 @@ def read_config(folder: Path) -> Config:
             resources=_tables(table.get("resources", {}), "resources"),
             outputs=tuple(_texts(table.get("outputs", []), "outputs")),
             store=_address(table.get("store", "")),
+            include=tuple(_texts(table.get("include", []), "include")),
+            values=_values(table.get("values", "")),
+            capacity=_capacity(table.get("capacity", {})),
+            container_runtime=_runtime(table.get("container_runtime", "")),
+            routing=read_routing(table),
         )
     except ValueError as error:
         raise LoadError(f"[tool.partita] of {folder / 'pyproject.toml'}: {error}") from None
@@ -162,6 +179,12 @@ def _address(value: object) -> str:
     return value
 
 
+def _values(value: object) -> str:
+    if not isinstance(value, str) or (value and not value.startswith(VALUE_ADDRESSES)):
+        raise ValueError(f"`values` must be an address (file:///..., s3://..., gs://..., az://...), not {value!r}")
+    return value
+
+
 def _slots(value: object, key: str) -> tuple[tuple[str, int], ...]:
     if not isinstance(value, dict):
         raise ValueError(f"`{key}` must be a table of names and slots, not {value!r}")
@@ -169,6 +192,27 @@ def _slots(value: object, key: str) -> tuple[tuple[str, int], ...]:
         if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
             raise ValueError(f"{key.rstrip('s')} `{name}` must have 1 slot or more, not {slots!r}")
     return tuple(value.items())
+
+
+def _capacity(value: object) -> tuple[tuple[str, float], ...]:
+    """`{ cpu = 8, memory = "32GiB", gpu = 2, license = 3 }`."""
+    if not isinstance(value, dict):
+        raise ValueError(f"`capacity` must be a table of names and amounts, not {value!r}")
+    return tuple((name, _amount(name, amount)) for name, amount in value.items())
+
+
+def _runtime(value: object) -> str:
+    if not isinstance(value, str) or value.startswith("-"):
+        raise ValueError(f"`container_runtime` must be a program (docker, podman), not {value!r}")
+    return value
+
+
+def _amount(name: str, amount: object) -> float:
+    if name == "memory":
+        return float(size(amount))
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or amount < 0:
+        raise ValueError(f"capacity `{name}` must be a number of 0 or more, not {amount!r}")
+    return float(amount)
 
 
 def _rates(value: object) -> tuple[RateSpec, ...]:
@@ -331,11 +375,15 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
                 graph, found = selection_graph(defn, universe)
             else:
                 graph, found = trace_pipeline(defn, calls)
+            if not found:
+                graph, found = route(graph, config.routing, pipeline=defn)
             problems.extend(p for error in found for p in problems_of(error))
             if not found:
                 specs.append(pipeline_spec(defn, graph, defn.params, calls))
         except DefinitionError as error:
             problems.extend(problems_of(error))
+    assets_graph, found = route(universe.graph, config.routing)
+    problems.extend(p for error in found for p in problems_of(error))
     resources: list[ResourceSpec] = []
     try:
         resources = provide(declared, dict(config.resources), calls)
@@ -349,7 +397,7 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
         project=config.name,
         pipelines=tuple(specs),
         assets=universe.specs,
-        assets_graph=universe.graph if universe.specs else None,
+        assets_graph=assets_graph if universe.specs else None,
         problems=tuple(dict.fromkeys(problems)),
         python=".".join(map(str, sys.version_info[:3])),
         load_s=round(time.perf_counter() - began, 6),
@@ -366,6 +414,9 @@ def _compiled(folder: Path, config: Config, declared: list[Declared], problems: 
         alerts=alerts,
         channels=channels,
         threads=threading.active_count(),
+        capacity=config.capacity,
+        container_runtime=config.container_runtime,
+        executors=config.routing.executors,
     )
     return Project(manifest, calls.by_name, pipelines)
 

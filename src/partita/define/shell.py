@@ -9,28 +9,19 @@ from __future__ import annotations
 import os
 import re
 import string
-import subprocess
 import sys
-import threading
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Any, Literal, TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from partita.define.binding import bind
 from partita.define.calls import Call
 from partita.define.code import code_hash
 from partita.define.names import name_problem
 from partita.define.options import Options, settings_of
+from partita.define.program import RESULTS, Result, as_text, run
 from partita.define.tracer import Draft, Tracer, current_tracer
 from partita.define.where import caller, wrong
-from partita.errors import UserCodeError
 
-Result = Literal["last_line", "json", "text", "none"]
-_RESULTS = ("last_line", "json", "text", "none")
-_TAIL_LINES = 20
-_MOST_CHARACTERS = 10_000_000
-# Between SIGTERM and SIGKILL when the step is to stop.
-_GRACE_S = 5.0
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -95,119 +86,13 @@ def python_script(
 
 def run_shell(command: str, values: dict[str, Any], env: dict[str, Any], cwd: Any, result: str) -> Any:
     """Run a command with its values in the environment."""
-    variables = {_variable(name): _as_text(value) for name, value in values.items()}
-    return _run(["/bin/sh", "-c", command], {**env, **variables}, cwd, result)
+    variables = {_variable(name): as_text(value) for name, value in values.items()}
+    return run(["/bin/sh", "-c", command], {**env, **variables}, cwd, result)
 
 
 def run_script(path: str, args: list[Any], env: dict[str, Any], cwd: Any, result: str) -> Any:
     """Run a Python file."""
-    return _run([sys.executable, "-u", path, *(_as_text(arg) for arg in args)], env, cwd, result)
-
-
-def _run(argv: list[str], env: Mapping[str, Any], cwd: Any, result: str) -> Any:
-    environment = {**os.environ, **{name: _as_text(value) for name, value in env.items()}}
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            cwd=None if cwd is None else str(cwd),
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except OSError as error:
-        raise UserCodeError(f"{argv[0]} cannot be started: {error.strerror or error}") from error
-    # What it said last, on both streams: the reason of a failure mostly stands on stderr.
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    with process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        errors = threading.Thread(target=_pass_on, args=(process.stderr, sys.stderr, tail), daemon=True)
-        errors.start()
-        try:
-            kept = _pass_on(process.stdout, sys.stdout, tail, _TAIL_LINES if result in ("last_line", "none") else None)
-        except BaseException:
-            _stop(process)
-            raise
-        # Something that it left behind may keep the stream open for ever.
-        errors.join(timeout=_GRACE_S)
-    if process.returncode != 0:
-        raise UserCodeError(_failure(process.returncode, tail))
-    return _result_of(kept, result)
-
-
-def _pass_on(source: IO[str], target: TextIO, tail: deque[str], most: int | None = 0) -> deque[str]:
-    """Write what comes to the step's own stream, so that it is in the log; the last `most` lines are the answer."""
-    kept: deque[str] = deque(maxlen=most)
-    size = 0
-    for line in source:
-        target.write(line)
-        tail.append(line)
-        kept.append(line)
-        size += len(line) if most is None else 0
-        if size > _MOST_CHARACTERS:
-            raise UserCodeError(
-                f"the command wrote more than {_MOST_CHARACTERS:,} characters, which is no result",
-                hint='let it write to a file, and use result="last_line" with the name of the file',
-            )
-    target.flush()
-    return kept
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=_GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-
-
-def _failure(code: int, tail: Iterable[str]) -> str:
-    import signal
-
-    what = f"exit code {code}"
-    if code < 0:
-        name = signal.Signals(-code).name if -code in signal.valid_signals() else str(-code)
-        what = f"it was killed by {name}"
-    said = "".join(tail).rstrip()
-    return f"the command failed: {what}" + (
-        f"; its last lines were:\n{said}" if said else "; it wrote nothing to stdout"
-    )
-
-
-def _result_of(lines: Sequence[str], result: str) -> Any:
-    if result == "none":
-        return None
-    text = "".join(lines)
-    if result == "text":
-        return text
-    if result == "json":
-        import json
-
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise UserCodeError(f"the command's output is no JSON: {error}") from None
-    return next((line.rstrip("\r\n") for line in reversed(lines) if line.strip()), None)
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, bool | int | float) or value is None:
-        text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    elif isinstance(value, dict | list | tuple):
-        import json
-
-        text = json.dumps(value, default=str)
-    else:
-        text = str(value)
-    if "\0" in text:
-        raise UserCodeError("a value with a NUL character cannot be given to a program")
-    return text
+    return run([sys.executable, "-u", path, *(as_text(arg) for arg in args)], env, cwd, result)
 
 
 # --- when the graph is built ------------------------------------------------------------------------------------------
@@ -269,8 +154,8 @@ def _check_environment(env: Mapping[str, Any] | None) -> None:
 
 
 def _checked_result(result: str) -> str:
-    if result not in _RESULTS:
-        raise wrong(f"there is no result {result!r}", hint=f"there is {', '.join(map(repr, _RESULTS))}")
+    if result not in RESULTS:
+        raise wrong(f"there is no result {result!r}", hint=f"there is {', '.join(map(repr, RESULTS))}")
     return result
 
 

@@ -17,6 +17,8 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 # The folder of the project that is being loaded; files are named relative to it.
 project_root: ContextVar[str] = ContextVar("partita_project_root", default="")
+# What `[tool.partita] container_runtime` of that project says.
+runtime_of_project: ContextVar[str] = ContextVar("partita_container_runtime", default="")
 
 
 class Place(NamedTuple):

@@ -39,6 +39,8 @@ from partita.worker.wire import Progress
 
 # How long an answer is kept for the same request, and what has expired for whoever looks.
 _KEPT_S = 86_400.0
+# How soon a secret that was changed by another scheduler is known here.
+_LOOK_EVERY_S = 5.0
 _SWEEP_EVERY_S = 3_600.0
 
 
@@ -183,7 +185,11 @@ class Access:
         store: Fetching,
         clock: Clock,
         others: Callable[[], Mapping[type, Handler]] = dict,
+        elsewhere: Callable[[], object] | None = None,
     ) -> None:
+        # The secrets as they are now, where another scheduler changes them; and as they were at the last look.
+        self._elsewhere = elsewhere
+        self._secrets: object = None
         self._recorder = recorder
         self._store = store
         self._clock = clock
@@ -219,6 +225,7 @@ class Access:
     def start(self, now: float) -> None:
         """Whoever reads sealed secrets from a file is to find those of the store."""
         self._sweep_at = now
+        self._secrets = self._elsewhere() if self._elsewhere is not None else None
         for listener in self.secrets_changed:
             listener()
 
@@ -227,7 +234,14 @@ class Access:
         return self._sweep_at
 
     def turn(self, now: float) -> None:
-        """Remove what expired long ago."""
+        """Remove what expired long ago; or, where another scheduler does that, see what it has changed."""
+        if self._elsewhere is not None:
+            self._sweep_at = now + _LOOK_EVERY_S
+            secrets, self._secrets = self._secrets, self._elsewhere()
+            if secrets != self._secrets:
+                for listener in self.secrets_changed:
+                    listener()
+            return
         self._sweep_at = now + _SWEEP_EVERY_S
         if access.sweepable(self._store, now - _KEPT_S):
             self._recorder.record(AccessSwept(now, now - _KEPT_S))

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
+from partita.core import placement
 from partita.core.admission import Key, Lane
 from partita.core.events import RunCreated
 from partita.core.graph import Graph, Stored
 from partita.core.inputs import Inputs
 from partita.core.machine import Known, RunMachine
 from partita.core.plan import Instance, Node
+from partita.core.policies import Policies
 from partita.core.run_queue import Waiting
 from partita.core.values import Input, Value
 from partita.engine.submission import ASSETS
@@ -61,6 +63,10 @@ class ActiveRun:
         self.lanes: dict[str, Lane] = {}
         self.demands: dict[str, Demand] = {}
         self._briefs: dict[str, Brief] = {}
+        # Of steps whose memory has grown since they ran out of it, by step and how often.
+        self._grown_lanes: dict[tuple[str, int], Lane] = {}
+        self._grown_demands: dict[tuple[str, int], Demand] = {}
+        self._grown_briefs: dict[tuple[str, int], Brief] = {}
         # Each version of a project has workers of its own: where one has no room, another may.
         self._kinds = tuple(f"{kind} {run.project} {run.code}" for kind in ("sync", "async"))
         self._interval = interval
@@ -81,20 +87,39 @@ class ActiveRun:
             (lambda binding: mapped(self.run, binding)) if mapped is not None else None,
         )
 
-    def lane(self, step: str) -> Lane:
-        """The lane in which the ready instances of a step queue."""
-        lane = self.lanes.get(step)
+    def lane(self, step: str, grown: int = 0) -> Lane:
+        """The lane in which the ready instances of a step queue whose memory has grown so often."""
+        lane = self._grown_lanes.get((step, grown)) if grown else self.lanes.get(step)
         if lane is None:
-            lane = self.lanes[step] = self._make_lane(self.machine.plan.nodes[step])
+            lane = self._make_lane(self.machine.plan.nodes[step], grown)
+            if grown:
+                self._grown_lanes[step, grown] = lane
+            else:
+                self.lanes[step] = lane
         return lane
 
-    def demand(self, step: str) -> Demand:
+    def lane_of(self, instance: Instance) -> Lane:
+        """The lane in which an instance queues for its next attempt."""
+        return self.lane(instance.node.key, instance.grown)
+
+    def demand(self, step: str, grown: int = 0) -> Demand:
         """What a step asks of a worker."""
-        demand = self.demands.get(step)
+        demand = self._grown_demands.get((step, grown)) if grown else self.demands.get(step)
         if demand is None:
             spec = self.machine.plan.nodes[step].step
-            demand = self.demands[step] = Demand(self.run.project, spec.call, spec.policies, spec.kind, self.run.code)
+            policies = placement.fitted(spec.policies, grown)
+            demand = Demand(self.run.project, spec.call, policies, spec.kind, self.run.code)
+            if grown:
+                self._grown_demands[step, grown] = demand
+            else:
+                self.demands[step] = demand
         return demand
+
+    def policies(self, instance: Instance) -> Policies:
+        """The policies of an instance's attempt, with the memory that it has by now."""
+        policies = instance.node.step.policies
+        # Hot: most steps have neither.
+        return placement.fitted(policies, instance.grown) if instance.grown or policies.gpu else policies
 
     def made(self) -> list[tuple[str, str, tuple[str, ...]]]:
         """The assets that it is to make: step, asset, partitions."""
@@ -122,11 +147,13 @@ class ActiveRun:
 
     def brief(self, instance: Instance, new_id: Callable[[], int]) -> Brief:
         """What all instances of the step share; made once all its needs have ended, and kept from then on."""
-        step = instance.node.key
-        brief = self._briefs.get(step)
+        step, grown = instance.node.key, instance.grown
+        brief = self._grown_briefs.get((step, grown)) if grown else self._briefs.get(step)
         if brief is None:
-            brief = self._make_brief(instance.node, new_id())
-            if instance.open_needs == 0:
+            brief = self._make_brief(instance, new_id())
+            if instance.open_needs == 0 and grown:
+                self._grown_briefs[step, grown] = brief
+            elif instance.open_needs == 0:
                 self._briefs[step] = brief
         return brief
 
@@ -135,8 +162,11 @@ class ActiveRun:
         self.lanes.pop(step, None)
         self.demands.pop(step, None)
         self._briefs.pop(step, None)
+        for grown in (self._grown_lanes, self._grown_demands, self._grown_briefs):
+            for key in [key for key in grown if key[0] == step]:
+                del grown[key]
 
-    def ticket(self, instance: Instance, no: int, brief: Brief) -> Ticket:
+    def ticket(self, instance: Instance, no: int, brief: Brief, gpus: tuple[str, ...] = ()) -> Ticket:
         """The ticket of the instance's attempt that has just been started."""
         return Ticket(
             no=no,
@@ -147,11 +177,12 @@ class ActiveRun:
             inputs=self.inputs.own(instance),
             past=tuple(Past(n, state, why) for n, state, why in instance.past) if instance.past else (),  # type: ignore[arg-type]
             members=self.machine.granted_members(instance) if instance.node.members else (),
+            gpus=gpus,
         )
 
-    def _make_lane(self, node: Node) -> Lane:
+    def _make_lane(self, node: Node, grown: int) -> Lane:
         run, step = self.run, node.step
-        policies = step.policies
+        policies = placement.fitted(step.policies, grown)
         asks: list[tuple[Key, int]] = [(("namespace", run.namespace), 1)]
         if run.limit is not None:
             asks.append((("run", run.run), 1))
@@ -170,6 +201,10 @@ class ActiveRun:
             made = [step.asset, *(member.step.asset for member in node.members)]
             partitions = run.partitions or (run.partition,)
             asks.extend((("asset", run.namespace, asset, key), 1) for asset in made if asset for key in partitions)
+        # Last: what is refused by the machine alone is what the machine may be kept for.
+        packed = not policies.executor
+        if packed:
+            asks.extend(placement.asks(policies))
         return Lane(
             run=run.run,
             step=step.key,
@@ -178,11 +213,14 @@ class ActiveRun:
             kind=self._kinds[policies.asynchronous] + policies.executor,
             priority=run.priority + policies.priority,
             asks=tuple(asks),
+            grown=grown,
+            gpus=placement.gpus_of(policies) if packed else 0,
         )
 
-    def _make_brief(self, node: Node, brief_id: int) -> Brief:
-        step, run = node.step, self.run
-        policies = step.policies
+    def _make_brief(self, instance: Instance, brief_id: int) -> Brief:
+        node, run = instance.node, self.run
+        step = node.step
+        policies = self.policies(instance)
         return Brief(
             id=brief_id,
             run=run.run,

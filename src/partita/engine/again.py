@@ -21,6 +21,9 @@ from partita.engine.restore import rebuilt, run_created_of
 from partita.errors import DefinitionError, PartitaError, SelectionError
 from partita.store.contract import Reader, RunRow
 
+# Each repetition has a number of its own; nobody repeats a run more often.
+_MOST_AGAIN = 10_000
+
 
 def rerun_of(
     reader: Reader,
@@ -45,7 +48,7 @@ def rerun_of(
     reused: list[StepReused] = reused_steps(machine, graph, at=now, again=chosen)
     if machine.started_at is not None and len(reused) == sum(1 for _ in machine.instances()):
         raise DefinitionError(f"run {row.no} succeeded, there is nothing to repeat", hint="name a step: --from STEP")
-    count = 1 + sum(r.rerun_of == row.id for r in reader.runs(pipeline=row.pipeline, limit=1000))
+    count = 1 + len(reader.reruns(row.id, limit=_MOST_AGAIN))
     run = msgspec.structs.replace(
         run_created_of(row),
         at=now,

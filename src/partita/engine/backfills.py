@@ -128,6 +128,8 @@ class Backfills:
     def start(self, now: float) -> None:
         """Take up what has not ended, and what became of its runs meanwhile."""
         for row in rows.open_backfills(self._store):
+            if not self._engine.realm.has(row.namespace):
+                continue
             known = list(rows.all_parts(self._store, row))
             self._take_up(row, [(Part(p.stage, p.part), p.state, p.tries, p.run) for p in known])
 

@@ -64,10 +64,11 @@ class Chores(list[Chore]):
         self._is_over = is_over
         self._rested: dict[str, float] = {}
 
-    def start(self, now: float) -> None:
-        """Let each take up what the store says."""
+    def start(self, now: float, between: Callable[[], None] = lambda: None) -> None:
+        """Let each take up what the store says; `between` is called after each."""
         for chore in self:
             chore.start(now)
+            between()
 
     def due_at(self, now: float) -> float:
         """When the first of them has something to do."""
@@ -75,8 +76,8 @@ class Chores(list[Chore]):
             return min([chore.due_at() for chore in self], default=float("inf"))
         return min((max(chore.due_at(), self._rests_until(chore, now)) for chore in self), default=float("inf"))
 
-    def turn(self, now: float) -> None:
-        """Let them do what is due. Raises what ends an engine: `Fenced`, `StoreLocked`, a bug in the machine, a commit of
+    def turn(self, now: float, between: Callable[[], None] = lambda: None) -> None:
+        """Let them do what is due; `between` is called after each that did. Raises what ends an engine: `Fenced`, `StoreLocked`, a bug in the machine, a commit of
         which nobody knows what became of it.
         """
         for chore in self:
@@ -96,6 +97,7 @@ class Chores(list[Chore]):
                 self._fail(chore, error, now)
             else:
                 self._recover(chore, now)
+            between()
 
     def committed(self, run: ActiveRun, events: Sequence[Event]) -> None:
         """Tell them of events that are durable."""

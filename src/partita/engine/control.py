@@ -11,8 +11,9 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,6 +28,8 @@ from partita.errors import PartitaError, WorldError
 
 _LENGTH = struct.Struct(">I")
 _PATIENCE_S = 30.0
+# How soon whoever waits for an answer sees that the engine is ending.
+_LOOK_S = 0.5
 # Requests with parameters, answers with plans.
 _LIMIT = 64 << 20
 _THREADS = 16
@@ -151,6 +154,10 @@ class ControlServer:
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
 
+    def reply(self, tag: str, body: bytes) -> bytes:
+        """The packed answer to a request, however it came here; any thread may ask."""
+        return msgspec.msgpack.encode(self._reply(tag, body))
+
     def _serve(self) -> None:
         while not self._closing:
             try:
@@ -168,7 +175,7 @@ class ControlServer:
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 while not self._closing:
                     tag, body = msgspec.msgpack.decode(_receive(connection), type=tuple[str, bytes])
-                    _send(connection, msgspec.msgpack.encode(self._reply(tag, body)))
+                    _send(connection, self.reply(tag, body))
         self._connections.discard(connection)
 
     def _reply(self, tag: str, body: bytes) -> _Reply:
@@ -178,9 +185,9 @@ class ControlServer:
         kind, handler = known
         try:
             request: Any = msgspec.msgpack.decode(body, type=kind)
-            answer = self._engine.post(lambda: handler(request)).result(_PATIENCE_S)
+            answer = self._came(self._engine.post(lambda: handler(request)))
             if isinstance(answer, Future):
-                answer = answer.result(_PATIENCE_S)
+                answer = self._came(answer)
             return _Reply(msgspec.msgpack.encode(answer))
         except PartitaError as error:
             return _Reply(error=type(error).__name__, message=error.message, hint=error.hint or "")
@@ -193,6 +200,17 @@ class ControlServer:
         except Exception as error:  # a bug in a handler is its asker's to hear of, the service goes on
             _log.exception("request %s failed", tag)
             return _Reply(error="WorldError", message=f"the engine failed at {tag}: {type(error).__name__}: {error}")
+
+    def _came(self, promised: Future[Any]) -> Any:
+        """What an answer is when it comes. Of an engine that is ending none may come: that is not waited for."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while not promised.done():
+            if self._closing:
+                raise WorldError("the engine is ending", hint="try again in a moment")
+            wait([promised], timeout=min(_LOOK_S, max(0.0, deadline - time.monotonic())))
+            if time.monotonic() > deadline and not promised.done():
+                raise TimeoutError
+        return promised.result()
 
 
 A = TypeVar("A")
@@ -229,12 +247,17 @@ def asked(connection: socket.socket, request: msgspec.Struct, returns: type[A]) 
     """Ask over a connection that is open. Raises as `ask`."""
     try:
         _send(connection, msgspec.msgpack.encode((tag_of(type(request)), msgspec.msgpack.encode(request))))
-        reply = msgspec.msgpack.decode(_receive(connection), type=_Reply)
-        if reply.error:
-            raise _error(reply)
-        return msgspec.msgpack.decode(reply.body, type=returns)
+        return told(_receive(connection), returns)
     except (OSError, msgspec.DecodeError) as error:
         raise WorldError(f"the engine broke off: {error}", hint="is it being stopped? try again") from error
+
+
+def told(packed: bytes, returns: type[A]) -> A:
+    """What a packed answer says. Raises what the engine answered with, `msgspec.DecodeError` for what is none."""
+    reply = msgspec.msgpack.decode(packed, type=_Reply)
+    if reply.error:
+        raise _error(reply)
+    return msgspec.msgpack.decode(reply.body, type=returns)
 
 
 def tag_of(kind: type) -> str:

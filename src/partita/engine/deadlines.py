@@ -115,11 +115,12 @@ class Deadlines:
             return
         due = [(due_at(spec, run.run.at), spec) for spec in pipeline.deadlines]
         self._watched[run.id] = _Watched(run, due, self._store.usual(run.run.pipeline, before_no=run.no))
-        self._plan_look(self._now)
+        # A run that waited for its turn may be late as it starts; those that are watched are not looked at later for it.
+        self._look_at = min([self._look_at, self._now + _LOOK_S, *(at for at, _ in due)])
 
     def _plan_look(self, now: float) -> None:
         dues = [at for watched in self._watched.values() for at, _ in watched.due]
-        self._look_at = min([now + _LOOK_S, *(at for at in dues if at > now)]) if dues else _NEVER
+        self._look_at = min([now + _LOOK_S, *dues]) if dues else _NEVER
 
     def _look(self, watched: _Watched, now: float) -> None:
         run = watched.run
@@ -143,7 +144,8 @@ class Deadlines:
             del self._watched[run.id]
 
     def _predicted(self, run: ActiveRun, spec: DeadlineSpec, late_s: float) -> None:
-        title = f"{_subject(run, spec)} will be late by {late_text(late_s)}"
+        held_up = self._held_up(run)
+        title = f"{_subject(run, spec)} will be late by {late_text(late_s)}" + (f": {held_up}" if held_up else "")
         self._alarm(run, spec, "deadline.predicted", title, "warn")
 
     def _missed(self, run: ActiveRun, spec: DeadlineSpec, at: float) -> None:
@@ -154,7 +156,16 @@ class Deadlines:
         ]
         title = f"{_subject(run, spec)} is not done by its deadline ({_text(spec)})"
         lines = (f"still to be done: {', '.join(open_steps[:10])}" + (" ..." if len(open_steps) > 10 else ""),)
+        if held_up := self._held_up(run):
+            lines += (held_up,)
         self._alarm(run, spec, "deadline.missed", title, "error", lines)
+
+    def _held_up(self, run: ActiveRun) -> str:
+        """The pool or limit that the first of its ready steps waits for: "extract waits for pool warehouse ..."."""
+        for instance in run.machine.instances():
+            if instance.offered and (refusal := self._engine.admission.refusal(run.lane_of(instance))) is not None:
+                return f"{instance.step} waits for {refusal}"
+        return ""
 
     def _alarm(
         self, run: ActiveRun, spec: DeadlineSpec, topic: str, title: str, severity: str, lines: tuple[str, ...] = ()

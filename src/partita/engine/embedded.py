@@ -29,9 +29,10 @@ from partita.engine.loop import Engine, Listener
 from partita.engine.submission import RunRequest
 from partita.engine.tokens import GateTokens
 from partita.errors import DefinitionError, ParamError, StoreFull
+from partita.executors.capacity import of_machine
 from partita.executors.kept import is_kept, kept_folder
 from partita.executors.loading import HostConnection, start_host
-from partita.executors.processes import ProcessExecutor
+from partita.executors.routed import RoutedExecutor
 from partita.settings import Settings
 from partita.store.contract import RunRow
 from partita.store.opening import open_store
@@ -93,8 +94,9 @@ class Embedded:
         """Start the engine; answers with the runs of earlier engines that it has taken up."""
         manifest = self.manifest
         self.store.put_manifest(manifest)
-        executor = ProcessExecutor({manifest.project: self.connection}, source=self._host_of)
+        executor = RoutedExecutor({manifest.project: self.connection}, home=self.settings.home, source=self._host_of)
         executor.crews[manifest.project].code = manifest.code
+        executor.configure(manifest)
         self._engine = Engine(
             self.store,
             executor,
@@ -113,7 +115,7 @@ class Embedded:
         )
         catalog = Catalog()
         catalog.put(manifest)
-        limits = Limits(self._engine, self.store, catalog, self.clock)
+        limits = Limits(self._engine, self.store, catalog, self.clock, of_machine())
         self._engine.chores += [limits, gates]
         # Steps say as they run that they use a secret.
         self._engine.listeners.append(Access(self._engine, self.store, self.clock))

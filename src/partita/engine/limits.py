@@ -11,10 +11,12 @@ from typing import Literal
 
 import msgspec
 
+from partita.core import placement
 from partita.core.events import Event
 from partita.core.facts import Fact
 from partita.core.facts.limits import LimitChanged, PoolChanged
 from partita.core.manifest import Manifest
+from partita.core.placement import MACHINE, Capacity
 from partita.core.rate import Rate
 from partita.engine.active import ActiveRun
 from partita.engine.catalog import Catalog
@@ -62,13 +64,33 @@ class LimitState(msgspec.Struct, frozen=True):
     per_s: float = 0.0
 
 
+class ListCapacity(msgspec.Struct, frozen=True, tag="list_capacity"):
+    """What this machine has for steps, and how much of it is taken."""
+
+
+class CapacityState(msgspec.Struct, frozen=True):
+    """One of what the machine has: `total` of it, `used` by open attempts (bytes of memory, else numbers); `waiting` steps ask for it."""
+
+    name: str
+    total: float
+    used: float
+    waiting: int
+    # Of GPUs: their indexes, and those that are taken.
+    gpus: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+
+
 class Limits:
     """The part of the service that keeps limits."""
 
     name = "limits"
 
-    def __init__(self, engine: Engine, store: SqlStore, catalog: Catalog, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, store: SqlStore, catalog: Catalog, clock: Clock, machine: Capacity | None = None
+    ) -> None:
+        """`machine`: what there is for steps on this machine; without it nothing is packed."""
         self._engine = engine
+        self._machine = machine
         self._store = store
         self._catalog = catalog
         self._clock = clock
@@ -107,7 +129,7 @@ class Limits:
             self._declare()
 
     def handlers(self) -> Mapping[type, Handler]:
-        return {SetLimit: self._on_set, ListLimits: self._on_list}
+        return {SetLimit: self._on_set, ListLimits: self._on_list, ListCapacity: self._on_capacity}
 
     def _declare(self) -> None:
         """Set every capacity to what is set, or else declared; take back those that are neither any more."""
@@ -121,9 +143,36 @@ class Limits:
                 self._declare_rate(("rate", manifest.namespace, rate.name), Rate(rate.count, rate.per_s))
         for key in before | set(self._declared) | set(self._set):
             self._apply(key)
+        self._declare_capacity()
         shares = {name: share for m in self._catalog.manifests.values() for name, share in m.shares}
         self._engine.admission.shares.update(shares)
         self._engine.queue.shares.update(shares)
+
+    def _declare_capacity(self) -> None:
+        if self._machine is None:
+            return
+        manifests = self._known | self._catalog.manifests
+        capacity = placement.declared(self._machine, [dict(m.capacity) for m in manifests.values()])
+        self._engine.gpus.indexes = capacity.gpus
+        admission = self._engine.admission
+        for name in {key[1] for key in admission.capacity if key[0] == MACHINE} - capacity.amounts.keys():
+            admission.limit((MACHINE, name), None)
+        for name, n in capacity.amounts.items():
+            if admission.capacity.get((MACHINE, name)) != n:
+                admission.limit((MACHINE, name), n)
+
+    def _on_capacity(self, request: ListCapacity) -> list[CapacityState]:
+        admission = self._engine.admission
+        found = []
+        for key, n in admission.capacity.items():
+            if key[0] != MACHINE:
+                continue
+            unit = 1 if key[1] == "memory" else placement.WHOLE
+            gpus = self._engine.gpus.indexes if key[1] == "gpu" else ()
+            taken = tuple(i for held in self._engine.gpus.held.values() for i in held) if gpus else ()
+            used, waiting = admission.used.get(key, 0), admission.waiting_for(key)
+            found.append(CapacityState(key[1], n / unit, used / unit, waiting, gpus, taken))
+        return sorted(found, key=lambda state: _ORDER.get(state.name, state.name))
 
     def _declare_rate(self, key: tuple[str, str, str], rate: Rate) -> None:
         if key in self._kept:
@@ -194,6 +243,9 @@ class Limits:
             row.by if row is not None else "",
             row.reason if row is not None else "",
         )
+
+
+_ORDER = {"cpu": " 1", "memory": " 2", "gpu": " 3"}
 
 
 def declared_limits(manifest: Manifest) -> Iterable[tuple[tuple[str, str, str], int]]:

@@ -30,6 +30,7 @@ from partita.core.events import (
     RunStarted,
     StepMarked,
     StepReused,
+    StepUnfit,
     TimerDue,
 )
 from partita.core.explain import Explanation, explain
@@ -40,6 +41,7 @@ from partita.core.graph import encode as encode_graph
 from partita.core.machine import Known
 from partita.core.marking import refusal as refusal_of_mark
 from partita.core.moves import OUT_OF_TIME
+from partita.core.placement import Gpus, parted, place_name
 from partita.core.plan import Instance
 from partita.core.run_queue import RunQueue
 from partita.core.values import Value
@@ -48,6 +50,7 @@ from partita.engine.chores import Chores
 from partita.engine.clock import Clock
 from partita.engine.mailbox import Mailbox
 from partita.engine.members import events_of
+from partita.engine.realm import Realm
 from partita.engine.restore import known_of, run_created_of
 from partita.engine.stored import stored_input, stored_value
 from partita.engine.tenure import Tenure
@@ -98,11 +101,16 @@ class Engine:
         interval: Callable[[RunCreated], tuple[str, str]] = lambda run: ("", ""),
         listeners: Iterable[Listener] = (),
         max_active: int = 2_000,
+        namespace: str = "",
     ) -> None:
         self.store = store
+        # What this engine is for: known in full when it starts.
+        self.realm = Realm(namespace)
         self.executor = executor
         self.clock = clock
         self.admission = Admission()
+        # Which GPUs of this machine are whose.
+        self.gpus = Gpus()
         # Of runs; `max_active` of them have a machine in memory at once.
         self.queue = RunQueue(max_running=max_active)
         self.active: dict[str, ActiveRun] = {}
@@ -116,7 +124,7 @@ class Engine:
         self.slowest_s = 0.0
         self.listeners = list(listeners)
         self.chores = Chores(self.record, is_over=lambda: self._broken is not None)
-        self._tenure = Tenure(store, clock, holder=holder, lease_s=lease_s)
+        self._tenure = Tenure(store, clock, holder=holder, lease_s=lease_s, resource=self.realm.shard)
         # The token with which another system answers a gate, by run, step and index.
         self.token_of: Callable[[str, str, str], str] | None = None
         self._interval = interval
@@ -150,11 +158,19 @@ class Engine:
     def start(self) -> list[ActiveRun]:
         """Take the lease, take up every run that has not ended, and take over what still runs of them."""
         self._tenure.begin()
+        # Under the lease: whoever gives a namespace out ends this epoch.
+        self.realm = Realm.of(self.store, self.realm.only)
         left: list[OpenAttempt] = []
-        resumed = [self._restore(row, left) for row in self.store.open_runs()]
+        resumed = []
+        graphs: dict[str, Graph] = {}
+        for row in self.store.open_runs():
+            if self.realm.has(row.namespace):
+                resumed.append(self._restore(row, left, graphs))
+                # Of many runs this takes longer than a lease lasts; whoever lost it meanwhile would never get to work.
+                self._renew_lease()
         # Also when nothing is open: what lies in the spool is of no more use then.
         self.executor.adopt(left)
-        self.chores.start(self.clock.now())
+        self.chores.start(self.clock.now(), between=self._renew_lease)
         self._start_queued()
         self._finish_turn()
         return resumed
@@ -171,7 +187,7 @@ class Engine:
         due = self._ring_timers()
         self._renew_lease()
         if chores:
-            self.chores.turn(self.clock.now())
+            self.chores.turn(self.clock.now(), between=self._renew_lease)
         if self._broken is not None:
             raise self._broken
         done = self._finish_turn()
@@ -194,6 +210,11 @@ class Engine:
     @property
     def epoch(self) -> int:
         return self._tenure.epoch
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has taken its lease, so that there is an epoch."""
+        return self._tenure.has_begun
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -219,7 +240,7 @@ class Engine:
     def submit(self, graph: Graph, run: RunCreated, reused: Sequence[StepReused] = ()) -> ActiveRun:
         """Create a run. It is durable when this returns. Raises `OriginTaken`, `StoreFull`."""
         if run.graph not in self._graphs:
-            self.store.put_graph(run.graph, encode_graph(graph))
+            self.store.put_graph(run.graph, encode_graph(graph), epoch=self.epoch)
             self._graphs.add(run.graph)
         try:
             self._write([RunCommit(run.run, 1, run.at, (run, *reused))])
@@ -304,9 +325,12 @@ class Engine:
         full = self.queue.refusal(run)
         if full is not None:
             refusal = str(full)
-        elif step in active.lanes:
-            refused = self.admission.refusal(active.lanes[step])
+        elif (instance := active.machine.instance(step, index)) is not None and instance.offered:
+            refused = self.admission.refusal(active.lane_of(instance))
             refusal = str(refused) if refused is not None else ""
+        elif (ticket := self._tickets.get((active.id, step, index))) is not None:
+            # Handed to an engine of others, which may have no room for it yet.
+            refusal = getattr(self.executor, "waits", lambda no: "")(ticket)
         return explain(active.machine, step, index, refusal=refusal)
 
     def _ask(self, run: str, event: Event) -> bool:
@@ -341,6 +365,7 @@ class Engine:
             step, index = instance.node.step.key, instance.index
             del self._tickets[run.id, step, index]
             self.admission.release(opened.lane)
+            self.gpus.give_back(outcome.no)
             self._apply(
                 run,
                 AttemptEnded(
@@ -388,7 +413,7 @@ class Engine:
             if instance is None:
                 self._apply(run, TimerDue(now))
             elif instance.offered and instance.not_before <= now:
-                self.admission.offer(run.lane(instance.node.key), instance)
+                self.admission.offer(run.lane_of(instance), instance)
         return rung
 
     # --- deciding ---------------------------------------------------------------------------------------------------
@@ -409,7 +434,7 @@ class Engine:
                 if instance.not_before > self.clock.now():
                     self._set_timer(instance.not_before, run, instance)
                 else:
-                    self.admission.offer(run.lane(instance.node.key), instance)
+                    self.admission.offer(run.lane_of(instance), instance)
             elif kind is Kill:
                 ticket = self._tickets.get((run.id, command.step, command.index))  # type: ignore[union-attr]
                 if ticket is not None:
@@ -443,10 +468,18 @@ class Engine:
             self._apply(self.active[waiting.run], RunStarted(now))
 
     def _admit(self) -> None:
+        self._start_fitting()
+        # What can never start here ends, and what waits for its end may start at once.
+        while unfit := self.admission.take_unfit():
+            for lane, instance, why in unfit:
+                self._apply(self.active[lane.run], StepUnfit(self.clock.now(), lane.step, instance.index, why))
+            self._start_fitting()
+
+    def _start_fitting(self) -> None:
         place = self.executor.place
         now = self.clock.now()
         for lane, instance, placement in self.admission.pick(
-            lambda lane, instance: place(self.active[lane.run].demand(lane.step)), now
+            lambda lane, instance: place(self.active[lane.run].demand(lane.step, lane.grown)), now
         ):
             run = self.active[lane.run]
             number = next(self._counter)
@@ -454,7 +487,10 @@ class Engine:
             self.admission.take(lane)
             self._open[number] = _Open(run, instance, lane)
             self._tickets[run.id, step, index] = number
-            self._apply(run, AttemptStarted(now, step, index, instance.attempt + 1, self.epoch, placement.worker))
+            where = placement.worker
+            if lane.gpus:
+                where = place_name(where, self.gpus.take(number, lane.gpus))
+            self._apply(run, AttemptStarted(now, step, index, instance.attempt + 1, self.epoch, where))
             self._starts.append((run, instance, number, placement))
 
     # --- committing and acting --------------------------------------------------------------------------------------
@@ -535,8 +571,9 @@ class Engine:
             assignments = []
             for run, instance, number, placement in starts:
                 brief = run.brief(instance, lambda: next(self._counter))
-                ticket = run.ticket(instance, number, brief)
-                assignments.append(Assignment(placement, brief, ticket, instance.node.step.policies))
+                ticket = run.ticket(instance, number, brief, self.gpus.held.get(number, ()))
+                policies = run.policies(instance)
+                assignments.append(Assignment(placement, brief, ticket, policies, run.run.project, run.run.code))
             self.executor.submit(assignments)
         if self._kills:
             kills, self._kills = self._kills, []
@@ -561,10 +598,12 @@ class Engine:
 
     # --- runs of earlier engines --------------------------------------------------------------------------------------
 
-    def _restore(self, row: RunRow, left: list[OpenAttempt]) -> ActiveRun:
-        data = self.store.graph(row.graph)
-        assert data is not None, f"graph {row.graph} of run {row.id} is missing in the store"
-        graph = decode_graph(data)
+    def _restore(self, row: RunRow, left: list[OpenAttempt], graphs: dict[str, Graph]) -> ActiveRun:
+        if row.graph not in graphs:
+            data = self.store.graph(row.graph)
+            assert data is not None, f"graph {row.graph} of run {row.id} is missing in the store"
+            graphs[row.graph] = decode_graph(data)
+        graph = graphs[row.graph]
         run = run_created_of(row)
         steps, attempts = self.store.steps(row.id), self.store.attempts(row.id)
         has_gates = any(step.gate is not None for step in graph.steps)
@@ -608,12 +647,14 @@ class Engine:
         for instance in active.machine.instances():
             if not instance.open or instance.node.bundle is not None:
                 continue
-            lane = active.lane(instance.node.key)
+            lane = active.lane_of(instance)
             number = next(self._counter)
             self.admission.take(lane)
             self._open[number] = _Open(active, instance, lane)
             self._tickets[active.id, instance.node.key, instance.index] = number
-            worker, started_at = workers[instance.node.key, instance.index]
+            place, started_at = workers[instance.node.key, instance.index]
+            worker, gpus = parted(place)
+            self.gpus.hold(number, gpus)
             found.append(
                 OpenAttempt(
                     run=active.id,
@@ -623,8 +664,9 @@ class Engine:
                     epoch=instance.epoch,
                     worker=worker,
                     started_at=started_at,
-                    policies=instance.node.step.policies,
+                    policies=active.policies(instance),
                     no=number,
+                    run_no=active.no,
                 )
             )
         return found

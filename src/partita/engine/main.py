@@ -11,6 +11,8 @@ Rule: this file puts things together and ends them in the right order; what they
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -21,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,15 +31,20 @@ from typing import Any
 from partita.core.events import Event, RunEnded
 from partita.core.explain import causes
 from partita.core.plan import Instance
+from partita.define.project import read_config
 from partita.engine.active import ActiveRun
 from partita.engine.clock import SystemClock
 from partita.engine.control import ControlServer
+from partita.engine.postbox import Postbox
+from partita.engine.realm import Realm
 from partita.engine.service import Service
 from partita.engine.tenure import stand_by
 from partita.errors import PartitaError, StoreError, StoreFull, StoreLocked
 from partita.executors.identity import is_alive, name_of, pid_of
-from partita.executors.processes import ProcessExecutor
+from partita.executors.loading import HostConnection
+from partita.executors.routed import RoutedExecutor
 from partita.settings import Home, Settings, home_at
+from partita.store.leases import shard_of
 from partita.store.opening import is_shared, open_store, own_server
 from partita.store.writing import SqlStore
 from partita.worker.wire import Progress
@@ -46,6 +54,12 @@ WORLD = 3
 _LOCKED_S = 10.0
 _LOCKED_STEP_S = 0.05
 _TURN_S = 5.0
+# For how long at most a namespace is left to another machine.
+_COURTESY_S = 1.0
+# What the schedulers of one home have in common, beside its folders.
+_SHARED = (
+    "logs", "blobs", "cache", "checkpoints", "code", "secrets.key", "gates.key", "deployed", "token", "service.json", "values", "store",
+)  # fmt: skip
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -57,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     tell, channel = _teller(options.supervisor_fd)
     stop = _Stop()
     try:
-        return _serve(_settings(options), tell, stop, channel, wait_s=options.wait)
+        return _serve(_settings(options), tell, stop, channel, options)
     except PartitaError as error:
         # What was well once may be so again: the disk is full, another one had the lease or the file.
         was_well = isinstance(error, StoreError) and _is_ours(home_at(options.home.resolve()))
@@ -73,8 +87,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=None, help="workers of each project")
     parser.add_argument("--supervisor-fd", type=int, default=-1, help="descriptor of the socket to the supervisor")
     parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for running steps at the end")
+    parser.add_argument(
+        "--namespace", default="", help="for this namespace alone: it is given out to a scheduler of its own"
+    )
+    parser.add_argument("--given-out", action="append", help="a namespace that another scheduler is for")
     parser.add_argument("--no-reload", action="store_true", help="load projects only when told to")
-    parser.add_argument("folders", nargs="+", type=Path, help="the projects")
+    parser.add_argument("folders", nargs="*", type=Path, help="the projects")
     return parser.parse_args(arguments)
 
 
@@ -82,23 +100,30 @@ def _settings(options: argparse.Namespace) -> list[Settings]:
     changes: dict[str, object] = {"home": home_at(options.home.resolve())}
     if options.workers:
         changes["workers"] = options.workers
-    return [Settings.of(folder, **changes) for folder in options.folders]
+    # Without a project there is still house to be kept.
+    folders = options.folders or [options.home.resolve().parent]
+    return [Settings.of(folder, **changes) for folder in folders]
 
 
 def _serve(
-    settings: Sequence[Settings], tell: Tell, stop: _Stop, channel: socket.socket | None, *, wait_s: float
+    settings: Sequence[Settings], tell: Tell, stop: _Stop, channel: socket.socket | None, options: argparse.Namespace
 ) -> int:
+    namespace: str = options.namespace
     clock = SystemClock()
-    home = settings[0].home
-    home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home = _home_of(settings[0].home, namespace)
+    settings = [replace(s, home=home) for s in settings]
     store = _opened(home, clock.now, stop, tell)
     if store is None:
         return 0
     holder = name_of(os.getpid()) or ""
     try:
-        if is_shared(home) and not _stands_by(store, settings[0], holder, stop, tell):
+        for own in options.given_out or [namespace]:
+            if own:
+                store.give_out(own)
+        if is_shared(home) and not _stands_by(store, settings[0], holder, stop, tell, namespace):
             return 0
-        executor = ProcessExecutor({}, home=home, source=lambda *key: _projects(service).host_of(*key), patient=True)
+        realm = Realm.of(store, namespace)
+        executor = RoutedExecutor({}, home=home, source=lambda *key: _host_of(service, *key), patient=True)
         service = Service(
             store,
             executor,
@@ -106,21 +131,28 @@ def _serve(
             clock=clock,
             holder=holder,
             listeners=[_News(tell)],
-            projects=settings,
+            projects=[s for s in settings if options.folders and realm.has(_namespace_of(s.project))],
             tell=tell,
+            namespace=namespace,
+            deployments=True,
         )
-        # Hosts import the projects while the engine takes up what is open.
-        _projects(service).begin()
+        if service.projects is not None:
+            # Hosts import the projects while the engine takes up what is open.
+            service.projects.begin()
         service.start()
         control = ControlServer(home.socket, service.engine, service.handlers())
+        # Web processes and commands on other machines ask through the store.
+        post = Postbox(home.store, realm.shard, holder, control.reply) if is_shared(home) else None
         stop.wake = executor.wake
         _watch_supervisor(channel, stop)
         stop.was_ready = True
         tell({"event": "ready", "pid": os.getpid(), "resumed": [run.no for run in service.engine.active.values()]})
         try:
             _turn_until_told(service, stop)
-            _wait_for_steps(service, stop, wait_s)
+            _wait_for_steps(service, stop, options.wait)
         finally:
+            if post is not None:
+                post.close()
             control.close()
             left = _open_steps(service)
             service.close()
@@ -130,12 +162,33 @@ def _serve(
         store.close()
 
 
-def _projects(service: Service) -> Any:
-    assert service.projects is not None, "the scheduler serves projects"
-    return service.projects
+def _host_of(service: Service, project: str, code: str) -> HostConnection | None:
+    if service.projects is None:
+        raise LookupError(f"project {project!r} is not served here")
+    return service.projects.host_of(project, code)
 
 
-def _stands_by(store: SqlStore, settings: Settings, holder: str, stop: _Stop, tell: Tell) -> bool:
+def _namespace_of(folder: Path) -> str:
+    try:
+        return read_config(folder).namespace
+    except PartitaError:
+        return "default"  # whoever loads it says what is wrong
+
+
+def _home_of(home: Home, namespace: str) -> Home:
+    """The home of a scheduler. For one namespace it has a spool and a socket of its own; the rest is that of all."""
+    own = home.of_namespace(namespace)
+    own.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if namespace:
+        for shared in (home.logs, home.blobs, home.cache, home.checkpoints, home.code, home.deployed):
+            shared.mkdir(exist_ok=True, mode=0o700)
+        for name in _SHARED:
+            with contextlib.suppress(FileExistsError):
+                (own.root / name).symlink_to(home.root / name)
+    return own
+
+
+def _stands_by(store: SqlStore, settings: Settings, holder: str, stop: _Stop, tell: Tell, namespace: str = "") -> bool:
     """Wait until no other scheduler is at work on the store; False if told to end meanwhile."""
     # Whoever else may be at work on a database that is on this machine only is on this machine.
     is_here = own_server(settings.home) is not None
@@ -150,7 +203,17 @@ def _stands_by(store: SqlStore, settings: Settings, holder: str, stop: _Stop, te
         is_gone=is_gone,
         wait=stop.asked.wait,
         tell=lambda problem: tell({"event": "standby", "message": problem}),
+        resource=shard_of(namespace),
+        courtesy_s=_courtesy_s(settings.home, namespace),
     )
+
+
+def _courtesy_s(home: Home, namespace: str) -> float:
+    """Of several machines each wants another namespace most: so they share them without knowing of each other."""
+    if not namespace:
+        return 0.0
+    drawn = hashlib.sha256(f"{socket.gethostname()}\0{home.root}\0{namespace}".encode()).digest()[0]
+    return _COURTESY_S * drawn / 255
 
 
 def _opened(home: Home, now: Callable[[], float], stop: _Stop, tell: Tell) -> SqlStore | None:
@@ -202,7 +265,8 @@ def _turn_until_told(service: Service, stop: _Stop) -> None:
         service.turn(_TURN_S)
         if stop.reload:
             stop.reload = False
-            _projects(service).reload()
+            if service.projects is not None:
+                service.projects.reload()
 
 
 def _wait_for_steps(service: Service, stop: _Stop, wait_s: float) -> None:

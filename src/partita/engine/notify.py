@@ -118,7 +118,8 @@ class Notify:
 
     def start(self, now: float) -> None:
         """Take up the outbox, and what happened between the last message and the end of the last service."""
-        self._unsent = {row.key: row for row in messages.unsent(self._store)}
+        has = self._engine.realm.has
+        self._unsent = {row.key: row for row in messages.unsent(self._store) if has(row.namespace)}
         self._open = {(a.namespace, a.rule, a.subject) for a in messages.alerts(self._store)}
         self._started = True
         self._plan_digests(now)
@@ -185,7 +186,7 @@ class Notify:
     def _note_read(self) -> None:
         """Staged beside the messages of all that was heard until now, so they are committed together."""
         self._heard = 0
-        self._engine.record(JournalRead(self._clock.now(), READER, self._store.end_of_stream()))
+        self._engine.record(JournalRead(self._clock.now(), self._reader, self._store.end_of_stream()))
 
     def _apply(self, manifest: Manifest, rule: AlertSpec, options: AlertOptions, happening: Happening) -> bool:
         alarm = (manifest.namespace, rule.name, happening.subject)
@@ -257,23 +258,32 @@ class Notify:
         if self._has_begun or not self._rules:
             return
         self._has_begun = True
-        read = messages.read_until(self._store, READER)
+        read = messages.read_until(self._store, self._reader)
         if read is None:
             self._note_read()
         else:
             self._catch_up(read)
+
+    @property
+    def _reader(self) -> str:
+        """By which name it is noted how far the journal was read."""
+        only = self._engine.realm.only
+        return f"{READER} of {only}" if only else READER
 
     def _catch_up(self, read: int) -> None:
         """What the last service heard and did not get recorded any more."""
         while rows := self._store.stream(after_no=read, limit=_PAGE):
             for row in rows:
                 read = row.no
-                self.tell(of_facts(row.facts) if not row.run else self._happenings_of(row.run, row.events))
+                heard = of_facts(row.facts) if not row.run else self._happenings_of(row.run, row.events)
+                self.tell(happening for happening in heard if self._engine.realm.has(happening.namespace))
 
     def _happenings_of(self, run_id: str, events: Sequence[Event]) -> Iterable[Happening]:
         row = self._store.run(run_id)
-        data = self._store.graph(row.graph) if row is not None else None
-        if row is None or data is None:
+        if row is None or not self._engine.realm.has(row.namespace):
+            return ()
+        data = self._store.graph(row.graph)
+        if data is None:
             return ()
         machine = rebuilt(decode_graph(data), row, self._store.steps(row.id), self._store.attempts(row.id))
         return of_run(run_created_of(row), row.no, machine, events)

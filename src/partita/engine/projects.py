@@ -74,6 +74,8 @@ class _Served:
     error: str = ""
     problems: tuple[Problem, ...] = ()
     loads: int = 0
+    # Of a folder that is not a person's: what lays it out, before each load.
+    prepare: Callable[[], None] | None = None
 
     @property
     def code(self) -> str:
@@ -109,7 +111,10 @@ class Projects:
         *,
         tell: Callable[[dict[str, Any]], None] = lambda event: None,
         watch: bool = True,
+        base: Settings | None = None,
     ) -> None:
+        # Where no project is served from a folder: how those are served that were deployed.
+        self._base = base
         self._engine = engine
         self._store = store
         self._hosts = hosts
@@ -138,7 +143,7 @@ class Projects:
         self.begin()
         folders = {str(folder) for folder in self._served}
         for row in versions.projects(self._store):
-            if row.active and row.folder not in folders:
+            if row.active and row.folder not in folders and self._engine.realm.has(row.namespace):
                 self._engine.record(ProjectRemoved(now, row.project))
         if self._changes is not None:
             self._changes.start()
@@ -175,7 +180,17 @@ class Projects:
         if self._changes is not None:
             self._changes.close()
 
+    def serve(self, settings: Settings, prepare: Callable[[], None]) -> None:
+        """Serve a folder that `prepare` lays out before each load, in a thread; if it is served, load it again."""
+        served = self._served.setdefault(settings.project, _Served(settings))
+        served.prepare = prepare
+        self._load(served)
+
     # --- questions ------------------------------------------------------------------------------------------------
+
+    def folder_of(self, project: str) -> Path | None:
+        """The folder that a project is served from."""
+        return next((s.settings.project for s in self._served.values() if s.project == project), None)
 
     @property
     def is_loading(self) -> bool:
@@ -214,9 +229,9 @@ class Projects:
         row = versions.project(self._store, project)
         if row is None or not Path(row.folder).is_dir():
             return None
-        own = self._served.get(Path(row.folder))
-        some = own or next(iter(self._served.values()))
-        return replace(some.settings, project=Path(row.folder))
+        some = self._served.get(Path(row.folder)) or next(iter(self._served.values()), None)
+        settings = some.settings if some is not None else self._base
+        return replace(settings, project=Path(row.folder)) if settings is not None else None
 
     def _code_of(self, project: str) -> str:
         return next((s.code for s in self._served.values() if s.project == project), "")
@@ -241,7 +256,8 @@ class Projects:
             served.again = True
             return
         served.state = "loading"
-        self._in_a_thread(served, lambda: _loaded(served.settings))
+        prepare = served.prepare
+        self._in_a_thread(served, lambda: _loaded(served.settings, prepare=prepare))
 
     def _in_a_thread(self, served: _Served, load: Callable[[], _Load]) -> None:
         def run() -> None:
@@ -285,7 +301,7 @@ class Projects:
         served.loads += 1
         if served.again:
             served.again = False
-            if listing(served.settings.project) != served.files:
+            if served.prepare is not None or listing(served.settings.project) != served.files:
                 self._load(served)
         self._tell_waiting()
 
@@ -297,6 +313,8 @@ class Projects:
 
     def _why_not(self, served: _Served, manifest: Manifest) -> str:
         """Why what was loaded is not to be served; "" if it is."""
+        if not self._engine.realm.has(manifest.namespace):
+            return f"it is of namespace {manifest.namespace!r} now, which another scheduler leads: start `partita up` again"
         other = next((s for s in self._served.values() if s is not served and s.project == manifest.project), None)
         if other is not None:
             return (
@@ -438,12 +456,17 @@ def _names(manifest: Manifest) -> set[str]:
     return {p.name for p in manifest.pipelines} | {a.name for a in manifest.assets} | {s.name for s in manifest.sensors}
 
 
-def _loaded(settings: Settings, known: Manifest | None = None) -> _Load:
+def _loaded(
+    settings: Settings, known: Manifest | None = None, prepare: Callable[[], None] | None = None
+) -> _Load:
     """Load a project and wait for it; in a thread of its own. `known`: the manifest of the kept version that it is."""
     began = time.monotonic()
-    files = listing(settings.project)
+    files: Listing = {}
     connection: HostConnection | None = None
     try:
+        if prepare is not None:
+            prepare()
+        files = listing(settings.project)
         connection = start_host(settings, workers=1)
         manifest = connection.manifest()
         if known is not None:

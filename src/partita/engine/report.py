@@ -74,6 +74,8 @@ class Broken(msgspec.Struct, frozen=True):
     missed: tuple[str, ...]
     # How the step ended in the runs before, oldest first ("" = it was not tried in that run).
     history: tuple[str, ...]
+    # The steps that it holds up: two causes may hold up the same one.
+    behind: tuple[str, ...] = ()
 
     @property
     def index(self) -> str:
@@ -360,6 +362,7 @@ def _broken(facts: _Facts, cause: Cause, earlier: list[RunRow]) -> Broken:
         blocks=facts.counted(cause.blocks),
         missed=_missed(facts, cause.blocks),
         history=tuple(_end_in(facts.reader, run, cause.step, cause.indexes[0]) for run in reversed(earlier)),
+        behind=tuple(cause.blocks),
     )
 
 

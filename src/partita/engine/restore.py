@@ -93,6 +93,7 @@ def _known(row: StepRow, attempts: list[AttemptRow]) -> Known:
         not_before=row.not_before,
         failures=_failures(attempts),
         losses=_losses(attempts),
+        out_of_memory=_out_of_memory(attempts),
         epoch=last.epoch if last is not None and is_open else None,
         dispatched=last is not None and last.state == "dispatched",
         past=_past(attempts),
@@ -109,6 +110,7 @@ def _known_by_attempts(key: tuple[str, str], attempts: list[AttemptRow]) -> Know
         attempt=last.attempt,
         failures=_failures(attempts),
         losses=_losses(attempts),
+        out_of_memory=_out_of_memory(attempts),
         epoch=last.epoch if last.state in OPEN_ATTEMPT else None,
         dispatched=last.state == "dispatched",
         past=_past(attempts),
@@ -130,6 +132,10 @@ def _known_gates(gates: Iterable[GateRow], votes: Iterable[VoteRow]) -> Iterator
 
 def _failures(attempts: list[AttemptRow]) -> int:
     return sum(a.state in USER_FAILURE for a in attempts)
+
+
+def _out_of_memory(attempts: list[AttemptRow]) -> int:
+    return sum(a.state == "failed" and a.failure is not None and a.failure.cause == "out_of_memory" for a in attempts)
 
 
 def _losses(attempts: list[AttemptRow]) -> int:

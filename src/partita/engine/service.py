@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import msgspec
 
 from partita.core.manifest import Manifest
+from partita.core.placement import Capacity
 from partita.engine import submission
 from partita.engine.access import Access
 from partita.engine.asking import Asking
@@ -24,6 +25,7 @@ from partita.engine.chores import Chore
 from partita.engine.clock import Clock, SystemClock
 from partita.engine.control import Handler, handlers_of
 from partita.engine.deadlines import Deadlines
+from partita.engine.deployments import Deployments
 from partita.engine.freshness import FreshnessWatch
 from partita.engine.gates import Gates
 from partita.engine.keeping import policy_for
@@ -38,10 +40,12 @@ from partita.engine.sensing import Sensing
 from partita.engine.submitter import Submitter
 from partita.engine.ticker import Ticker
 from partita.engine.tokens import GateTokens
+from partita.executors.capacity import of_machine
 from partita.executors.contract import Executor
 from partita.executors.evaluator import NoEvaluator
 from partita.settings import Settings
 from partita.store.access import sealed_rows
+from partita.store.leases import shard_of
 from partita.store.writing import SqlStore
 from partita.worker.secrets import write_sealed
 
@@ -81,7 +85,14 @@ class Service:
         holder: str = "",
         projects: Sequence[Settings] = (),
         tell: Callable[[dict[str, Any]], None] = lambda event: None,
+        machine: Capacity | None = None,
+        namespace: str = "",
+        deployments: bool = False,
     ) -> None:
+        # Of a namespace that was given out; "" = of all others (`engine.realm`).
+        store.shard = shard_of(namespace)
+        # What there is for steps on this machine.
+        self.machine = of_machine() if machine is None else machine
         self.settings = settings
         self.store = store
         self.clock: Clock = clock or SystemClock()
@@ -94,6 +105,7 @@ class Service:
             lease_s=settings.lease_s,
             interval=self._interval,
             listeners=listeners,
+            namespace=namespace,
         )
         self.submitter = Submitter(self.engine, self.catalog, self.clock)
         self.ticker = Ticker(
@@ -106,8 +118,10 @@ class Service:
         )
         # Served from their folders; without any, whoever made the service loads manifests (`load`).
         self.projects = (
-            Projects(self.engine, store, cast(Hosts, executor), self.catalog, self.load, projects, tell=tell)
-            if projects
+            Projects(
+                self.engine, store, cast(Hosts, executor), self.catalog, self.load, projects, tell=tell, base=settings
+            )
+            if projects or deployments
             else None
         )
         self.parts: list[Part] = [*self._make_parts(), *self._make_serving()]
@@ -123,18 +137,24 @@ class Service:
                 tokens=GateTokens.of_file(self.settings.home.gate_key),
                 evaluator=getattr(self.engine.executor, "evaluator", None),
             ),
-            Limits(self.engine, self.store, self.catalog, self.clock),
+            Limits(self.engine, self.store, self.catalog, self.clock, self.machine),
             *self._make_telling(),
             self._make_access(),
             Resources(self.catalog, lambda: getattr(self.engine.executor, "evaluator", None)),
             Backfills(self.engine, self.catalog, self.submitter, self.clock, self.store),
-            Retention(self.engine, self.store, self.clock, self.settings.home, policy_for(self.settings.project)),
+            *self._make_housekeeping(),
             Reporting(self.engine, self.store, self.catalog, self.clock),
             FreshnessWatch(self.engine, self.store, self.catalog),
             Automation(self.engine, self.store, self.catalog, self.submitter, self.clock),
             self.ticker,
             self._make_sensing(),
         ]
+
+    def _make_housekeeping(self) -> list[Part]:
+        """One engine of a store keeps house: that of everything that was not given out."""
+        if self.engine.realm.only:
+            return []
+        return [Retention(self.engine, self.store, self.clock, self.settings.home, policy_for(self.settings.project))]
 
     def _make_sensing(self) -> Sensing:
         evaluator = getattr(self.engine.executor, "evaluator", None) or NoEvaluator()
@@ -145,7 +165,9 @@ class Service:
         served = self.projects
         bind = cast(Hosts, self.engine.executor).bind if served is not None else None
         asking = Asking(self.engine, self.store, self.catalog, self.submitter, bind=bind, loading=served)
-        return [asking] if served is None else [served, asking]
+        if served is None:
+            return [asking]
+        return [Deployments(self.engine, self.store, served, self.settings), served, asking]
 
     def _make_telling(self) -> list[Part]:
         evaluator = getattr(self.engine.executor, "evaluator", None)
@@ -163,7 +185,8 @@ class Service:
         return str(told.get("address") or "")
 
     def _make_access(self) -> Access:
-        access = Access(self.engine, self.store, self.clock, self.handlers)
+        elsewhere = (lambda: list(sealed_rows(self.store))) if self.engine.realm.only else None
+        access = Access(self.engine, self.store, self.clock, self.handlers, elsewhere)
         # Steps say as they run that they use a secret; workers read sealed ones from a file.
         self.engine.listeners.append(access)
         access.secrets_changed.append(lambda: write_sealed(self.settings.home, sealed_rows(self.store)))
@@ -177,7 +200,9 @@ class Service:
     def load(self, manifest: Manifest) -> None:
         """Take in what a project defines now, before `start` or while running."""
         self.catalog.put(manifest)
-        self.store.put_manifest(manifest)
+        self.store.put_manifest(manifest, epoch=self.engine.epoch if self.engine.has_begun else None)
+        # Which engines of others its steps may be sent to; executors of one machine have no such thing.
+        getattr(self.engine.executor, "configure", lambda manifest: None)(manifest)
         for part in self.parts:
             part.loaded(manifest)
 

@@ -2,7 +2,8 @@
 row, cache entry, checkpoint or outcome refers to. Done by a process of its own, for it reads everything.
 
 A file that is in doubt stays: what was written or used within a day is never touched, and a value goes only if what
-could refer to it was all read. A value that is put again while it is being taken away is put anew (`FileBlobs.adopt`).
+could refer to it was all read. A value that is put again while it is being taken away is put anew (`FileBlobs.adopt`). Values in
+an object storage have another name each day, so an old name is put by nobody; only the installation that came first removes any.
 
 Rule: rows are read and never written here; order matters: references first, then files.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -26,12 +28,16 @@ from partita.errors import PartitaError, ValueCodecError
 from partita.settings import Home, home_at
 from partita.store import house, opening
 from partita.store.reading import SqlReader
-from partita.values.blobs import FileBlobs
+from partita.values.blobs import Blobs, FileBlobs
 from partita.values.cache import Entry
+from partita.values.object_blobs import ObjectBlobs, blobs_of, place_of
 from partita.values.storing import items_in
 from partita.worker.wire import MemberEnded, Outcome, Spooled
 
 _LOOK_S = 1.0
+# An object that was put on a day is found again until that day ends, and by a clock that is a little wrong.
+_OBJECT_S = 2 * DAY_S
+_AT_ONCE = 500
 _value = msgspec.msgpack.Decoder(Value).decode
 _entry = msgspec.msgpack.Decoder(Entry).decode
 _spooled = msgspec.msgpack.Decoder(Spooled).decode
@@ -106,7 +112,12 @@ def sweep(home: Home, policy: Policy, *, now: float) -> Swept:
         if kept is None:
             swept.problem = "a list of values could not be read, so no values were removed"
         else:
-            _sweep_values(home, kept, policy, now, swept)
+            place = place_of(blobs_of(home))
+            if isinstance(place, ObjectBlobs):
+                _sweep_objects(home, place, kept, policy, now, swept)
+            elif isinstance(place, FileBlobs) and place.root != home.blobs:
+                _sweep_values(place.root, kept, policy, now, swept)
+            _sweep_values(home.blobs, kept, policy, now, swept)
         # After the values: what an entry refers to may have been handed out a moment ago.
         _sweep_cache(home, policy, now, swept)
         _sweep_logs(home, reader, policy, now, swept)
@@ -121,7 +132,7 @@ def sweep(home: Home, policy: Policy, *, now: float) -> Swept:
 
 def _kept_values(home: Home, reader: SqlReader) -> set[str] | None:
     """The names of all blobs that something refers to; None if that cannot be known."""
-    blobs = FileBlobs(home.blobs)
+    blobs = blobs_of(home)
     kept: set[str] = set()
     # Files first: an outcome in the spool, or a result in the cache, becomes a row and not the other way around.
     for found in (_values_of_files(home), house.kept_values(reader)):
@@ -131,7 +142,7 @@ def _kept_values(home: Home, reader: SqlReader) -> set[str] | None:
     return kept
 
 
-def _mark(value: Value, blobs: FileBlobs, kept: set[str]) -> bool:
+def _mark(value: Value, blobs: Blobs, kept: set[str]) -> bool:
     todo = [value]
     while todo:
         at = todo.pop()
@@ -144,9 +155,16 @@ def _mark(value: Value, blobs: FileBlobs, kept: set[str]) -> bool:
                 todo += items_in(at, blobs)
             except ValueCodecError:
                 # Gone: then nobody can read what it lists. There and unreadable: nobody knows.
-                if at.ref is None or (blobs.root / at.ref).exists():
+                if at.ref is None or _may_be_there(at, blobs):
                     return False
     return True
+
+
+def _may_be_there(value: Value, blobs: Blobs) -> bool:
+    try:
+        return blobs.has(value.ref or "", value.size)
+    except ValueCodecError:
+        return True
 
 
 def _values_of_files(home: Home) -> Iterator[Value]:
@@ -169,12 +187,45 @@ def _values_of_files(home: Home) -> Iterator[Value]:
             yield from (report.value for report in entry.assets if report.value is not None)
 
 
-def _sweep_values(home: Home, kept: set[str], policy: Policy, now: float, swept: Swept) -> None:
+def _sweep_objects(home: Home, place: ObjectBlobs, kept: set[str], policy: Policy, now: float, swept: Swept) -> None:
     before = policy.before("values", now)
     if before is None:
         return
-    aside = home.blobs / "tmp"
-    for path in _files(home.blobs):
+    mine = _name_of(home)
+    try:
+        if (owner := place.owner(mine)) != mine:
+            swept.problem = (
+                f"{place.address} has the values of another installation ({owner}), so none were removed there;"
+                " give this one a place of its own, or remove the object `partita-owner` if that one is no more"
+            )
+            return
+        gone: list[str] = []
+        for found in place.listed():
+            if found.ref not in kept and found.at < min(before, now - _OBJECT_S):
+                gone.append(found.ref)
+                _count(swept, "values", found.size)
+            if len(gone) >= _AT_ONCE:
+                place.remove(gone)
+                gone = []
+        if gone:
+            place.remove(gone)
+    except PartitaError as error:
+        swept.problem = str(error)
+
+
+def _name_of(home: Home) -> str:
+    """What this installation is called: its database, or the file that is it. Without a password."""
+    if not opening.is_shared(home):
+        return f"{socket.gethostname()}:{home.db}"
+    return home.store.rpartition("@")[2] or home.store
+
+
+def _sweep_values(folder: Path, kept: set[str], policy: Policy, now: float, swept: Swept) -> None:
+    before = policy.before("values", now)
+    if before is None:
+        return
+    aside = folder / "tmp"
+    for path in _files(folder):
         ref = f"{path.parent.name}/{path.name}"
         if path.parent == aside:
             _remove_old(path, now - DAY_S, "values", swept)

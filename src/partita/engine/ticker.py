@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 # Schedules that are decided about in one turn: the runs of others are not to wait for more.
 _BATCH: Final = 1_000
+# Decisions of one turn: with all that was missed of many schedules it would last longer than the lease.
+_MOST_AT_ONCE: Final = 2_000
 _MOST_ERRORS: Final = 5
 _RETRY_S: Final = 60.0
 _LOOK_AT_ZONES_S: Final = 3600.0
@@ -91,6 +93,8 @@ class Ticker:
         self._ended: deque[tuple[Key, str, str]] = deque()
         self._started = False
         self._look_at_zones_at = 0.0
+        # In this turn.
+        self._decided = 0
         self._tzdata = ""
         self._runs = TickRuns(store, catalog)
         # Names that another project has already, with the project that wants them too.
@@ -103,6 +107,8 @@ class Ticker:
         self._tzdata = zones.version()
         self._look_at_zones_at = now + _LOOK_AT_ZONES_S
         for row in all_schedules(self._store):
+            if not self._engine.realm.has(row.namespace):
+                continue
             self._schedules[row.namespace, row.name] = Schedule(self._recounted(row))
         for run in self._engine.active.values():
             schedule = self._of_origin(run.run)
@@ -132,8 +138,9 @@ class Ticker:
             self._count_end(*self._ended.popleft(), now)
         if now >= self._look_at_zones_at or self._look_at_zones_at > now + _LOOK_AT_ZONES_S:
             self._look_at_zones(now)
+        self._decided = 0
         for _ in range(_BATCH):
-            if self.due_at() > now or not self._heap or self._heap[0][0] > now:
+            if self._decided >= _MOST_AT_ONCE or self.due_at() > now or not self._heap or self._heap[0][0] > now:
                 return
             entry = heapq.heappop(self._heap)
             schedule = self._schedules[entry[2]]
@@ -401,6 +408,7 @@ class Ticker:
         self, schedule: Schedule, decision: Decision, run: str, since: int | None, next_at: int | None, now: float
     ) -> None:
         row = schedule.row
+        self._decided += 1
         start_at = scheduling.due_at(row.spec, schedule.seed, decision.instant, schedule.lead_s)
         self._engine.record(
             TickDecided(

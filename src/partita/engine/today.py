@@ -82,6 +82,8 @@ class BrokenNow(msgspec.Struct, frozen=True):
     nth: int
     mended_in: int | None
     trying_in: int | None
+    # The steps of the newest run that it holds up.
+    behind: tuple[str, ...] = ()
 
 
 class Late(msgspec.Struct, frozen=True):
@@ -285,6 +287,7 @@ class Day:
             nth=1 + sum(state == "failed" for state in broken.history),
             mended_in=mended[0],
             trying_in=later.trying(row),
+            behind=broken.behind,
         )
 
     def _due_at(self, row: RunRow, spec: PipelineSpec | None, asset: str) -> float | None:
@@ -461,7 +464,8 @@ def headline(report: Report) -> tuple[Level, str]:
     """
     broken = [cause for cause in report.causes if cause.left]
     if broken:
-        behind = sum(cause.blocks for cause in broken)
+        # A step that two causes of a run hold up is one step.
+        behind = len({(cause.run, step) for cause in broken for step in cause.behind})
         text = _many(len(broken), "cause")
         return "broken", text + (
             f", {_many(behind, 'step')} behind {'it' if len(broken) == 1 else 'them'}" if behind else ""

@@ -29,7 +29,8 @@ from typing import IO, BinaryIO
 import msgspec
 
 from partita.errors import DefinitionError, LoadError
-from partita.executors.kept import SUFFIXES, folders_of
+from partita.executors.kept import SUFFIXES, may_hold_code
+from partita.settings import outputs_of
 from partita.values.blobs import sync_file
 
 # Beside code: locks, templates, and small text that definitions are made from.
@@ -93,9 +94,7 @@ def files_of(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> list[s
     include = _include(folder)
     found: list[str] = []
     total = 0
-    for parent in folders_of(folder):
-        if any(parent == a or parent.startswith(a + os.sep) for a in away):
-            continue
+    for parent in _folders(folder, away):
         for entry in os.scandir(parent):
             path = os.path.relpath(entry.path, folder).replace(os.sep, "/")
             if entry.path in away or not _belongs(path, include):
@@ -182,6 +181,23 @@ def is_lock(path: str) -> bool:
 # --- packing --------------------------------------------------------------------------------------------------------
 
 
+def _folders(project: Path, away: set[str]) -> Iterator[str]:
+    """The folders of a project, those that links lead to among them: a kept version has links where there is no code."""
+    away = away | outputs_of(project)
+    seen: set[str] = set()
+    for parent, folders, _ in os.walk(project, followlinks=True):
+        yield parent
+        seen.add(os.path.realpath(parent))
+        folders[:] = [
+            name
+            for name in folders
+            if may_hold_code(parent, name)
+            and os.path.join(parent, name) not in away
+            # A link may lead back to where we are.
+            and os.path.realpath(os.path.join(parent, name)) not in seen
+        ]
+
+
 def _belongs(path: str, include: tuple[str, ...]) -> bool:
     name = path.rpartition("/")[2]
     if name.startswith("."):
@@ -259,6 +275,8 @@ def _members(file: BinaryIO, digest: hashlib._Hash) -> Iterator[tuple[tarfile.Ta
                 content = tar.extractfile(member)
                 assert content is not None
                 yield member, content
+        if not seen:
+            raise _not_taken("the bundle", "it has no files")
         # To the very end: the padding counts for the digest, and the checksum of gzip stands last.
         while bounded.read(_PIECE):
             pass

@@ -77,6 +77,7 @@ def start_child(
         asynchronous=start.kind == "async",
         evaluating=start.kind == "evaluator",
         where=_where(project, settings),
+        values=settings.home.values,
     )
     out, into = os.pipe()
     try:

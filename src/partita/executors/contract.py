@@ -48,6 +48,9 @@ class Assignment(msgspec.Struct, frozen=True):
     brief: Brief
     ticket: Ticket
     policies: Policies
+    # Whose code it is, and which version: what machines that have neither must be sent.
+    project: str = ""
+    code: str = ""
 
 
 class OpenAttempt(msgspec.Struct, frozen=True):
@@ -62,6 +65,8 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     started_at: float
     policies: Policies
     no: int
+    # By which its log is called.
+    run_no: int = 0
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -38,6 +38,10 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin"):
     namespace: str
     # "" = the project's folder.
     source: str = ""
+    # The address of the values; "" = the home's own folder.
+    values: str = ""
+    # Nothing of it outlives the process that started it.
+    ends_with_engine: bool = False
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True, tag="start"):
@@ -185,6 +189,8 @@ def begin(settings: Settings) -> Begin:
         load_timeout_s=settings.load_timeout_s,
         namespace=settings.namespace,
         source=str(settings.source or ""),
+        values=settings.home.values,
+        ends_with_engine=settings.ends_with_engine,
     )
 
 
@@ -194,10 +200,11 @@ def settings_of(begin: Begin) -> Settings:
 
     return Settings(
         project=Path(begin.project),
-        home=Home(Path(begin.home)),
+        home=Home(Path(begin.home), values=begin.values),
         workers=begin.workers,
         async_slots=begin.async_slots,
         inline_bytes=begin.inline_bytes,
+        ends_with_engine=begin.ends_with_engine,
         log_head_bytes=begin.log_head_bytes,
         log_tail_bytes=begin.log_tail_bytes,
         load_timeout_s=begin.load_timeout_s,

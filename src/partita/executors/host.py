@@ -118,6 +118,9 @@ class Host:
             self._do(message)
         if self._channel.gone:
             self._selector.unregister(self._channel)
+            if self._settings.ends_with_engine:
+                for child in self._children.values():
+                    kill_session(child.pid)
 
     def _do(self, message: ToHost) -> None:
         match message:

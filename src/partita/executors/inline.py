@@ -20,7 +20,8 @@ from partita.executors import verdicts
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
 from partita.executors.identity import name_of
 from partita.settings import Home
-from partita.values.blobs import Blobs, FileBlobs
+from partita.values.blobs import Blobs
+from partita.values.object_blobs import blobs_of
 from partita.worker.run_step import Plan, StepRunner
 from partita.worker.wire import Outcome
 
@@ -34,7 +35,7 @@ class InlineExecutor:
     def __init__(
         self, calls: Mapping[str, Call], home: Home, *, blobs: Blobs | None = None, inline_bytes: int = 4096
     ) -> None:
-        self._runner = StepRunner(calls, blobs or FileBlobs(home.blobs), home, self._send, inline_bytes=inline_bytes)
+        self._runner = StepRunner(calls, blobs or blobs_of(home), home, self._send, inline_bytes=inline_bytes)
         self._name = name_of(os.getpid()) or ""
         self._plans: dict[int, Plan] = {}
         self._queue: dict[int, Assignment] = {}

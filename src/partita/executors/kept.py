@@ -35,7 +35,7 @@ def folders_of(project: Path) -> list[str]:
     outputs = outputs_of(project)
     for parent, folders, _ in os.walk(project):
         found.append(parent)
-        folders[:] = [f for f in folders if _may_hold_code(parent, f) and os.path.join(parent, f) not in outputs]
+        folders[:] = [f for f in folders if may_hold_code(parent, f) and os.path.join(parent, f) not in outputs]
     return found
 
 
@@ -104,7 +104,8 @@ def forget(home: Home, wanted: Iterable[tuple[str, str]]) -> None:
         shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def _may_hold_code(parent: str, name: str) -> bool:
+def may_hold_code(parent: str, name: str) -> bool:
+    """Whether a folder of this name is looked into."""
     if name.startswith(".") or name in SKIPPED:
         return False
     return not os.path.exists(os.path.join(parent, name, "pyvenv.cfg"))

@@ -118,7 +118,7 @@ class HostConnection:
             limit = self.settings.load_timeout_s if timeout_s is None else timeout_s
             answer = self._await(_is_load_answer, self._started_at + limit)
             if isinstance(answer, Loaded):
-                self._manifest = manifests.decode(answer.manifest)
+                self._manifest = _checked(manifests.decode(answer.manifest))
             else:
                 self._fail_to_load(answer, limit)
         assert self._manifest is not None
@@ -246,6 +246,14 @@ class HostConnection:
     def _printed(self) -> str:
         tail = self._log.tail()
         return f"\n{tail}" if tail else ""
+
+
+def _checked(manifest: Manifest) -> Manifest:
+    if not manifest.executors:
+        return manifest
+    from partita.executors.clusters.made import checked
+
+    return checked(manifest)
 
 
 def _is_load_answer(message: FromHost) -> bool:

@@ -303,7 +303,9 @@ class ProcessExecutor:
             # An async worker keeps the time of its coroutines itself; this is for one that is stuck.
             slack_s = _ASYNC_SLACK_S if worker.link.kind == "async" else 0.0
             heapq.heappush(self._deadlines, (now + policies.timeout_s + slack_s, assignment.ticket.no, worker))
-        if policies.memory_bytes is not None and worker.link.kind != "async":
+        # The processes of a container are not below its worker, and have the limit of their runtime.
+        is_watched = worker.link.kind != "async" and assignment.brief.kind != "container"
+        if policies.memory_bytes is not None and is_watched:
             worker.memory_limit = policies.memory_bytes
             worker.crew.connection.send(control.Watch(worker.link.number, policies.memory_bytes))
 

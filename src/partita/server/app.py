@@ -44,6 +44,7 @@ _QUERY_LIMIT = 16 << 10
 _PATH_LIMIT = 4 << 10
 # How long a client may take for the body of a request, and to take a piece of a stream.
 _BODY_S = 30.0
+_SLOWEST_BYTES_S = 256 << 10
 _SLOW_S = 30.0
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -279,7 +280,7 @@ class _Exchange:
             raise Refused(413, f"at most {limit} bytes")
         body = bytearray()
         try:
-            async with asyncio.timeout(_BODY_S):
+            async with asyncio.timeout(_BODY_S + limit / _SLOWEST_BYTES_S):
                 while True:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":

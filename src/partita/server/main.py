@@ -172,7 +172,7 @@ async def _tell_ready(tell: Tell, address: str, home: Home, ending: threading.Ev
 def _link(home: Home, address: str, ending: threading.Event) -> str:
     """An address that signs its first visitor in, as the user of this machine; "" if no engine comes before the end."""
     until = time.monotonic() + _ENGINE_S
-    engine = EngineLink(home.socket)
+    engine = EngineLink(home)
     with contextlib.closing(engine):
         while time.monotonic() < until and not ending.is_set():
             now = time.time()

@@ -17,7 +17,7 @@ from partita.core.values import Input, Many, Missing, Named, Of, Part, Value, Wh
 from partita.errors import PartitaError
 from partita.server.jsonable import as_json, stand_in
 from partita.server.secrecy import masked
-from partita.values.blobs import FileBlobs
+from partita.values.blobs import Blobs
 from partita.values.storing import items_in
 
 MOST_READ: Final = 4 << 20
@@ -73,8 +73,8 @@ class Preview(msgspec.Struct, frozen=True):
 class Shower:
     """Shows the values of one run."""
 
-    def __init__(self, blobs: Path, folder: Path | None, mask: Mask) -> None:
-        self._blobs = FileBlobs(blobs)
+    def __init__(self, blobs: Blobs, folder: Path | None, mask: Mask) -> None:
+        self._blobs = blobs
         # Of files below it the size is told.
         self._folder = folder
         self._mask = mask

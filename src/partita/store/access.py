@@ -181,12 +181,12 @@ def audit_entries(
 
 def last_hash(reader: Fetching) -> bytes:
     """The end of the audit's chain."""
-    return _ends(reader)["last"][1]
+    return _ends(reader.fetch)["last"][1]
 
 
 def broken_links(reader: Fetching) -> Iterator[str]:
     """I20: what is wrong with the audit's chain. Every entry is looked at; a wrong one does not hide the next."""
-    ends = _ends(reader)
+    ends = _ends(reader.fetch)
     after, previous = ends["first"]
     while rows := reader.fetch("audit_forward", (after, _PAGE)):
         for row in map(_audit, rows):
@@ -200,10 +200,10 @@ def broken_links(reader: Fetching) -> Iterator[str]:
         yield f"the audit ends with entry {after}, and the last one written was {ends['last'][0]}"
 
 
-def _ends(reader: Fetching) -> dict[str, tuple[int, bytes]]:
+def _ends(fetch: Execute) -> dict[str, tuple[int, bytes]]:
     """The entry before the first that is kept, and the last one, with their hashes."""
     first = last = (0, GENESIS)
-    for which, no, hashed in reader.fetch("audit_ends"):
+    for which, no, hashed in fetch("audit_ends", ()):
         first, last = ((no, hashed), last) if which == "first" else (first, (no, hashed))
     return {"first": first, "last": last}
 
@@ -267,11 +267,15 @@ def _secret_changed(execute: Execute, f: SecretChanged) -> None:
 
 
 def _audited(execute: Execute, f: Audited) -> None:
+    # Linked here and not by whoever recorded it: several schedulers may write, one after the other. The number is ours as
+    # well: those of a database skip what was rolled back.
+    no, previous = _ends(execute)["last"]
+    hashed = link(previous, f.at, f.principal, f.action, f.object, f.result, f.namespace, f.detail, f.address)
     execute(
         "insert_audit",
-        (f.at, f.principal, f.action, f.object, f.result, f.namespace, f.detail or None, f.address, f.hash),
+        (no + 1, f.at, f.principal, f.action, f.object, f.result, f.namespace, f.detail or None, f.address, hashed),
     )
-    execute("put_audit_end", (f.hash,))
+    execute("put_audit_end", (no + 1, hashed))
 
 
 def _trimmed(execute: Execute, f: AuditTrimmed) -> None:

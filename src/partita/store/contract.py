@@ -43,12 +43,13 @@ class RunCommit(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """Who owns a resource, until when (seconds since the epoch by the store's clock), and in which epoch."""
+    """Who owns a resource, until when (seconds since the epoch by the store's clock), and in which epoch, begun `since`."""
 
     resource: str
     holder: str
     epoch: int
     until: float
+    since: float = 0.0
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -248,6 +249,10 @@ class Reader(Protocol):
         """Runs, newest first; `before_no` is the cursor. `since` and `until` bound when they were asked for."""
         ...
 
+    def reruns(self, run: str, *, limit: int = 100) -> list[RunRow]:
+        """The runs that repeat this one (its id), newest first."""
+        ...
+
     def open_runs(self) -> list[RunRow]:
         """Every run that has not ended, oldest first."""
         ...
@@ -322,6 +327,14 @@ class Reader(Protocol):
         """Who holds a resource."""
         ...
 
+    def leases(self, *, after: str = "", limit: int = 1000) -> list[Lease]:
+        """Who holds what, by resource; `after` is the cursor."""
+        ...
+
+    def given_out(self) -> frozenset[str]:
+        """The namespaces that have a scheduler of their own."""
+        ...
+
     def audit(self) -> Iterator[Finding]:
         """Check the invariants of RELIABILITY I1 to I17 as far as their tables exist; yields nothing when all hold."""
         ...
@@ -354,14 +367,15 @@ class Store(Reader, Protocol):
         """Journal rows and all that follows from their events and facts, with graphs (version, data) that are new, in
         one synced transaction.
 
-        Answers with the numbers of the runs that it created. Raises `Fenced` if `epoch` is not the current one of resource "engine", `OriginTaken`, `StoreFull`.
+        Answers with the numbers of the runs that it created. Raises `Fenced` if `epoch` is not the current one of the
+        store's `shard` (resource "engine", unless told otherwise), `OriginTaken`, `StoreFull`.
         """
         ...
 
-    def put_graph(self, version: str, data: bytes) -> None:
-        """Keep a graph; the same version again changes nothing."""
+    def put_graph(self, version: str, data: bytes, *, epoch: int | None = None) -> None:
+        """Keep a graph; the same version again changes nothing. Raises `Fenced` as `commit` does, if `epoch` is given."""
         ...
 
-    def put_manifest(self, manifest: Manifest) -> None:
-        """Keep the newest manifest of a project."""
+    def put_manifest(self, manifest: Manifest, *, epoch: int | None = None) -> None:
+        """Keep the newest manifest of a project. Raises `Fenced` as `commit` does, if `epoch` is given."""
         ...

@@ -27,7 +27,7 @@ _PAGE: Final = 2000
 _HOLD_S: Final = 60.0
 _RENEW_S: Final = 15.0
 # What the target knows better: its own history of schemas, and who owns it.
-_OWN: Final = ("migrations", "leases")
+_OWN: Final = ("migrations", "leases", "questions")
 
 
 class Table(NamedTuple):
@@ -82,7 +82,7 @@ def _copy(owner: SqlStore, new: SqlStore, lease: _Held, told: Callable[[str, int
         for name, last in counted.items():
             target.go_on_from(name, last)
         # The next engine's epoch is higher than any that a worker of before may still know.
-        target.fetch(queries.statements()["put_lease"], (ENGINE, "", lease.epoch + 1, 0.0))
+        target.fetch(queries.statements()["put_lease"], (ENGINE, "", lease.epoch + 1, 0.0, 0.0))
     return counts
 
 

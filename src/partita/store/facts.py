@@ -11,7 +11,19 @@ from typing import Any, Final
 
 from partita.core import facts as all_facts
 from partita.core.facts import Fact
-from partita.store import access, assets, backfills, gates, house, limits, messages, schedules, sensors, versions
+from partita.store import (
+    access,
+    assets,
+    backfills,
+    deployments,
+    gates,
+    house,
+    limits,
+    messages,
+    schedules,
+    sensors,
+    versions,
+)
 from partita.store.named import Execute
 
 WRITES: Final[dict[type, Callable[[Execute, Any], None]]] = {
@@ -24,6 +36,7 @@ WRITES: Final[dict[type, Callable[[Execute, Any], None]]] = {
     **messages.WRITES,
     **access.WRITES,
     **versions.WRITES,
+    **deployments.WRITES,
     **house.WRITES,
 }
 

@@ -94,11 +94,17 @@ class MemoryStore:
         self._checks += tested
         return {c.run: self._folds[c.run].run.no for c in commits if c.seq == 1}
 
-    def put_graph(self, version: str, data: bytes) -> None:
+    def put_graph(self, version: str, data: bytes, *, epoch: int | None = None) -> None:
+        self._check(epoch)
         self._graphs.setdefault(version, data)
 
-    def put_manifest(self, manifest: Manifest) -> None:
+    def put_manifest(self, manifest: Manifest, *, epoch: int | None = None) -> None:
+        self._check(epoch)
         self._manifests[manifest.project] = manifest
+
+    def _check(self, epoch: int | None) -> None:
+        if epoch is not None:
+            check_epoch(self._leases.get(ENGINE), epoch)
 
     # --- what may be read ---------------------------------------------------------------------------------------
 
@@ -144,6 +150,9 @@ class MemoryStore:
             and (before_no is None or row.no < before_no)
         ]
         return rows[:limit]
+
+    def reruns(self, run: str, *, limit: int = 100) -> list[RunRow]:
+        return [row for row in self.runs(limit=len(self._runs) + 1) if row.rerun_of == run][:limit]
 
     def open_runs(self) -> list[RunRow]:
         return [row for row in self._rows() if row.state not in TERMINAL_RUN]
@@ -238,6 +247,12 @@ class MemoryStore:
             step: (quantile(sorted(values), 0.5), quantile(sorted(values), 0.9), len(values))
             for step, values in durations.items()
         }
+
+    def leases(self, *, after: str = "", limit: int = 1000) -> list[Lease]:
+        return [self._leases[key] for key in sorted(self._leases) if key > after][:limit]
+
+    def given_out(self) -> frozenset[str]:
+        return frozenset()
 
     def lease(self, resource: str) -> Lease | None:
         found = self._leases.get(resource)

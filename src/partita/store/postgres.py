@@ -19,7 +19,7 @@ from partita.store import migrate as migrations
 from partita.store import months
 from partita.store.contract import Lease, RunCommit
 from partita.store.database import Params, Row
-from partita.store.leases import ENGINE, check_epoch
+from partita.store.leases import ENGINE, namespace_of
 from partita.store.named import Execute
 from partita.store.postgres_connection import PAGE, InDoubt, PostgresDatabase
 from partita.store.reading import SqlReader
@@ -37,6 +37,8 @@ _GOES_WITH_ITS_MONTH: Final = frozenset(
     }
 )
 _OLDEST: Final = 15
+# Any number; it is that of an advisory lock, which a transaction has until its end (so poolers do not matter).
+_TURN: Final = 7_418_309
 _NOW: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 PostgresReader = SqlReader
@@ -95,7 +97,7 @@ class PostgresStore(SqlStore):
     def tidy(self, work: Callable[[Execute], T], *, epoch: int) -> T:
         """As `SqlStore.tidy`. Steps, attempts and journal of a run are left for their month to be dropped."""
         with self._db.transaction():
-            check_epoch(self._lease_row(ENGINE), epoch)
+            self._fence(epoch)
             return work(self._execute_unless_dropped)
 
     def _execute_unless_dropped(self, name: str, params: Params) -> list[Row]:
@@ -119,7 +121,7 @@ class PostgresStore(SqlStore):
         self, *, epoch: int, ticks_before: float | None, facts_before: float | None
     ) -> Iterator[tuple[str, int]]:
         def fence() -> None:
-            check_epoch(self._lease_row(ENGINE), epoch)
+            self._fence(epoch)
 
         for dropped in self._months.drop(fence, ticks_before=ticks_before, facts_before=facts_before):
             self._sized_at = float("-inf")
@@ -130,17 +132,32 @@ class PostgresStore(SqlStore):
 
     def acquire(self, resource: str, holder: str, ttl_s: float) -> Lease:
         # Two that come first at the same moment: what is not there cannot be locked.
-        if self._lease_row(resource) is None:
+        if not namespace_of(resource) and self._lease_row(resource) is None:
             self._fetch("make_lease", (resource,))
         return super().acquire(resource, holder, ttl_s)
 
+    def give_out(self, namespace: str) -> None:
+        if self._lease_row(ENGINE) is None:
+            self._fetch("make_lease", (ENGINE,))
+        super().give_out(namespace)
+
     def _lease_row(self, resource: str) -> Lease | None:
-        """Inside a transaction the row is ours until its end: nobody takes over in the midst of a commit."""
-        rows = self._db.fetch(self._sql["lease"] + self._postgres.locking, (resource,))
-        return Lease(*rows[0]) if rows else None
+        """Inside a transaction the row is ours until its end: nobody takes over in the midst of a commit.
+
+        And so is the turn: the commits of several shards come one after the other as well, for whoever follows the journal
+        by its numbers must never find a lower one later.
+        """
+        if not self._postgres.locking:
+            return super()._lease_row(resource)
+        rows = self._db.fetch(_with_turn(self._sql["lease"]) + self._postgres.locking, (resource,))
+        return Lease(*rows[0][:5]) if rows else None
 
     def _created_by(self, commits: Sequence[RunCommit]) -> dict[str, int]:
         return {commit.run: self._fetch("end_of_journal", (commit.run,))[0][0] for commit in commits}
+
+
+def _with_turn(question: str) -> str:
+    return question.replace(" FROM ", f", pg_advisory_xact_lock({_TURN}) FROM ", 1)
 
 
 def open_store(address: str, *, clock: Callable[[], float] | None = None) -> PostgresStore:

@@ -74,6 +74,8 @@ class PostgresDatabase:
         self._read_only = read_only
         self._connection: psycopg.Connection[Row] | None = None
         self._inside = False
+        # The connection on which somebody listens to a channel.
+        self._listening: psycopg.Connection[Row] | None = None
         self._ready()
 
     @property
@@ -180,6 +182,19 @@ class PostgresDatabase:
             self.fetch("SELECT pg_terminate_backend(CAST(? AS INTEGER))", (backend,))
             time.sleep(_LOOK_EVERY_S)
         raise InDoubt(self.where, transaction)
+
+    def wait_for(self, channel: str, timeout_s: float) -> None:
+        """Wait until somebody has notified a channel, or for so long. Raises `StoreAway`."""
+        connection = self._ready()
+        try:
+            if connection is not self._listening:
+                connection.execute(f'LISTEN "{channel}"')
+                self._listening = connection
+                return  # of what was told before we listened nobody tells
+            for _ in connection.notifies(timeout=timeout_s, stop_after=1):
+                pass
+        except psycopg.Error as error:
+            self._fail(error)
 
     def findings(self) -> list[str]:
         found = []

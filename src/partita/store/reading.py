@@ -35,6 +35,7 @@ from partita.store.contract import (
     VoteRow,
 )
 from partita.store.database import Database, Params, Row
+from partita.store.leases import namespace_of
 from partita.store.listing import LAST_RUN, Wanted, statement
 from partita.store.order import as_number, by_instance, by_voter
 from partita.store.rows import AttemptDetail
@@ -96,6 +97,9 @@ class SqlReader:
             below = min(below, (self._fetch("last_run_until", (until,))[0][0] or 0) + 1)
         found = statement(wanted, above=above, below=below, limit=limit)
         return [_run_row(row) for row in self._db.fetch(*found)] if found is not None else []
+
+    def reruns(self, run: str, *, limit: int = 100) -> list[RunRow]:
+        return [_run_row(row) for row in self._fetch("runs_again", (run, limit))]
 
     def open_runs(self) -> list[RunRow]:
         return [_run_row(row) for row in self._fetch("open_runs")]
@@ -244,6 +248,12 @@ class SqlReader:
             ]
             + list(schedules.findings(self))
         )
+
+    def leases(self, *, after: str = "", limit: int = 1000) -> list[Lease]:
+        return [Lease(*row) for row in self._fetch("leases", (after, limit))]
+
+    def given_out(self) -> frozenset[str]:
+        return frozenset(filter(None, (namespace_of(lease.resource) for lease in self.leases())))
 
     def _lease_row(self, resource: str) -> Lease | None:
         rows = self._fetch("lease", (resource,))

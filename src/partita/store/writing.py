@@ -12,11 +12,20 @@ from partita.core import manifest as manifests
 from partita.core.events import RunCreated, RunEnded
 from partita.core.facts import Fact
 from partita.core.manifest import Manifest
-from partita.errors import StoreError
+from partita.errors import Fenced, StoreError
 from partita.store.contract import Lease, OriginTaken, RunCommit
 from partita.store.database import Database
 from partita.store.facts import write_facts
-from partita.store.leases import ENGINE, acquired, check_epoch, released
+from partita.store.leases import (
+    ENGINE,
+    acquired,
+    check_epoch,
+    given_out,
+    namespace_of,
+    released,
+    shard_of,
+    taken_back,
+)
 from partita.store.named import Execute
 from partita.store.reading import SqlReader
 from partita.store.rows import UNSTORABLE, Batch, new_run, put_journal, unstorable
@@ -35,12 +44,19 @@ class SqlStore(SqlReader):
     def __init__(self, db: Database, *, clock: Callable[[], float]) -> None:
         super().__init__(db)
         self._clock = clock
+        # Whose lease guards what is written (`leases.shard_of`).
+        self.shard = ENGINE
         # Of the runs that were written to and have not ended: saves a query for each commit.
         self._ends: dict[str, _End] = {}
 
     def acquire(self, resource: str, holder: str, ttl_s: float) -> Lease:
         with self._db.transaction():
             known = self._lease_row(resource)
+            if known is None and namespace_of(resource):
+                raise Fenced(
+                    f"namespace {namespace_of(resource)!r} has no scheduler of its own any more",
+                    hint="it is led with all others: start `partita up` without --spread",
+                )
             lease = acquired(known, resource, holder, now=self._clock(), ttl_s=ttl_s)
             self._put_lease(lease)
         return lease
@@ -50,6 +66,24 @@ class SqlStore(SqlReader):
             after = released(self._lease_row(lease.resource), lease)
             if after is not None:
                 self._put_lease(after)
+
+    def give_out(self, namespace: str) -> None:
+        """A namespace has a scheduler of its own from now on. Whoever led it is fenced; if it has one already, nothing changes."""
+        with self._db.transaction():
+            rest = self._lease_row(ENGINE)
+            if self._lease_row(shard_of(namespace)) is None:
+                for lease in given_out(rest, namespace):
+                    self._put_lease(lease)
+
+    def take_back(self, namespace: str) -> bool:
+        """A namespace is led with all others again. Whoever led one or the other is fenced. False if it was not given out."""
+        with self._db.transaction():
+            rest, own = self._lease_row(ENGINE), self._lease_row(shard_of(namespace))
+            if own is None:
+                return False
+            self._fetch("remove_lease", (own.resource,))
+            self._put_lease(taken_back(rest, own))
+        return True
 
     def commit(
         self,
@@ -63,7 +97,7 @@ class SqlStore(SqlReader):
         created: dict[str, int] = {}
         try:
             with self._db.transaction():
-                check_epoch(self._lease_row(ENGINE), epoch)
+                self._fence(epoch)
                 batch = Batch(self._write_many)
                 for commit in commits:
                     no = self._follow(commit, ends)
@@ -89,7 +123,7 @@ class SqlStore(SqlReader):
         Nothing that is decided from may be touched. Raises as `commit`.
         """
         with self._db.transaction():
-            check_epoch(self._lease_row(ENGINE), epoch)
+            self._fence(epoch)
             return work(self._fetch)
 
     def drop_history(
@@ -119,17 +153,24 @@ class SqlStore(SqlReader):
         self._db.give_back(pages)
         return before - self._db.pages()[0]
 
-    def put_graph(self, version: str, data: bytes) -> None:
+    def put_graph(self, version: str, data: bytes, *, epoch: int | None = None) -> None:
         if self.graph(version) is None:
             with self._db.transaction():
+                self._fence(epoch)
                 self._fetch("put_graph", (version, data))
 
-    def put_manifest(self, manifest: Manifest) -> None:
+    def put_manifest(self, manifest: Manifest, *, epoch: int | None = None) -> None:
         with self._db.transaction():
+            self._fence(epoch)
             self._fetch("put_manifest", (manifest.project, manifests.encode(manifest)))
 
+    def _fence(self, epoch: int | None) -> None:
+        """First in a transaction: raises `Fenced` unless this is the epoch of our shard. None: not for an engine."""
+        if epoch is not None:
+            check_epoch(self._lease_row(self.shard), epoch)
+
     def _put_lease(self, lease: Lease) -> None:
-        self._fetch("put_lease", (lease.resource, lease.holder, lease.epoch, lease.until))
+        self._fetch("put_lease", (lease.resource, lease.holder, lease.epoch, lease.until, lease.since))
 
     def _write_many(self, name: str, rows: list[tuple[object, ...]]) -> None:
         self._db.write_many(self._sql[name], rows)

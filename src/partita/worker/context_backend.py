@@ -51,6 +51,7 @@ def context_of(attempt: Attempt) -> Context:
         fencing_token=ticket.epoch * _ATTEMPTS_PER_EPOCH + ticket.attempt,
         partition=brief.partition,
         partitions=brief.partitions,
+        memory_bytes=brief.memory_bytes,
         data_interval=(start, end) if start is not None and end is not None else None,
         nominal_time=end,
         asset=brief.asset,

@@ -17,7 +17,7 @@ import msgspec
 from partita.core.events import Failure
 from partita.core.states import AttemptState
 from partita.define.signals import Fail, RetryAfter, Skip
-from partita.errors import Cancelled, ValueCodecError
+from partita.errors import Cancelled, UserCodeError, ValueCodecError
 
 _MAX_MESSAGE = 2_000
 _MAX_TRACEBACK = 16 << 10
@@ -56,6 +56,9 @@ def describe(error: BaseException) -> Failure:
         cause = "out_of_memory"
     elif isinstance(error, SystemExit):
         cause, exit_code = "exit", _exit_code(error)
+    elif isinstance(error, UserCodeError) and isinstance(code := getattr(error, "exit_code", None), int):
+        # A program that the step ran, in a container.
+        cause, exit_code = "exit", code
     elif isinstance(error, ValueCodecError) and cause == "exception":
         cause = "not_storable"
     return Failure(

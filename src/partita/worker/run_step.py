@@ -54,7 +54,8 @@ class Plan:
         self.inputs = tuple((name, source) for name, source in brief.inputs.items() if name not in call.input_io)
         self.log_stem = log_stem(brief.run_no, brief.step)
         self.function = call.function
-        if brief.memory_bytes and not call.asynchronous:
+        # A container has the limit of its runtime; ours would be that of the runtime's client.
+        if brief.memory_bytes and not call.asynchronous and brief.kind != "container":
             self.function = limits.limited(self.function, brief.memory_bytes)
         self.needs_context = bool(call.context_param or call.input_io or call.members_param or call.io or call.outs)
         self.simple = not (
@@ -142,6 +143,9 @@ class StepRunner:
         attempt = Attempt(self, plan, ticket)
         self.attempt = attempt
         self.capture.begin(attempt.log)
+        if ticket.gpus:
+            # For good: a step with GPUs is alone in its process. Libraries look at this once, when they are first used.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(ticket.gpus)
         attempt.cpu_s = time.process_time()
         token = enter(attempt)
         began_at = _now()

@@ -10,7 +10,7 @@ import msgspec
 from partita.define.calls import Call
 from partita.define.secret import resolve_with
 from partita.settings import Home
-from partita.values.blobs import FileBlobs
+from partita.values.object_blobs import blobs_of
 from partita.worker.capture import Capture
 from partita.worker.context_backend import Send, say_used
 from partita.worker.masking import Masker
@@ -33,14 +33,16 @@ class Setup(msgspec.Struct, frozen=True):
     evaluating: bool = False
     # Where further secrets are found when a step asks for them.
     where: Where = Where()
+    # The address of the place for values; "" = the home's own folder.
+    values: str = ""
 
 
 def runner_of(setup: Setup, calls: Mapping[str, Call], send: Send, capture: Capture) -> StepRunner:
     """What runs the tickets of this worker."""
-    home = Home(Path(setup.home))
+    home = Home(Path(setup.home), values=setup.values)
     return StepRunner(
         calls,
-        FileBlobs(home.blobs),
+        blobs_of(home),
         home,
         send,
         inline_bytes=setup.inline_bytes,

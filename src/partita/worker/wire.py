@@ -37,7 +37,7 @@ class Brief(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     call: str
     # Arguments that are the same for all instances.
     inputs: dict[str, Input] = {}
-    # "task" | "asset" | "check" | "bundle" | "shell" | "script"
+    # "task" | "asset" | "check" | "bundle" | "shell" | "script" | "container"
     kind: str = "task"
     partition: str = ""
     asset: str = ""
@@ -78,6 +78,8 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True):
     past: tuple[Past, ...] = ()
     # Of a bundle: the members that this attempt is to perform.
     members: tuple[str, ...] = ()
+    # The indexes of the GPUs that are its own.
+    gpus: tuple[str, ...] = ()
 
 
 class Tickets(msgspec.Struct, frozen=True, array_like=True, tag="t"):

@@ -567,6 +567,108 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pipelines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pipelines, by name */
+        get: operations["pipelines.pipelines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A pipeline, by name or project/name (its slash encoded) */
+        get: operations["pipelines.pipeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}/graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The graph of a pipeline, as it is now or in a version of its project's code */
+        get: operations["pipelines.graph"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}/usual": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How long the steps of a pipeline usually take, from its last successful runs */
+        get: operations["pipelines.usual"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/capacity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the machine of the scheduler has for steps, and how much of it is taken */
+        get: operations["capacity.capacity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{pipeline}/sizes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Memory and cores of a pipeline's steps: what they ask for, and what their last attempts used */
+        get: operations["capacity.sizes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/catalog": {
         parameters: {
             query?: never;
@@ -646,6 +748,92 @@ export interface paths {
         get: operations["curves.usage"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is deployed, by project */
+        get: operations["deployments.many"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{project}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Deployments of a project, newest first */
+        get: operations["deployments.of_project"];
+        put?: never;
+        /** Bring a bundle, and serve it if it is well */
+        post: operations["deployments.deploy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{project}/{no}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A deployment */
+        get: operations["deployments.one"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{project}/{no}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The files of a deployment */
+        get: operations["deployments.files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{project}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Serve an earlier deployment again */
+        post: operations["deployments.rollback"];
         delete?: never;
         options?: never;
         head?: never;
@@ -832,6 +1020,23 @@ export interface paths {
         };
         /** Why a run is as it is: what broke first, and why what is open is open */
         get: operations["runs.why"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/reruns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The runs that repeat a run, newest first (at most 100) */
+        get: operations["runs.reruns"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1363,74 +1568,6 @@ export interface paths {
         put?: never;
         /** Take keys away from a dynamic partition definition; what was made of them stays */
         post: operations["partitions.remove"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/pipelines": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Pipelines, by name */
-        get: operations["pipelines.pipelines"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/pipelines/{pipeline}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A pipeline, by name or project/name (its slash encoded) */
-        get: operations["pipelines.pipeline"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/pipelines/{pipeline}/graph": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The graph of a pipeline, as it is now or in a version of its project's code */
-        get: operations["pipelines.graph"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/pipelines/{pipeline}/usual": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How long the steps of a pipeline usually take, from its last successful runs */
-        get: operations["pipelines.usual"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3220,6 +3357,141 @@ export interface components {
             reason: string;
         };
         /**
+         * Page[Pipeline]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Pipeline_: {
+            items: components["schemas"]["Pipeline"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Pipeline
+         * @description A pipeline as it is defined.
+         */
+        Pipeline: {
+            name: string;
+            description: string;
+            owner: string | null;
+            tags: string[];
+            steps: string[];
+            params: components["schemas"]["Parameter"][];
+            schedules: Record<string, unknown>[];
+            partitions: Record<string, unknown> | null;
+            fail_fast: boolean;
+            timeout_s: number | null;
+            max_runs: number | null;
+            max_steps: number | null;
+            written_at: string;
+            /** @default  */
+            project: string;
+            /** @default  */
+            namespace: string;
+            /** @default 0 */
+            priority: number;
+            /** @default [] */
+            concurrency: Record<string, unknown>[];
+            /** @default [] */
+            deadlines: Record<string, unknown>[];
+        };
+        /**
+         * Parameter
+         * @description A parameter of a pipeline; `schema` is JSON Schema (2020-12).
+         */
+        Parameter: {
+            name: string;
+            schema: Record<string, unknown>;
+            required: boolean;
+            default: unknown;
+            description: string;
+        };
+        /**
+         * PipelineGraph
+         * @description The graph of a pipeline.
+         */
+        PipelineGraph: {
+            pipeline: string;
+            steps: components["schemas"]["Edge"][];
+        };
+        /**
+         * Edge
+         * @description A step of a pipeline, and what it needs.
+         */
+        Edge: {
+            step: string;
+            needs: string[];
+            group: string[];
+            asset: string;
+            owner: string;
+            mapped: boolean;
+        };
+        /**
+         * Page[Usual]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Usual_: {
+            items: components["schemas"]["Usual"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Usual
+         * @description How long a step usually takes: over so many attempts of the last runs.
+         */
+        Usual: {
+            step: string;
+            median_s: number;
+            p90_s: number;
+            count: number;
+        };
+        /**
+         * Page[CapacityNow]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_CapacityNow_: {
+            items: components["schemas"]["CapacityNow"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * CapacityNow
+         * @description One of what the machine has: `used` of `total` are taken (bytes of "memory", else numbers), `waiting` steps ask for it.
+         *
+         *         `gpus`: their indexes; `taken`: those that a step has.
+         */
+        CapacityNow: {
+            name: string;
+            total: number;
+            used: number;
+            waiting: number;
+            gpus: string[];
+            taken: string[];
+        };
+        /**
+         * Page[Size]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Size_: {
+            items: components["schemas"]["Size"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Size
+         * @description What a step asks for (null: nothing), and what 95% of its last attempts used at most (null: not measured).
+         *
+         *         `hint` says what is far from each other; "" = nothing is.
+         */
+        Size: {
+            step: string;
+            attempts: number;
+            memory_asked: number | null;
+            memory_used: number | null;
+            cpu_asked: number | null;
+            cpu_used: number | null;
+            hint: string;
+        };
+        /**
          * Catalog
          * @description A page of the catalog. `total` counts what fits the filters, `all` every asset; facets are of every asset.
          */
@@ -3369,6 +3641,72 @@ export interface components {
             memory_bytes: number[];
             processors: number[];
             limit_bytes: number | null;
+        };
+        /**
+         * Page[Deployment]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Deployment_: {
+            items: components["schemas"]["Deployment"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Deployment
+         * @description A bundle that was brought. `state`: "trying" (it is being loaded), "taken", "refused" (`error`, `problems`).
+         *
+         *         `code` is the version that it makes; `served` says that this is what the project is served with now. `lock` is the file that
+         *         says which packages it wants, with the beginning of its SHA-256; `warnings` are about packages.
+         */
+        Deployment: {
+            project: string;
+            no: number;
+            namespace: string;
+            digest: string;
+            size: number;
+            /** @enum {unknown} */
+            state: "refused" | "taken" | "trying";
+            served: boolean;
+            code: string;
+            lock: string;
+            rollback: boolean;
+            reason: string;
+            by: string;
+            at: string | null;
+            ended_at: string | null;
+            warnings: string[];
+            error: string;
+            problems: components["schemas"]["Problem"][];
+        };
+        /**
+         * Problem
+         * @description What is wrong with a definition.
+         */
+        Problem: {
+            message: string;
+            hint: string | null;
+            file: string | null;
+            line: number | null;
+            traceback: string | null;
+        };
+        /**
+         * DeployedFile
+         * @description A file of a bundle.
+         */
+        DeployedFile: {
+            path: string;
+            size: number;
+            sha256: string;
+        };
+        /**
+         * Rollback
+         * @description Which deployment to go back to (default: the one before what is served), and why.
+         */
+        Rollback: {
+            /** @default null */
+            no: number | null;
+            /** @default  */
+            reason: string;
         };
         /**
          * Page[Happened]
@@ -4068,94 +4406,6 @@ export interface components {
             keys: string[];
         };
         /**
-         * Page[Pipeline]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Pipeline_: {
-            items: components["schemas"]["Pipeline"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Pipeline
-         * @description A pipeline as it is defined.
-         */
-        Pipeline: {
-            name: string;
-            description: string;
-            owner: string | null;
-            tags: string[];
-            steps: string[];
-            params: components["schemas"]["Parameter"][];
-            schedules: Record<string, unknown>[];
-            partitions: Record<string, unknown> | null;
-            fail_fast: boolean;
-            timeout_s: number | null;
-            max_runs: number | null;
-            max_steps: number | null;
-            written_at: string;
-            /** @default  */
-            project: string;
-            /** @default  */
-            namespace: string;
-            /** @default 0 */
-            priority: number;
-            /** @default [] */
-            concurrency: Record<string, unknown>[];
-            /** @default [] */
-            deadlines: Record<string, unknown>[];
-        };
-        /**
-         * Parameter
-         * @description A parameter of a pipeline; `schema` is JSON Schema (2020-12).
-         */
-        Parameter: {
-            name: string;
-            schema: Record<string, unknown>;
-            required: boolean;
-            default: unknown;
-            description: string;
-        };
-        /**
-         * PipelineGraph
-         * @description The graph of a pipeline.
-         */
-        PipelineGraph: {
-            pipeline: string;
-            steps: components["schemas"]["Edge"][];
-        };
-        /**
-         * Edge
-         * @description A step of a pipeline, and what it needs.
-         */
-        Edge: {
-            step: string;
-            needs: string[];
-            group: string[];
-            asset: string;
-            owner: string;
-            mapped: boolean;
-        };
-        /**
-         * Page[Usual]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Usual_: {
-            items: components["schemas"]["Usual"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Usual
-         * @description How long a step usually takes: over so many attempts of the last runs.
-         */
-        Usual: {
-            step: string;
-            median_s: number;
-            p90_s: number;
-            count: number;
-        };
-        /**
          * PipelinesOverview
          * @description A page of pipelines. `total` counts what fits the filters, `all` every pipeline; facets are of every pipeline.
          */
@@ -4346,17 +4596,6 @@ export interface components {
             error: string;
             active: boolean;
             problems: components["schemas"]["Problem"][];
-        };
-        /**
-         * Problem
-         * @description What is wrong with a definition.
-         */
-        Problem: {
-            message: string;
-            hint: string | null;
-            file: string | null;
-            line: number | null;
-            traceback: string | null;
         };
         /**
          * Reloading
@@ -5454,7 +5693,7 @@ export interface components {
         /**
          * About
          * @description What this installation is made of, and who leads it. `engine` is null when none answers; `workers` are its own words
-         *         about them.
+         *         about them. `leaders`: one for all namespaces, and one for each that has a scheduler of its own.
          */
         About: {
             version: string;
@@ -5466,15 +5705,24 @@ export interface components {
             leader: components["schemas"]["Leader"] | null;
             engine: components["schemas"]["EngineNumbers"] | null;
             workers: string[];
+            leaders: components["schemas"]["Leader"][];
         };
         /**
          * Leader
-         * @description The engine that may write: its process, its fencing epoch, until when it holds if it does not say more.
+         * @description The engine that may write: its process, its fencing epoch, since when it leads, until when if it does not say more.
+         *
+         *         `namespace`: the only one it is for; null = all that have no scheduler of their own. `leads`: it does now.
          */
         Leader: {
             holder: string;
             epoch: number;
             until_at: string | null;
+            /** @default null */
+            since_at: string | null;
+            /** @default null */
+            namespace: string | null;
+            /** @default true */
+            leads: boolean;
         };
         /**
          * EngineNumbers
@@ -6399,6 +6647,143 @@ export interface operations {
             };
         };
     };
+    "pipelines.pipelines": {
+        parameters: {
+            query?: {
+                project?: string;
+                tag?: string;
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pipelines, by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Pipeline_"];
+                };
+            };
+        };
+    };
+    "pipelines.pipeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A pipeline, by name or project/name (its slash encoded) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pipeline"];
+                };
+            };
+        };
+    };
+    "pipelines.graph": {
+        parameters: {
+            query?: {
+                version?: string;
+            };
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The graph of a pipeline, as it is now or in a version of its project's code */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineGraph"];
+                };
+            };
+        };
+    };
+    "pipelines.usual": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How long the steps of a pipeline usually take, from its last successful runs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Usual_"];
+                };
+            };
+        };
+    };
+    "capacity.capacity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the machine of the scheduler has for steps, and how much of it is taken */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_CapacityNow_"];
+                };
+            };
+        };
+    };
+    "capacity.sizes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pipeline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Memory and cores of a pipeline's steps: what they ask for, and what their last attempts used */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Size_"];
+                };
+            };
+        };
+    };
     "catalog.catalog": {
         parameters: {
             query?: {
@@ -6530,6 +6915,170 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UsageCurve"];
+                };
+            };
+        };
+    };
+    "deployments.many": {
+        parameters: {
+            query?: {
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is deployed, by project */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Deployment_"];
+                };
+            };
+        };
+    };
+    "deployments.of_project": {
+        parameters: {
+            query?: {
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deployments of a project, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Deployment_"];
+                };
+            };
+        };
+    };
+    "deployments.deploy": {
+        parameters: {
+            query: {
+                /** @description SHA-256 of the bundle's tar */
+                digest: string;
+                namespace?: string;
+                /** @description Only if this is served now; empty: nothing is */
+                over?: string;
+                reason?: string;
+                anyway?: boolean;
+            };
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Bring a bundle, and serve it if it is well */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+        };
+    };
+    "deployments.one": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                no: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A deployment */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+        };
+    };
+    "deployments.files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                no: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The files of a deployment */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeployedFile"][];
+                };
+            };
+        };
+    };
+    "deployments.rollback": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request with the same key is carried out once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rollback"];
+            };
+        };
+        responses: {
+            /** @description Serve an earlier deployment again */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
                 };
             };
         };
@@ -6870,6 +7419,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunWhy"];
+                };
+            };
+        };
+    };
+    "runs.reruns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The runs that repeat a run, newest first (at most 100) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Run_"];
                 };
             };
         };
@@ -7684,101 +8255,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Changed"];
-                };
-            };
-        };
-    };
-    "pipelines.pipelines": {
-        parameters: {
-            query?: {
-                project?: string;
-                tag?: string;
-                /** @description At most so many */
-                limit?: number;
-                /** @description `next` of the part before */
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Pipelines, by name */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Pipeline_"];
-                };
-            };
-        };
-    };
-    "pipelines.pipeline": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                pipeline: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A pipeline, by name or project/name (its slash encoded) */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Pipeline"];
-                };
-            };
-        };
-    };
-    "pipelines.graph": {
-        parameters: {
-            query?: {
-                version?: string;
-            };
-            header?: never;
-            path: {
-                pipeline: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The graph of a pipeline, as it is now or in a version of its project's code */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PipelineGraph"];
-                };
-            };
-        };
-    };
-    "pipelines.usual": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                pipeline: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description How long the steps of a pipeline usually take, from its last successful runs */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Usual_"];
                 };
             };
         };

@@ -199,4 +199,6 @@ const LOOK = EditorView.theme({
     borderTop: "1px solid var(--p-border)",
     borderBottom: "1px solid var(--p-border)",
   },
+  // Their marks are letters that few fonts have.
+  ".cm-collapsedLines:before, .cm-collapsedLines:after": { content: "none !important" },
 });

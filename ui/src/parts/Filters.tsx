@@ -1,5 +1,5 @@
 /** Filters above a list; their state is in the address. */
-import { Select, TextInput } from "@mantine/core";
+import { Button, Select, TextInput } from "@mantine/core";
 import { IconSearch } from "@tabler/icons-react";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useShortcut } from "@/frame/shortcuts";
@@ -11,6 +11,19 @@ export function Filters({ children, aside }: { children: ReactNode; aside?: Reac
       {children}
       {aside && <div className={css.aside}>{aside}</div>}
     </div>
+  );
+}
+
+/** The filters that stand beside the first one; on a phone behind one button, which says how many are set. */
+export function More({ set, children }: { set: number; children: ReactNode }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <Button className={css.opener} aria-expanded={open} onClick={() => setOpen(!open)}>
+        {set > 0 ? `Filters (${set})` : "Filters"}
+      </Button>
+      <div className={`${css.more} ${open ? css.open : ""}`}>{children}</div>
+    </>
   );
 }
 

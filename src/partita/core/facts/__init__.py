@@ -13,6 +13,7 @@ import msgspec
 from partita.core.facts.access import AccessFact
 from partita.core.facts.assets import AssetFact
 from partita.core.facts.backfills import BackfillFact
+from partita.core.facts.deployments import DeploymentFact
 from partita.core.facts.gates import GateFact
 from partita.core.facts.house import HouseFact
 from partita.core.facts.limits import LimitFact
@@ -31,6 +32,7 @@ Fact = (
     | MessageFact
     | AccessFact
     | VersionFact
+    | DeploymentFact
     | HouseFact
 )
 

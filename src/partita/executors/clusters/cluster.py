@@ -47,9 +47,10 @@ class Job(msgspec.Struct, frozen=True):
     policies: Policies
     options: dict[str, object] = {}
     inline_bytes: int = 4096
-    # Modules of the project, as `[tool.partita]` names them, are found in the bundle itself.
     log_head_bytes: int = 16 << 20
     log_tail_bytes: int = 48 << 20
+    # The version of Partita that made it; machines with another one refuse.
+    partita: str = ""
 
 
 class Waits(msgspec.Struct, frozen=True):
@@ -120,6 +121,10 @@ class Cluster(Protocol):
 
     def poll(self, timeout_s: float) -> list[News]:
         """What happened since the last call; waits up to `timeout_s` for the first. Each job's end is said once."""
+        ...
+
+    def wake(self) -> None:
+        """Let a `poll` that waits return now. The one method that any thread may call."""
         ...
 
     def find(self, names: Sequence[str]) -> list[News]:

@@ -336,6 +336,18 @@ def why(call: Call, run: Name) -> RunWhy:
 
 @route(
     "GET",
+    "/runs/{run}/reruns",
+    permission="view",
+    summary="The runs that repeat a run, newest first (at most 100)",
+    errors=(404,),
+    example=Page([examples.RUN]),
+)
+def reruns(call: Call, run: Name) -> Page[Run]:
+    return Page([objects.run(row) for row in call.reader.reruns(call.run(run).id) if call.sees(row.namespace)])
+
+
+@route(
+    "GET",
     "/runs/{run}/materializations",
     permission="view",
     summary="What a run has made, oldest first",

@@ -37,7 +37,7 @@ class Neighbour(msgspec.Struct, frozen=True):
     asset: str
     mapped: bool
     states: dict[str, int]
-    # "task", "asset", "check", "gate", "bundle", "member", "shell", "script" ...
+    # "task", "asset", "check", "gate", "bundle", "member", "shell", "script", "container" ...
     kind: str = "task"
 
 

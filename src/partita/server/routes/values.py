@@ -22,6 +22,7 @@ from partita.server.secrecy import mask_of
 from partita.server.showing import Preview, Shower
 from partita.store import versions
 from partita.store.contract import RunRow
+from partita.values.object_blobs import blobs_of
 
 Index = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^([0-9]+(\.[0-9]+)*)?$")]
 Argument = Annotated[str, msgspec.Meta(max_length=500, description='An argument; "" = what the step gave')]
@@ -95,7 +96,7 @@ class _Look:
         project = versions.project(call.reader, row.project)
         folder = Path(project.folder) if project is not None else None
         mask = mask_of(call.settings.home, call.catalog.manifests.get(row.project))
-        self.shower = Shower(call.settings.home.blobs, folder, mask)
+        self.shower = Shower(blobs_of(call.settings.home), folder, mask)
 
     def inputs(self) -> Iterator[tuple[str, Input, list[str]]]:
         """Its arguments with what they come from. Of a mapped step as a whole there are none."""

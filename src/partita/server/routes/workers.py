@@ -16,6 +16,8 @@ from partita.server import examples, objects
 from partita.server.calling import Call, Cursor, Limit
 from partita.server.objects import Instant, Page
 from partita.server.routing import route
+from partita.store.contract import Lease
+from partita.store.leases import namespace_of
 from partita.store.working import working
 
 
@@ -51,16 +53,22 @@ class EngineNumbers(msgspec.Struct, frozen=True):
 
 
 class Leader(msgspec.Struct, frozen=True):
-    """The engine that may write: its process, its fencing epoch, until when it holds if it does not say more."""
+    """The engine that may write: its process, its fencing epoch, since when it leads, until when if it does not say more.
+
+    `namespace`: the only one it is for; null = all that have no scheduler of their own. `leads`: it does now.
+    """
 
     holder: str
     epoch: int
     until_at: Instant | None
+    since_at: Instant | None = None
+    namespace: str | None = None
+    leads: bool = True
 
 
 class About(msgspec.Struct, frozen=True):
     """What this installation is made of, and who leads it. `engine` is null when none answers; `workers` are its own words
-    about them."""
+    about them. `leaders`: one for all namespaces, and one for each that has a scheduler of its own."""
 
     version: str
     python: str
@@ -71,6 +79,7 @@ class About(msgspec.Struct, frozen=True):
     leader: Leader | None
     engine: EngineNumbers | None
     workers: list[str]
+    leaders: list[Leader]
 
 
 _WORKING = Working(
@@ -104,6 +113,9 @@ def workers(call: Call, limit: Limit = 100, cursor: Cursor = "") -> Page[Working
     )
 
 
+_LEADER = Leader("host:4711", 3, "2026-11-22T03:00:10.000Z", "2026-11-22T01:30:00.000Z", None, True)
+
+
 @route(
     "GET",
     "/about",
@@ -116,15 +128,16 @@ def workers(call: Call, limit: Limit = 100, cursor: Cursor = "") -> Page[Working
         "2026f",
         "package",
         False,
-        Leader("host:4711", 3, "2026-11-22T03:00:10.000Z"),
+        _LEADER,
         EngineNumbers(0, 1, 2, 0, 4711, 1.25, 0.012, False, 0),
         ["engine of process 4711"],
+        [_LEADER],
     ),
 )
 def about(call: Call) -> About:
     from partita import __version__
 
-    lease = call.reader.lease("engine")
+    leaders = [_leader(lease) for lease in call.reader.leases()]
     pulse: Pulse | None = None
     lines: tuple[str, ...] = ()
     # Without an engine nobody is there to say.
@@ -138,8 +151,20 @@ def about(call: Call) -> About:
         tzdata=zones.version(),
         tzdata_from=zones.source(),
         tzdata_is_old=zones.is_old(time.time()),
-        leader=Leader(lease.holder, lease.epoch, objects.iso(lease.until)) if lease is not None else None,
+        leader=next((leader for leader in leaders if leader.namespace is None), None),
         engine=objects.shaped(EngineNumbers, pulse) if pulse is not None else None,
         # What workers do names steps of all namespaces.
         workers=list(lines) if sees_all else [],
+        leaders=[leader for leader in leaders if leader.namespace is None or call.sees(leader.namespace)],
+    )
+
+
+def _leader(lease: Lease) -> Leader:
+    return Leader(
+        lease.holder,
+        lease.epoch,
+        objects.iso(lease.until),
+        objects.iso(lease.since) if lease.since else None,
+        namespace_of(lease.resource) or None,
+        bool(lease.holder) and lease.until > time.time(),
     )

@@ -1,5 +1,6 @@
 -- The service: schedules, sensors, gates, automation, backfills, limits, notifications, access, versions. The journal
 -- becomes one stream in the order of commit; assets may be reported by other tools.
+ALTER TABLE leases ADD COLUMN since REAL NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN keys BLOB;
 ALTER TABLE runs ADD COLUMN partitions BLOB;
 ALTER TABLE runs ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0 CHECK (leaving IN (0, 1));
@@ -9,6 +10,7 @@ CREATE INDEX runs_by_person ON runs (by, state);
 CREATE INDEX runs_by_time ON runs (created_at);
 CREATE INDEX runs_by_end ON runs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX runs_by_graph ON runs (graph);
+CREATE INDEX runs_again ON runs (rerun_of) WHERE rerun_of <> '';
 CREATE INDEX runs_leaving ON runs (no) WHERE leaving = 1;
 
 CREATE TABLE run_tags (
@@ -502,6 +504,31 @@ CREATE TABLE versions (
 
 CREATE INDEX versions_by_time ON versions (project, at);
 
+-- Bundles of projects that were brought to this server, and what became of each. What is served of a project is the newest
+-- that was taken. `lock` and `warnings` are about its packages, `problems` are what is wrong with its definitions.
+CREATE TABLE deployments (
+    project   TEXT NOT NULL,
+    no        INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    digest    TEXT NOT NULL,
+    size      INTEGER NOT NULL,
+    rollback  INTEGER NOT NULL CHECK (rollback IN (0, 1)),
+    reason    TEXT NOT NULL,
+    by        TEXT NOT NULL,
+    at        REAL NOT NULL,
+    state     TEXT NOT NULL CHECK (state IN ('trying', 'taken', 'refused')),
+    ended_at  REAL,
+    code      TEXT NOT NULL DEFAULT '',
+    lock      TEXT NOT NULL DEFAULT '',
+    warnings  TEXT NOT NULL DEFAULT '',
+    error     TEXT NOT NULL DEFAULT '',
+    problems  BLOB,
+    PRIMARY KEY (project, no)
+) STRICT;
+
+CREATE INDEX deployments_taken ON deployments (project, no) WHERE state = 'taken';
+CREATE INDEX deployments_open ON deployments (project, no) WHERE state = 'trying';
+
 -- Parts of the service that are unwell.
 CREATE TABLE health (
     part    TEXT PRIMARY KEY,
@@ -519,3 +546,20 @@ CREATE TABLE removals (
     older_than REAL NOT NULL,
     reason     TEXT NOT NULL
 ) STRICT;
+
+-- What is asked of a scheduler on another machine, and its answer: rows that live for as long as somebody waits for one.
+-- `body` and `reply` are msgpack of `engine/control.py`.
+CREATE TABLE questions (
+    no       INTEGER PRIMARY KEY,
+    -- The lease of whoever is asked, as in `leases`.
+    resource TEXT NOT NULL,
+    tag      TEXT NOT NULL,
+    body     BLOB NOT NULL,
+    asked_at REAL NOT NULL,
+    -- When a scheduler took it: from then on it is done, or was.
+    taken_at REAL,
+    reply    BLOB
+) STRICT;
+
+CREATE INDEX questions_open ON questions (resource, no) WHERE taken_at IS NULL;
+CREATE INDEX questions_by_time ON questions (asked_at);

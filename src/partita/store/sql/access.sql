@@ -33,11 +33,11 @@ SET sealed = excluded.sealed, key_id = excluded.key_id, at = excluded.at, by = e
 DELETE FROM secrets WHERE namespace = ? AND name = ?;
 
 -- name: insert_audit
-INSERT INTO audit (at, principal, action, object, result, namespace, detail, address, hash)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO audit (no, at, principal, action, object, result, namespace, detail, address, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: put_audit_end
-INSERT INTO audit_ends (which, no, hash) SELECT 'last', max(no), ? FROM audit WHERE true
+INSERT INTO audit_ends (which, no, hash) VALUES ('last', ?, ?)
 ON CONFLICT (which) DO UPDATE SET no = excluded.no, hash = excluded.hash;
 
 -- name: put_audit_start

@@ -138,8 +138,9 @@ INSERT INTO graphs (version, data) VALUES (?, ?) ON CONFLICT (version) DO NOTHIN
 INSERT INTO manifests (project, data) VALUES (?, ?) ON CONFLICT (project) DO UPDATE SET data = excluded.data;
 
 -- name: put_lease
-INSERT INTO leases (resource, holder, epoch, until) VALUES (?, ?, ?, ?)
-ON CONFLICT (resource) DO UPDATE SET holder = excluded.holder, epoch = excluded.epoch, until = excluded.until;
+INSERT INTO leases (resource, holder, epoch, until, since) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (resource) DO UPDATE
+SET holder = excluded.holder, epoch = excluded.epoch, until = excluded.until, since = excluded.since;
 
 -- Held by nobody, so that there is a row to lock.
 -- name: make_lease
@@ -148,7 +149,14 @@ INSERT INTO leases (resource, holder, epoch, until) VALUES (?, '', 0, 0.0) ON CO
 -- ==== what a commit asks before it writes ====
 
 -- name: lease
-SELECT resource, holder, epoch, until FROM leases WHERE resource = ?;
+SELECT resource, holder, epoch, until, since FROM leases WHERE resource = ?;
+
+-- All schedulers there are, and were: that of all others first.
+-- name: leases
+SELECT resource, holder, epoch, until, since FROM leases WHERE resource > ? ORDER BY resource LIMIT ?;
+
+-- name: remove_lease
+DELETE FROM leases WHERE resource = ?;
 
 -- name: run_of_origin
 SELECT id FROM runs WHERE namespace = ? AND origin = ?;
@@ -175,6 +183,10 @@ FROM runs;
 -- Two at most: more than one means that the beginning is ambiguous.
 -- name: runs_by_beginning
 {run_columns} WHERE id >= ? AND id < ? LIMIT 2;
+
+-- The newest repetitions of a run.
+-- name: runs_again
+{run_columns} WHERE rerun_of = ? AND rerun_of <> '' AND leaving = 0 ORDER BY no DESC LIMIT ?;
 
 -- name: open_runs
 {run_columns} WHERE state IN ('queued', 'running') ORDER BY no;

@@ -54,7 +54,7 @@ function Again({ run, all, selected }: Props) {
             onClick={() => again([], "latest")}
             title="what failed, was skipped or cancelled, with the latest code (r)"
           >
-            Retry failed
+            Retry from failure
           </Button>
         )}
         <Menu position="bottom-end" width={300}>
@@ -70,7 +70,7 @@ function Again({ run, all, selected }: Props) {
           <Menu.Dropdown>
             {failed && (
               <>
-                <Menu.Label>What failed</Menu.Label>
+                <Menu.Label>From failure</Menu.Label>
                 <Both act={(version) => again([], version)} />
               </>
             )}

@@ -1,24 +1,20 @@
 /** What broke first, above everything else: the step, the first line of its error, whose it is, what it blocks. */
 import { Button } from "@mantine/core";
 import { useState } from "react";
-import { type Schema, useSend } from "@/api/client";
-import { href, useGo } from "@/frame/address";
+import type { Schema } from "@/api/client";
 import { Glyph } from "@/parts/State";
 import { lookOf } from "@/parts/states";
-import { Trouble } from "@/parts/Waiting";
 import { nameOf } from "./columns";
-import type { RunOf, Select } from "./Run";
+import type { Select } from "./Run";
 import css from "./Run.module.css";
 
 const SHOWN = 3;
 
 export function Causes({
-  run,
   causes,
   select,
   narrow,
 }: {
-  run: RunOf;
   causes: Schema<"Cause">[];
   select: Select;
   /** A step is looked at: what broke takes a line each. */
@@ -27,7 +23,6 @@ export function Causes({
   const [all, setAll] = useState(false);
   const behind = new Set(causes.flatMap((cause) => cause.blocks)).size;
   const shown = all ? causes : causes.slice(0, SHOWN);
-  const isOver = run.state === "failed" || run.state === "cancelled";
   return (
     <section className={`${css.causes} ${narrow ? css.narrow : ""}`} aria-label="What broke">
       <h2 className={css.causesHead}>
@@ -35,7 +30,7 @@ export function Causes({
         {behind > 0 && <span className="dim">, {behind === 1 ? "1 step" : `${behind} steps`} behind</span>}
       </h2>
       {shown.map((cause) => (
-        <One key={cause.step} run={run} cause={cause} select={select} canRetry={isOver} />
+        <One key={cause.step} cause={cause} select={select} />
       ))}
       {causes.length > SHOWN && (
         <button type="button" className={css.moreCauses} onClick={() => setAll(!all)}>
@@ -46,28 +41,9 @@ export function Causes({
   );
 }
 
-function One({
-  run,
-  cause,
-  select,
-  canRetry,
-}: {
-  run: RunOf;
-  cause: Schema<"Cause">;
-  select: Select;
-  canRetry: boolean;
-}) {
-  const retry = useSend("post", "/api/v1/runs/{run}/retry");
-  const go = useGo();
+function One({ cause, select }: { cause: Schema<"Cause">; select: Select }) {
   const index = cause.indexes[0] ?? "";
   const many = cause.indexes.length;
-  const again = async () => {
-    const made = await retry.mutateAsync({
-      path: { run: run.id },
-      body: { from: [cause.step], version: "latest" },
-    });
-    go(href(["runs", made.no]));
-  };
   return (
     <article className={css.cause}>
       <span className={css.causeGlyph}>
@@ -87,15 +63,9 @@ function One({
           {cause.blocks.length > 0 && <Blocks blocks={cause.blocks} />}
         </div>
         <code className={css.error}>{(cause.message ?? "").split("\n")[0] || "it gave no message"}</code>
-        {retry.error && <Trouble error={retry.error} />}
       </div>
       <div className={css.causeActs}>
         <Button onClick={() => select(cause.step, index)}>Look at it</Button>
-        {canRetry && (
-          <Button loading={retry.isPending} onClick={() => void again().catch(() => undefined)}>
-            Retry from here
-          </Button>
-        )}
       </div>
     </article>
   );

@@ -118,21 +118,14 @@ function Version({ run }: { run: RunOf }) {
   );
 }
 
-/** Later runs that are looked through for repetitions of this one. */
-const LATER = 60;
-
 /** The run that this one repeats, and the ones that repeat this one. */
 function Kin({ run }: { run: RunOf }) {
   const later = useGet(
-    "/api/v1/runs",
-    { query: { pipeline: run.pipeline, since: run.finished_at ?? undefined, limit: LATER } },
-    {
-      live: ["run_created", "run_ended"],
-      staleTime: 60_000,
-      enabled: isOver(run.state) && run.pipeline !== "",
-    },
+    "/api/v1/runs/{run}/reruns",
+    { path: { run: run.id } },
+    { live: ["run_created", "run_ended"], staleTime: 60_000, enabled: isOver(run.state) },
   );
-  const repeated = (later.data?.items ?? []).filter((each) => each.rerun_of === run.id);
+  const repeated = later.data?.items ?? [];
   return (
     <>
       {run.rerun_of && (

@@ -91,7 +91,7 @@ function Known({ run }: { run: RunOf }) {
     >
       <Waits run={run} why={why.data} select={select} />
       {why.data && why.data.causes.length > 0 && (
-        <Causes run={run} causes={why.data.causes} select={select} narrow={selected !== null} />
+        <Causes causes={why.data.causes} select={select} narrow={selected !== null} />
       )}
       <Loaded query={instances} rows={12}>
         {(all) => (

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useState } from "react";
 import { type Asked, useGet, usePages } from "@/api/client";
 import { type Chosen, href, useChosen } from "@/frame/address";
 import { useShortcut } from "@/frame/shortcuts";
-import { Choice, Filters, Search } from "@/parts/Filters";
+import { Choice, Filters, More, Search } from "@/parts/Filters";
 import { Page } from "@/parts/Page";
 import { Glyph } from "@/parts/State";
 import { quoted } from "@/parts/shell";
@@ -16,7 +16,7 @@ import { Empty } from "@/parts/Waiting";
 import { Bulk } from "./Bulk";
 import { useColumns } from "./columns";
 import { FloorView } from "./FloorView";
-import { RunList } from "./RunList";
+import { PAGE, RunList } from "./RunList";
 import css from "./Runs.module.css";
 
 const STATES = ["failed", "running", "queued", "succeeded", "cancelled"];
@@ -39,6 +39,12 @@ const AGES: [string, string, number][] = [
 ];
 
 const FILTERS = ["q", "pipeline", "state", "partition", "tag", "by", "origin", "since", "until"];
+
+/** Those that a phone shows only when asked. */
+const FOLDED = ["pipeline", "state", "partition", "tag", "by", "origin", "since"];
+
+/** So many runs a search looks through at once. */
+const LOOKED_THROUGH = 10_000;
 
 export default function Runs() {
   const [chosen, choose] = useChosen();
@@ -83,6 +89,7 @@ export default function Runs() {
             picked={picked}
             onPick={pick}
             empty={filtered ? <NoneFits /> : <NoneYet />}
+            bound={query.q || query.origin ? LOOKED_THROUGH : undefined}
           />
           <Bulk runs={rows} onDone={() => pick(new Set())} />
         </>
@@ -105,7 +112,7 @@ function useQueryOf(chosen: Chosen): NonNullable<Asked<"/api/v1/runs">["query"]>
     origin,
     since: from,
     until,
-    limit: 100,
+    limit: PAGE,
   };
 }
 
@@ -148,24 +155,26 @@ function Bar({ view, onClear }: { view: string; onClear?: () => void }) {
           onChange={(q) => choose({ q })}
           placeholder="Number, name, region=eu"
         />
-        {pipeline}
-        <Typed label="Partition" name="partition" />
-        <Typed label="Tag" name="tag" />
-        <Typed label="Who" name="by" />
-        <Choice
-          label="Made by"
-          value={chosen.origin}
-          options={
-            chosen.origin && !ORIGINS.some((each) => each.value === chosen.origin)
-              ? [...ORIGINS, { value: chosen.origin, label: chosen.origin }]
-              : ORIGINS
-          }
-          onChange={(next) => choose({ origin: next })}
-          width={150}
-        />
-        <Since />
+        <More set={FOLDED.filter((name) => chosen[name]).length}>
+          {pipeline}
+          <Typed label="Partition" name="partition" />
+          <Typed label="Tag" name="tag" />
+          <Typed label="Who" name="by" />
+          <Choice
+            label="Made by"
+            value={chosen.origin}
+            options={
+              chosen.origin && !ORIGINS.some((each) => each.value === chosen.origin)
+                ? [...ORIGINS, { value: chosen.origin, label: chosen.origin }]
+                : ORIGINS
+            }
+            onChange={(next) => choose({ origin: next })}
+            width={150}
+          />
+          <Since />
+          <States />
+        </More>
       </Filters>
-      <States />
     </div>
   );
 }
@@ -248,12 +257,7 @@ function commandOf(chosen: Chosen): string {
 }
 
 function NoneFits() {
-  return (
-    <Empty title="No run fits">
-      No run has all of that. A search looks through the newest 10,000 runs at once; clear a filter to see
-      more.
-    </Empty>
-  );
+  return <Empty title="No run fits">No run has all of that. Clear a filter to see more.</Empty>;
 }
 
 function NoneYet() {

@@ -15,7 +15,7 @@ import { type Tab, Tabs } from "@/parts/Tabs";
 import { To } from "@/parts/To";
 import { Empty, Loaded, Skeleton } from "@/parts/Waiting";
 import { Took, When } from "@/parts/When";
-import { errorOf, howOf } from "./cause";
+import { errorOf, howOf, ownFrame } from "./cause";
 import { Instances } from "./Instances";
 import css from "./Step.module.css";
 
@@ -109,18 +109,34 @@ function Head({ place, step, isGate }: { place: Place; step: StepOf; isGate: boo
         <div className={css.cause}>
           <span className={css.how}>{howOf(last.failure)}</span>
           {errorOf(last.failure) && <code className={css.error}>{errorOf(last.failure)}</code>}
-          {last.failure.traceback && (
-            <details>
-              <summary>Traceback</summary>
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-              <pre className={css.trace} tabIndex={0}>
-                {last.failure.traceback}
-              </pre>
-            </details>
-          )}
+          {last.failure.traceback && <Traceback text={last.failure.traceback} />}
         </div>
       )}
       {(waits || isSkip(step.state)) && !isGate && <Brief place={place} />}
+    </>
+  );
+}
+
+/** Where it broke: the frame of the user's own code first, then all of it. */
+function Traceback({ text }: { text: string }) {
+  const frame = ownFrame(text);
+  return (
+    <>
+      {frame && (
+        <div className={css.frame}>
+          <span className={css.of}>
+            <code>{`${frame.file}:${frame.line}`}</code> in <code>{frame.name}</code>
+          </span>
+          {frame.code && <code className={css.source}>{frame.code}</code>}
+        </div>
+      )}
+      <details open>
+        <summary>Traceback</summary>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
+        <pre className={css.trace} tabIndex={0}>
+          {text}
+        </pre>
+      </details>
     </>
   );
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { errorOf, firstLine, howOf, stepOf } from "./cause";
+import { errorOf, firstLine, howOf, ownFrame, stepOf } from "./cause";
 
 const failure = {
   message: "",
@@ -34,4 +34,28 @@ test("a subject is a step, an instance of one, or something else", () => {
   expect(stepOf("extract[3.1]", steps)).toEqual({ step: "extract", index: "3.1" });
   expect(stepOf("odd[name]", steps)).toEqual({ step: "odd[name]", index: "" });
   expect(stepOf("pool db", steps)).toBeNull();
+});
+
+const TRACE = `Traceback (most recent call last):
+  File "/srv/shop/pipelines.py", line 12, in load
+    return read(day)
+           ^^^^^^^^^
+  File "/srv/shop/tables/orders.py", line 40, in read
+    return pandas.read_csv(file)
+  File "/srv/.venv/lib/python3.12/site-packages/pandas/io/parsers.py", line 900, in read_csv
+    raise FileNotFoundError(file)
+FileNotFoundError: orders.csv`;
+
+test("the frame to look at first is the last one of one's own code", () => {
+  expect(ownFrame(TRACE)).toEqual({
+    file: "tables/orders.py",
+    line: 40,
+    name: "read",
+    code: "return pandas.read_csv(file)",
+  });
+});
+
+test("a traceback of libraries alone has none", () => {
+  expect(ownFrame('  File "/usr/lib/python3.12/json/decoder.py", line 3, in decode\n    x()')).toBeNull();
+  expect(ownFrame("killed")).toBeNull();
 });

@@ -49,6 +49,28 @@ export function errorOf(failure: Failure): string {
   return text ? `${kind}: ${text}` : kind;
 }
 
+export type Frame = { file: string; line: number; name: string; code: string };
+
+const FRAME = /^ {2}File "(.+)", line (\d+), in (.+)$/;
+const OTHERS = /[\\/](?:site-packages|dist-packages|lib[\\/]python[\d.]+|partita[\\/]worker)[\\/]|^</;
+
+/** Of a traceback the frame to look at first: the last one that is the user's own code; null if it is all of libraries. */
+export function ownFrame(traceback: string): Frame | null {
+  const lines = traceback.split("\n");
+  for (let at = lines.length - 1; at >= 0; at -= 1) {
+    const match = FRAME.exec(lines[at]!);
+    if (!match || OTHERS.test(match[1]!)) continue;
+    const next = lines[at + 1] ?? "";
+    return {
+      file: match[1]!.split(/[\\/]/).slice(-2).join("/"),
+      line: Number(match[2]),
+      name: match[3]!,
+      code: next.startsWith("    ") ? next.trim() : "",
+    };
+  }
+  return null;
+}
+
 /** The first line of what was said. */
 export function firstLine(text: string): string {
   return text.split("\n", 1)[0] ?? "";

@@ -6,6 +6,7 @@ import { State } from "@/parts/State";
 import { type Column, Table } from "@/parts/Table";
 import { took } from "@/parts/time";
 import { Loaded } from "@/parts/Waiting";
+import { When } from "@/parts/When";
 import css from "./System.module.css";
 
 type Finding = Schema<"Finding">;
@@ -47,17 +48,29 @@ export default function Health() {
 }
 
 function About({ of }: { of: Schema<"About"> }) {
-  const { engine, leader } = of;
+  const { engine, leaders } = of;
   return (
     <div className={css.grid}>
       <Section title="Who leads">
-        {leader ? (
-          <div className={css.column}>
-            <Fact name="engine">
-              <Key>{leader.holder}</Key>
-            </Fact>
-            <Fact name="fencing epoch">{leader.epoch}</Fact>
-          </div>
+        {leaders.length ? (
+          leaders.map((leader) => (
+            <div key={leader.namespace ?? ""} className={css.column}>
+              {leaders.length > 1 && <Fact name="namespace">{leader.namespace ?? "all others"}</Fact>}
+              {leader.leads ? (
+                <Fact name="engine">
+                  <Key>{leader.holder}</Key>
+                </Fact>
+              ) : (
+                <p className="dim">No engine holds the lease.</p>
+              )}
+              {leader.leads && leader.since_at && (
+                <Fact name="since">
+                  <When at={leader.since_at} />
+                </Fact>
+              )}
+              <Fact name="fencing epoch">{leader.epoch}</Fact>
+            </div>
+          ))
         ) : (
           <p className="dim">No engine holds the lease.</p>
         )}

@@ -1,5 +1,6 @@
 /** What broke: one row for each first cause, with what it holds up and what can be done about it. */
-import { Button } from "@mantine/core";
+import { Button, Menu } from "@mantine/core";
+import { IconChevronDown } from "@tabler/icons-react";
 import { useState } from "react";
 import { type Schema, useSend } from "@/api/client";
 import { href, useGo } from "@/frame/address";
@@ -189,21 +190,37 @@ function Doing({ cause, takesKeys }: { cause: Cause; takesKeys: boolean }) {
   };
   const many = cause.left.length > 1 ? ` ${cause.left.length} runs` : "";
   const busy = cause.is_open || cause.trying_in !== null;
-  useShortcut("r", () => again("same"), "retry the cause", takesKeys && !busy);
+  useShortcut("r", () => again("latest"), "retry the cause", takesKeys && !busy);
   return (
     <span className={css.doing}>
-      <Button component="a" {...linked(logOf(cause))}>
-        Log
-      </Button>
       <Button component="a" {...linked(whyOf(cause))}>
         Why
       </Button>
-      <Button variant="light" onClick={() => again("same")} disabled={busy || retry.isPending}>
-        Retry{many}
+      <Button component="a" {...linked(logOf(cause))}>
+        Log
       </Button>
-      <Button onClick={() => again("latest")} disabled={busy || retry.isPending}>
-        Retry{many} with latest code
-      </Button>
+      <Button.Group>
+        <Button
+          variant="light"
+          onClick={() => again("latest")}
+          disabled={busy || retry.isPending}
+          title="what failed and what stands behind it, with the latest code (r)"
+        >
+          Retry{many} from failure
+        </Button>
+        <Menu position="bottom-end" width={240}>
+          <Menu.Target>
+            <Button variant="light" aria-label="more ways to retry" disabled={busy || retry.isPending}>
+              <IconChevronDown size={14} />
+            </Button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            <Menu.Label>From failure</Menu.Label>
+            <Menu.Item onClick={() => again("latest")}>with the latest code</Menu.Item>
+            <Menu.Item onClick={() => again("same")}>with the same code</Menu.Item>
+          </Menu.Dropdown>
+        </Menu>
+      </Button.Group>
       {cause.trying_in !== null ? (
         <To to={href(["runs", cause.trying_in])} className={css.trying}>
           <State state="retrying" more={`in #${cause.trying_in}`} />

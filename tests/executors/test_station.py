@@ -1,0 +1,188 @@
+"""Performing jobs on a machine that knows nothing: code from the exchange, one claim, outcomes, logs in pieces."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import partita
+from partita.core.policies import Policies
+from partita.executors.bundle import pack
+from partita.executors.clusters.cluster import Job
+from partita.executors.clusters.exchange import Exchange
+from partita.executors.clusters.perform import AlreadyClaimed, perform, stop_here
+from partita.executors.clusters.shipping import Receiver
+from partita.executors.clusters.station import Station
+from partita.executors.conformance import PLAIN, as_input, make_project
+from partita.settings import Home
+from partita.values import storing
+from partita.values.blobs import FileBlobs
+from partita.worker.logs import log_end, read_log
+from partita.worker.wire import Brief, Outcome, Ticket
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_station() -> Iterator[None]:
+    yield
+    Station.here().close()
+
+
+class Place:
+    """An exchange with the code of the conformance project."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = f"file://{folder}/exchange"
+        self.exchange = Exchange.at(self.address)
+        self.home = Home(folder / "home")
+        bundle = pack(make_project(folder / "project"), into=folder)
+        self.exchange.put_code(bundle)
+        self.code = bundle.digest
+        self._no = 0
+
+    def job(self, task: str, policies: Policies = PLAIN, **inputs: object) -> Job:
+        self._no += 1
+        call = f"pipelines:{task}"
+        brief = Brief(7, "run", 1, "default", "conformance", task, call, timeout_s=policies.timeout_s)
+        ticket = Ticket(self._no, 7, str(self._no), 1, 1, {name: as_input(value) for name, value in inputs.items()})
+        return Job(
+            name=f"pt-{hash(self.folder):x}-{self._no}",
+            project="conformance",
+            namespace="default",
+            code=self.code,
+            exchange=self.address,
+            values=f"file://{self.home.blobs}",
+            python=f"{sys.version_info.major}.{sys.version_info.minor}",
+            brief=brief,
+            ticket=ticket,
+            policies=policies,
+            partita=partita.__version__,
+        )
+
+    def value(self, outcome: Outcome) -> object:
+        assert outcome.state == "succeeded", outcome
+        assert outcome.value is not None
+        return storing.decode(outcome.value, FileBlobs(self.home.blobs))
+
+    def log(self, job: Job) -> list[str]:
+        """The lines of its log, as the scheduler has them when the last piece has come."""
+        place = (job.brief.run_no, job.brief.step, job.ticket.index, job.ticket.attempt)
+        receiver = Receiver(self.home, job.name, *place, fresh=True)
+        wait_until(lambda: receiver.take(self.exchange) is not None or receiver.closed)
+        return [line.text for line in read_log(self.home, *place)]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_a_job_is_performed_and_its_outcome_is_in_the_exchange(place: Place) -> None:
+    job = place.job("double", i=21)
+    spooled = perform(job)
+    assert place.value(spooled.outcome) == 42
+    assert place.exchange.outcome(job.name) == spooled
+    assert (spooled.run, spooled.step, spooled.outcome.no) == ("run", "double", job.ticket.no)
+
+
+def test_nobody_begins_a_job_twice(place: Place) -> None:
+    job = place.job("double", i=1)
+    perform(job)
+    with pytest.raises(AlreadyClaimed, match="was claimed by"):
+        perform(job)
+    given_up = place.job("double", i=2)
+    assert place.exchange.claim(given_up.name, "the scheduler")
+    with pytest.raises(AlreadyClaimed, match="was claimed by the scheduler"):
+        perform(given_up)
+
+
+def test_another_python_is_refused_in_one_sentence(place: Place) -> None:
+    outcome = perform(msgspec.structs.replace(place.job("double", i=1), python="3.9")).outcome
+    assert outcome.state == "refused"
+    assert outcome.detail is not None
+    assert outcome.detail.failure is not None
+    assert "the project is served with Python 3.9: use an environment with the same version there" in str(
+        outcome.detail.failure.message
+    )
+
+
+def test_code_that_cannot_be_imported_there_is_refused_with_the_reason(place: Place) -> None:
+    broken = place.folder / "broken"
+    broken.mkdir()
+    (broken / "pipelines.py").write_text("import a_package_that_is_only_here\n")
+    bundle = pack(broken, into=place.folder)
+    place.exchange.put_code(bundle)
+    outcome = perform(msgspec.structs.replace(place.job("double", i=1), code=bundle.digest)).outcome
+    assert outcome.state == "refused"
+    assert outcome.detail is not None
+    assert outcome.detail.failure is not None
+    assert "a_package_that_is_only_here" in outcome.detail.failure.message
+
+
+def test_a_job_is_stopped_from_another_thread_also_before_it_began(place: Place, tmp_path: Path) -> None:
+    mark = tmp_path / "began"
+    job = place.job("sleep_long", Policies(grace_s=5.0), mark=str(mark))
+    found: list[Outcome] = []
+    thread = threading.Thread(target=lambda: found.append(perform(job).outcome))
+    thread.start()
+    wait_until(mark.exists)
+    stop_here(job.name, 5.0)
+    thread.join(PATIENCE_S)
+    assert [outcome.state for outcome in found] == ["cancelled"]
+    early = place.job("double", i=1)
+    stop_here(early.name, 5.0)
+    assert perform(early).outcome.state == "refused"
+
+
+def test_what_it_prints_comes_home_as_it_was_and_closed(place: Place) -> None:
+    job = place.job("say", i=3)
+    perform(job)
+    assert place.log(job) == ["I am 3", "still 3"]
+    assert log_end(place.home, 1, job.brief.step, job.ticket.index, 1) is not None
+
+
+def test_many_threads_share_one_station(place: Place) -> None:
+    jobs = [place.job("double", i=i) for i in range(24)]
+    values: dict[int, object] = {}
+
+    def work(i: int) -> None:
+        values[i] = place.value(perform(jobs[i]).outcome)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * PATIENCE_S)
+    assert values == {i: 2 * i for i in range(24)}
+
+
+def test_a_process_performs_one_job_by_its_name(place: Place) -> None:
+    job = place.job("double", i=4)
+    place.exchange.put_job(job)
+    words = [sys.executable, "-m", "partita.executors.clusters.job", "--exchange", place.address, "--name"]
+    done = subprocess.run([*words, job.name], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    outcome = place.exchange.outcome(job.name)
+    assert outcome is not None
+    assert place.value(outcome.outcome) == 8
+    again = subprocess.run([*words, job.name], capture_output=True, text=True, timeout=60)
+    assert again.returncode == 75
+    assert "was claimed by" in again.stderr
+    unknown = subprocess.run([*words, "pt-0"], capture_output=True, text=True, timeout=60)
+    assert unknown.returncode == 1
+    assert "has no job pt-0" in unknown.stderr
