@@ -153,9 +153,7 @@ def test_assets_go_where_a_rule_the_project_or_they_themselves_say(tmp_path: Pat
     def clean(raw: int) -> int: return raw
 
     @pt.multi_asset(outs=["a", "b"])
-    def both(clean: int):
-        yield "a", 1
-        yield "b", 2
+    def both(clean: int): return {"a": 1, "b": 2}
 
     nightly = pt.pipeline("nightly", assets="*", executor="local")
     """
@@ -179,9 +177,7 @@ def test_a_bundle_that_is_sent_away_itself_is_refused(tmp_path: Path) -> None:
     import partita as pt
 
     @pt.multi_asset(outs=["a", "b"], executor="lab")
-    def both():
-        yield "a", 1
-        yield "b", 2
+    def both(): return {"a": 1, "b": 2}
     """
     problem = loaded(tmp_path, pipelines).manifest.problems[0]
 
@@ -234,7 +230,7 @@ def test_options_without_an_executor_are_a_mistake_and_with_local_ones_are_not(t
 
 
 def test_options_of_an_executor_are_plain_data() -> None:
-    with pytest.raises(pt.DefinitionError, match=r"option `executor_options` of task `train`: options are plain data"):
+    with pytest.raises(pt.DefinitionError, match=r"option `executor_options` of task `_train`: options are plain data"):
         pt.task(executor="lab", executor_options={"x": object()})(_train)
     with pytest.raises(pt.DefinitionError, match="is no table of options"):
         pt.task(executor="lab", executor_options=["x"])(_train)

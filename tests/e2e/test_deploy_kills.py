@@ -120,10 +120,8 @@ def test_a_kill_in_the_middle_of_a_deployment_leaves_one_whole_version(up: Up, t
         for number in range(1, 6):
             digest, data = packed(tmp_path, number)
             told = len(up.events)
-            try:
-                client.deployments.bring("shop", digest, data)
-            except PartitaError as error:  # the one before was killed in its middle and is still being ended
-                assert "being tried" in str(error)
+            client.deployments.bring("shop", digest, data)
+            # The moment of the kill, anywhere in its trial, its commit or its laying out.
             time.sleep(random_.uniform(0.0, 0.8))
             up.kill_scheduler()
             up.until(lambda e: e["event"] == "ready" and e["part"] == "scheduler", told)

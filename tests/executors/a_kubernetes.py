@@ -195,7 +195,7 @@ class World:
                     _condition(
                         pod, "DisruptionTarget", "True", "DeletionByTaintManager", "node.kubernetes.io/unreachable"
                     )
-                    pod["metadata"]["deletionTimestamp"] = now(-120)
+                    pod["metadata"] |= {"deletionTimestamp": now(-120), "deletionGracePeriodSeconds": 30}
                     self.put("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], pod)
 
     def adopt(self, namespace: str, name: str) -> None:

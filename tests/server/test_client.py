@@ -121,7 +121,7 @@ NOT_IN_CLIENT = {
     "GET /api/v1/projects/{project}/versions/{code}", "GET /api/v1/resources/{resource}", "GET /api/v1/users/{user}",
     "DELETE /api/v1/users/{user}",
     # In the shape in which a screen draws them.
-    "GET /api/v1/durations", "GET /api/v1/floor", "GET /api/v1/pipelines-overview", "GET /api/v1/waiting",
+    "GET /api/v1/durations", "GET /api/v1/floor", "GET /api/v1/runs/{run}/reruns", "GET /api/v1/pipelines-overview", "GET /api/v1/waiting",
     "GET /api/v1/pipelines/{pipeline}/partition-keys", "GET /api/v1/runs/{run}/steps/{step}/log/find",
     "GET /api/v1/runs/{run}/steps/{step}/log/lines", "GET /api/v1/runs/{run}/steps/{step}/log/whole",
     "GET /api/v1/runs/{run}/steps/{step}/value/image",

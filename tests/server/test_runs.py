@@ -106,6 +106,10 @@ def test_a_failed_run_says_why_and_is_run_again_from_what_failed(api: httpx2.Cli
     again = api.post(f"{V1}/runs/{run['id']}/retry", json={})
     assert again.status_code == 201
     assert again.json()["rerun_of"] == run["id"]
+    newest = api.post(f"{V1}/runs/{run['id']}/retry", json={"version": "same"})
+    made = api.get(f"{V1}/runs/{run['id']}/reruns").json()["items"]
+    assert [row["id"] for row in made] == [newest.json()["id"], again.json()["id"]]
+    assert api.get(f"{V1}/runs/{again.json()['id']}/reruns").json()["items"] == []
 
 
 def test_a_run_is_paused_resumed_and_cancelled(api: httpx2.Client, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def up(
         kept = home_at(kept.root)
         service = _ServiceFile(kept, served)
         words.on_ready = service.ready
-        own = _namespaces(kept, served) if spread else []
+        own = _namespaces(kept, served, deployments) if spread else []
         parts = _parts(kept, served, listening, workers=workers, wait=wait, own=own)
         words.begin(served, kept)
         supervisor = Supervisor(
@@ -215,11 +215,15 @@ def _listening(listen: Callable[[str, int], socket.socket], host: str, port: int
             ) from error
 
 
-def _namespaces(home: Home, served: list[Path]) -> list[str]:
+def _namespaces(home: Home, served: list[Path], deployments: Path | None) -> list[str]:
     """The namespaces of the projects, each of which is to have a scheduler of its own."""
     from partita.define.project import read_config
     from partita.store.opening import is_shared
 
+    if deployments is not None:
+        raise DefinitionError(
+            "--spread is for folders, and --deployments for what comes later", hint="leave one of them out"
+        )
     if not is_shared(home):
         raise DefinitionError(
             "--spread needs a store that several schedulers can write to",

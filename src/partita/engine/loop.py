@@ -605,7 +605,10 @@ class Engine:
             graphs[row.graph] = decode_graph(data)
         graph = graphs[row.graph]
         run = run_created_of(row)
-        steps, attempts = self.store.steps(row.id), self.store.attempts(row.id)
+        # Of a run that has only been asked for there is nothing else; tens of thousands of these may wait.
+        is_new = row.seq == 1 and row.state == "queued" and not row.rerun_of
+        steps = [] if is_new else self.store.steps(row.id)
+        attempts = [] if is_new else self.store.attempts(row.id)
         has_gates = any(step.gate is not None for step in graph.steps)
         gates = self.store.gates(row.id, open_only=True) if has_gates else ()
         votes = self.store.votes(row.id) if gates else ()

@@ -12,20 +12,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from partita.core.manifest import ExecutorSpec, Manifest
 from partita.errors import ExecutorError, PartitaError
 from partita.executors import verdicts
-from partita.executors.bundle import Bundle, pack
-from partita.executors.clusters.cluster import Cluster
-from partita.executors.clusters.executor import PREFIX, ClusterExecutor, worker_of
+from partita.executors.clusters.cluster import PREFIX, Cluster, worker_of
 from partita.executors.clusters.made import cluster_of
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
 from partita.executors.crews import Source
 from partita.executors.loading import HostConnection
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Home
+
+if TYPE_CHECKING:
+    from partita.executors.bundle import Bundle
+
+    # Most projects have no cluster.
+    from partita.executors.clusters.executor import ClusterExecutor
 
 LOCAL: Final = ("", "local")
 Make = Callable[[ExecutorSpec], Cluster]
@@ -81,6 +85,8 @@ class RoutedExecutor(ProcessExecutor):
         return self._specs.get(worker) != wanted.get(worker)
 
     def _add(self, worker: str, spec: ExecutorSpec, manifest: Manifest) -> None:
+        from partita.executors.clusters.executor import ClusterExecutor
+
         try:
             cluster = self._make(spec)
             self._clusters[worker] = ClusterExecutor(
@@ -236,6 +242,8 @@ class RoutedExecutor(ProcessExecutor):
                 self._folders[project, code] = crew.kept or crew.settings.code_folder
 
     def _bundle(self, project: str, code: str) -> Bundle:
+        from partita.executors.bundle import pack
+
         folder = self._folders.get((project, code))
         if folder is None:
             raise ExecutorError(f"the code of project {project!r} is not there yet", hint="partita doctor")

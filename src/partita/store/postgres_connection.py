@@ -369,6 +369,11 @@ class PostgresDatabase:
         self._mean(error)
 
     def _mean(self, error: psycopg.Error) -> NoReturn:
+        if isinstance(error, _OF_OTHERS):
+            raise StoreError(
+                f"{self.where} gives one connection to several of us: a pooler in transaction mode",
+                hint="let the pooler keep a connection for each session (pool_mode = session), or leave it out",
+            ) from error
         if isinstance(error, errors.NumericValueOutOfRange):
             raise OverflowError(_first_line(error)) from error
         if isinstance(error, errors.UniqueViolation) and _ONE_OPEN.fullmatch(error.diag.constraint_name or ""):
@@ -392,6 +397,8 @@ _MUST_BE_ON: Final = {
 _ONE_OPEN = re.compile(r"one_open|attempts_.*_run_step_idx_idx\d*")
 # Told by a server that ends or starts.
 _GOING = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.IdleInTransactionSessionTimeout)
+# What was prepared on our connection is not there, or somebody else's is.
+_OF_OTHERS = (errors.DuplicatePreparedStatement, errors.InvalidSqlStatementName)
 _NO_SPACE = (errors.DiskFull, errors.OutOfMemory, errors.InsufficientResources)
 # Somebody is in the way, or this server may only read now (a replica that is to take over): later it works.
 _LATER = (

@@ -18,13 +18,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from partita.core.policies import Policies
 from partita.executors.verdicts import Death
 from partita.worker.wire import Brief, Spooled, Ticket
+
+# Of the names that executors have in the place of workers.
+PREFIX: Final = "@"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -155,3 +158,12 @@ def name_of(run: str, step: str, index: str, attempt: int, epoch: int) -> str:
     """
     key = msgspec.msgpack.encode((run, step, index, attempt, epoch))
     return f"pt-{hashlib.sha256(key).hexdigest()[:24]}"
+
+
+def worker_of(project: str, name: str) -> str:
+    """How an executor of a project stands in the place of a worker; `name_of` of processes gives no such name.
+
+    >>> worker_of("shop", "dask")
+    '@shop/dask'
+    """
+    return f"{PREFIX}{project}/{name}"

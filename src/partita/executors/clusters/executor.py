@@ -26,7 +26,7 @@ from partita.core.policies import Policies
 from partita.errors import PartitaError
 from partita.executors import verdicts
 from partita.executors.bundle import Bundle
-from partita.executors.clusters.cluster import Cluster, Finished, Gone, Job, News, Runs, Waits, name_of
+from partita.executors.clusters.cluster import Cluster, Finished, Gone, Job, News, Runs, Waits, name_of, worker_of
 from partita.executors.clusters.exchange import Exchange
 from partita.executors.clusters.shipping import EVERY_S, Receiver
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
@@ -34,7 +34,6 @@ from partita.executors.verdicts import Death
 from partita.settings import Home
 from partita.worker.wire import Outcome, Spooled
 
-PREFIX: Final = "@"
 _US: Final = "the scheduler"
 _TURN_S: Final = 1.0
 # Between two tries to reach a cluster: at first, and at most.
@@ -49,15 +48,6 @@ _NEVER: Final = float("inf")
 
 CodeOf = Callable[[str, str], Bundle]
 """The bundle of a project's version: (project, code)."""
-
-
-def worker_of(project: str, name: str) -> str:
-    """How an executor of a project stands in the place of a worker; `name_of` of processes gives no such name.
-
-    >>> worker_of("shop", "dask")
-    '@shop/dask'
-    """
-    return f"{PREFIX}{project}/{name}"
 
 
 class _Held:

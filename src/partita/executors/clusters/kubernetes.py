@@ -40,7 +40,7 @@ from partita.executors.clusters.kubernetes_pod import (
     settings_problem,
 )
 from partita.executors.clusters.kubernetes_states import Patience, Situation, deleted, news_of, situation_of
-from partita.executors.clusters.kubernetes_watch import Watch
+from partita.executors.clusters.kubernetes_watch import LISTED, Watch
 from partita.executors.clusters.tables import duration_of, read_settings, size_of
 from partita.executors.verdicts import Death
 
@@ -158,7 +158,7 @@ class KubernetesCluster:
 
     def find(self, names: Sequence[str]) -> list[News]:
         """Look for the pods of an earlier scheduler."""
-        pods = self._connected().list()
+        pods, _ = self._connected().list()
         found: list[News] = []
         for name in names:
             pod = pods.get(name) or self._connected().get(name)
@@ -249,16 +249,8 @@ class KubernetesCluster:
     def _upkeep(self) -> None:
         now = time.monotonic()
         if now - self._listed_at >= self._resync_s and (self._live or self._watch):
-            pods = self._connected().list()
+            self._compare(self._connected().list()[0])
             self._listed_at = time.monotonic()
-            for name, live in list(self._live.items()):
-                # A list may be older than the pod: one that it misses is asked for itself.
-                pod = pods.get(name) or self._connected().get(name)
-                if pod is None:
-                    self._end(name, deleted(name, live.seen, asked=live.stopped))
-                else:
-                    self._judge(name, live, situation_of(pod))
-            self._sweep(pods)
         if self._full and now - self._tried_at >= min(_AGAIN_S, self._resync_s):
             self._tried_at = now
             waiting, self._full = self._full, {}
@@ -266,7 +258,20 @@ class KubernetesCluster:
                 self._create(job, since)
         self._remove()
 
+    def _compare(self, pods: dict[str, dict[str, Any]]) -> None:
+        for name, live in list(self._live.items()):
+            # A list may be older than the pod: one that it misses is asked for itself.
+            pod = pods.get(name) or self._connected().get(name)
+            if pod is None:
+                self._end(name, deleted(name, live.seen, asked=live.stopped))
+            else:
+                self._judge(name, live, situation_of(pod))
+        self._sweep(pods)
+
     def _absorb(self, kind: str, pod: dict[str, Any]) -> None:
+        if kind == LISTED:
+            self._compare(pod)
+            return
         name = job_of(pod)
         live = self._live.get(name)
         if live is None:

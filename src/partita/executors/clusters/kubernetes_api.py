@@ -6,6 +6,7 @@ Rule: the only file beside the watch that knows lightkube. What a later try can 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -45,14 +46,15 @@ class Api:
     def address(self) -> str:
         return f"{self._client.config.cluster.server}, namespace {self._client.namespace}"
 
-    def list(self) -> dict[str, dict[str, Any]]:
-        """Our pods by name. Raises `ExecutorError` also where they may not be listed."""
+    def list(self) -> tuple[dict[str, dict[str, Any]], str]:
+        """Our pods by name, and the version of the list. Raises `ExecutorError` also where they may not be listed."""
         try:
             with _reaching("list pods"):
-                pods = [pod.to_dict() for pod in self._client.list(Pod, labels=self._labels, chunk_size=500)]
+                listed = self._client.list(Pod, labels=self._labels, chunk_size=500)
+                pods = [pod.to_dict() for pod in listed]
         except Refused as error:
             raise ExecutorError(f"Kubernetes does not list pods: {error}", hint=ROLE) from None
-        return {name: pod for pod in pods if (name := job_of(pod))}
+        return {name: pod for pod in pods if (name := job_of(pod))}, listed.resourceVersion
 
     def get(self, name: str) -> dict[str, Any] | None:
         """A pod, or None."""
@@ -81,9 +83,9 @@ class Api:
             # Its node may be gone, or the container never was.
             return ""
 
-    def watch(self, seconds: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What happens to our pods, and first what there is. Raises what a broken connection or the server raises."""
-        for kind, pod in self._client.watch(Pod, labels=self._labels, server_timeout=seconds):
+    def watch(self, version: str, seconds: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What happens to our pods after a version. Raises what a broken connection or the server raises."""
+        for kind, pod in self._client.watch(Pod, labels=self._labels, server_timeout=seconds, resource_version=version):
             yield kind, pod.to_dict()
 
     def close(self) -> None:
@@ -115,8 +117,12 @@ def job_of(pod: dict[str, Any]) -> str:
 
 def lost_field(template: dict[str, Any]) -> str:
     """What is in a template and in no pod, in one sentence; "" if nothing is."""
+    # What every pod must have is filled in later.
+    whole = copy.deepcopy(template)
+    for container in whole.setdefault("spec", {}).setdefault("containers", []):
+        container.setdefault("name", CONTAINER)
     try:
-        where = _lost(template, Pod.from_dict(template).to_dict(), "template")
+        where = _lost(template, Pod.from_dict(whole).to_dict(), "template")
     except (TypeError, ValueError, AttributeError) as error:
         return f"template: this is no pod: {error}"
     return f"{where}: a pod has no such field" if where else ""

@@ -1,7 +1,9 @@
 """A thread that watches pods and puts every change into a queue.
 
-Rule: a hint, never the truth. Whatever breaks it (410 Gone, a closed connection, a server that says nothing more), it begins
-anew from "any" state, which tells of all pods that there are; what it missed is found by the list that everything relies on.
+Whatever breaks it (410 Gone, a closed connection), it begins anew with a list: what was deleted meanwhile is missing there, and no
+watch would ever tell of it.
+
+Rule: a hint, never the truth. What it misses (a server that says nothing more) is found by the list that everything relies on.
 """
 
 from __future__ import annotations
@@ -11,12 +13,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-import httpx2
-from lightkube import ApiError
-
-from partita.errors import ExecutorError
 from partita.executors.clusters.kubernetes_api import Api
 
+LISTED: Final = "LISTED"
 # The server ends a watch by itself after this time: a connection that died silently costs no more than it.
 _SERVER_S: Final = 55
 _PAUSES_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -57,14 +56,16 @@ class Watch:
                     self._follow(api)
                 finally:
                     api.close()
-            except (ApiError, httpx2.HTTPError, httpx2.StreamError, ExecutorError, OSError, RuntimeError, ValueError):
-                # Said by `healthy`; the list goes on telling the truth.
+            except Exception:
+                # Whatever it is, also an answer that cannot be read: said by `healthy`, and the list tells the truth.
                 self._failures += 1
             self._closed.wait(_PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)])
 
     def _follow(self, api: Api) -> None:
-        for kind, pod in api.watch(_SERVER_S):
-            self._failures = 0
+        pods, version = api.list()
+        self._into.put((LISTED, pods))
+        self._failures = 0
+        for kind, pod in api.watch(version, _SERVER_S):
             if self._closed.is_set():
                 return
             if kind in ("ADDED", "MODIFIED", "DELETED"):

@@ -93,7 +93,7 @@ class Driver:
     def _stop(self, name: str, grace_s: float) -> None:
         actor = self._running.get(name)
         if actor is not None:
-            actor.handle.stop.remote(name, grace_s)
+            actor.handle.stop.options(concurrency_group="control").remote(name, grace_s)
             return
         for shape in self._shapes.values():
             for waiting in shape.waiting:
@@ -127,7 +127,7 @@ class Driver:
 
     async def _asked(self, handle: Any) -> tuple[str, str]:
         async def ask() -> tuple[str, str]:
-            return await handle.doing.remote(), await handle.where.remote()
+            return await handle.doing.options(concurrency_group="control").remote(), await handle.where.options(concurrency_group="control").remote()
 
         try:
             return await asyncio.wait_for(ask(), ASK_S)
@@ -138,13 +138,15 @@ class Driver:
         """Wait for the end of a job whose call is not ours."""
         while True:
             try:
-                await actor.handle.wait.remote(name)
+                await actor.handle.wait.options(concurrency_group="watch").remote(name)
             except self._ray.exceptions.ActorUnavailableError:
                 await asyncio.sleep(LOOK_S)
             except self._ray.exceptions.RayError as error:
-                return self._end(name, {"end": "gone", "why": words(error)})
+                self._end(name, {"end": "gone", "why": words(error)})
+                return
             else:
-                return self._end(name, {"end": "ended", "outcome": b""})
+                self._end(name, {"end": "ended", "outcome": b""})
+                return
 
     # --- jobs and actors ----------------------------------------------------------------------------------------------
 
@@ -165,10 +167,12 @@ class Driver:
             end = _decoder.decode(await actor.handle.perform.remote(body))
         except self._ray.exceptions.ActorUnavailableError:
             actor.shape.actors -= 1
-            return await self._watched(name, actor)
+            await self._watched(name, actor)
+            return
         except self._ray.exceptions.RayError as error:
             actor.shape.actors -= 1
-            return self._end(name, {"end": "gone", "why": words(error)})
+            self._end(name, {"end": "gone", "why": words(error)})
+            return
         self._end(name, end)
         actor.idle_since = self._loop.time()
         actor.shape.idle.append(actor)
@@ -182,7 +186,7 @@ class Driver:
     async def _start(self, shape: Shape) -> None:
         handle = self._new(shape.demands)
         try:
-            where = await handle.where.remote()
+            where = await handle.where.options(concurrency_group="control").remote()
         except self._ray.exceptions.RayError as error:
             shape.actors -= 1
             if shape.waiting:
@@ -249,7 +253,7 @@ class Driver:
         for actor in [a for a in shape.idle if a.idle_since < before]:
             shape.idle.remove(actor)
             shape.actors -= 1
-            actor.handle.leave.remote()
+            actor.handle.leave.options(concurrency_group="control").remote()
 
     def _spawn(self, work: Any) -> None:
         task = self._loop.create_task(work)

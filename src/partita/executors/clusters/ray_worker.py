@@ -70,6 +70,12 @@ class Performer:
             self._changed.wait_for(lambda: self._name != name)
             return was_here
 
+    def leave(self) -> None:
+        """End as soon as nothing is performed."""
+        with self._changed:
+            self._idle_s = 0.0
+            self._changed.notify_all()
+
     def _end_when_idle(self) -> None:
         with self._changed:
             while self._name or time.monotonic() - self._idle_since < self._idle_s:

@@ -1,0 +1,83 @@
+"""A Ray cluster of several processes on this machine, in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .jobs import moments
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the package `ray` is not installed")
+
+
+# Nothing goes through a proxy of the machine's; a node that is gone is missed soon.
+ENVIRONMENT = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "grpc_proxy"), ""),
+    "no_proxy": "127.0.0.2",
+    "NO_PROXY": "127.0.0.2",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+
+
+class RayHere:
+    """A head without processors and nodes that have some, each a `ray start` of its own."""
+
+    def __init__(self, *, nodes: int = 1, processors: int = 2) -> None:
+        # Sockets lie in it, whose paths may not be long.
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-"))
+        self.port = _free_port()
+        self.head = self._start("--head", "--port", str(self.port), "--num-cpus", "0", "--include-dashboard", "false")
+        for _ in moments():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.2", self.port), 1.0):
+                break
+        self.nodes = [self.start_node(processors) for _ in range(nodes)]
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.2:{self.port}"
+
+    def start_node(self, processors: int = 2) -> subprocess.Popen[bytes]:
+        return self._start("--address", self.address, "--num-cpus", str(processors), "--resources", '{"licence": 1}')
+
+    def kill_raylet(self, node: subprocess.Popen[bytes]) -> None:
+        """kill -9 the process that is the node."""
+        for child in psutil.Process(node.pid).children(recursive=True):
+            if child.name().startswith("raylet"):
+                child.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        for node in [*self.nodes, self.head]:
+            family = psutil.Process(node.pid).children(recursive=True) if node.poll() is None else []
+            node.kill()
+            node.wait()
+            for process in family:
+                if process.is_running():
+                    process.kill()
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address", "127.0.0.2"]
+        if "--head" in arguments:
+            command += ["--temp-dir", str(self.folder)]
+        return subprocess.Popen(
+            [*command, "--disable-usage-stats", "--object-store-memory", str(80 << 20), *arguments],
+            stdout=(self.folder / "log").open("ab"),
+            stderr=subprocess.STDOUT,
+            env=os.environ | ENVIRONMENT | {"RAY_TMPDIR": str(self.folder)},
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.2", 0))
+        return int(probe.getsockname()[1])
