@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 UI     := src/partita/server/ui/index.html
-EXTRAS := nightly calendars notify objects oidc vault keyring postgres
+EXTRAS := nightly calendars notify objects oidc vault keyring postgres dask ray kubernetes lineage
 CORES  := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test test-all test-ui lint format types bench sim ui ui-types ui-check lock clean
+.PHONY: help setup demo test test-all test-ui test-engines lint format types bench sim ui ui-types ui-check lock clean
 
 help:            ## what there is to say
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -37,6 +37,9 @@ test-all: $(READY) $(UI)  ## also what takes longer: crash tests and seeded bugs
 
 test-ui: $(READY) $(UI)  ## the longer tests of the screens: every screen by axe, 232 payloads
 	$(BIN)/python -m pytest -q -n $(CORES) -m slow tests/ui
+
+test-engines: $(READY)  ## steps on real clusters of Dask, Ray and Slurm, on a double of Kubernetes, in containers
+	$(BIN)/python -m pytest -q -n $(CORES) -m slow tests/executors tests/containers
 
 lint: $(READY) ui-check  ## style, types, layers; of the screens too
 	$(BIN)/ruff check .

@@ -166,7 +166,7 @@ def screens(url: str, token: str) -> dict[str, str]:
     found = {
         "today": "/",
         "runs": "/runs",
-        "floor": "/runs?view=timeline&hours=6",
+        "floor": "/runs?view=timeline&hours=1",
         "run": run,
         "run-step": f"{run}?step={cause}",
         "run-timeline": f"{run}?tab=timeline",
@@ -189,7 +189,8 @@ def screens(url: str, token: str) -> dict[str, str]:
         "approvals": "/approvals",
     }
     if asked:
-        found["approval"] = f"/approvals/{asked[0]['run']}/{asked[0]['step']}"
+        shown = next((gate for gate in asked if gate["step"] == "go" and "model" in gate["question"]), asked[0])
+        found["approval"] = f"/approvals/{shown['run']}/{shown['step']}"
     return found
 
 

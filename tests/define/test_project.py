@@ -82,6 +82,8 @@ def test_settings_come_from_pyproject(tmp_path: Path) -> None:
         ("[tool.partita]\npools = {db = 0}", "1 slot or more"),
         ("[tool.partita]\nmodules = 'x'", "must be a list"),
         ("[tool.partita]\nname = 'a b'", "no name may have"),
+        ("[tool.partita]\nvalues = 'ftp://x'", "must be an address"),
+        ("[tool.partita]\ninclude = 'seeds'", "must be a list"),
         ("[tool.partita", "cannot be read"),
     ],
 )

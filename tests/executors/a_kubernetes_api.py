@@ -100,6 +100,8 @@ class _Http(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body are written apart: together they would wait 40 ms for an acknowledgement.
+    disable_nagle_algorithm = True
 
     def __init__(self, server: Server, *rest: Any) -> None:
         self.api = server

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 import psutil
@@ -20,11 +21,10 @@ from .jobs import moments
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the package `ray` is not installed")
 
 
-# Nothing goes through a proxy of the machine's; a node that is gone is missed soon.
+# A token of this test's own, and a node that is gone is missed soon.
 ENVIRONMENT = {
-    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "grpc_proxy"), ""),
-    "no_proxy": "127.0.0.2",
-    "NO_PROXY": "127.0.0.2",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": uuid.uuid4().hex * 2,
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
 }

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from partita.executors.clusters.kubernetes_pod import pod_of
 from .a_kubernetes import Object, World
 from .a_kubernetes_api import Server, _validate, serving
 from .jobs import Stand, a_job, end_of, moments, told_until
+from .whole import NewCluster, Whole
 
 NAMESPACE = "pipelines"
 SETTINGS = {"image": "img:1", "namespace": NAMESPACE, "memory_overhead": "1MiB"}
@@ -465,6 +467,14 @@ def test_whatever_fails_every_attempt_ends_once_and_no_pod_is_left(tmp_path: Pat
     assert set(ends.values()) == {1}, kinds
     assert kinds["good: Finished"] > count / 2
     assert not any(kinds[f"{fate}: Finished"] for fate in ("fails", "oom", "evicted"))
+
+
+class TestWhole(Whole):
+    @pytest.fixture
+    def new_cluster(self, server: Server) -> NewCluster:
+        config = server.kubeconfig(server.world.folder / "config")
+        table = {**SETTINGS, "memory_overhead": "128MiB", "kubeconfig": str(config), "python": sys.executable}
+        return lambda: make("grid", table)
 
 
 class TestManifest:

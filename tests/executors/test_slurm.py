@@ -19,6 +19,7 @@ from partita.executors.clusters.slurm_states import news_of, read_accounting, re
 
 from .a_slurm import Slurm, missing
 from .jobs import Stand, a_job, end_of, moments, told_until
+from .whole import NewCluster, Whole
 
 needs_slurm = pytest.mark.skipif(
     bool(missing()) and not os.environ.get("CI"),
@@ -129,6 +130,8 @@ class TestJobs:
         assert isinstance(end_of(later, array[0]), Gone)
         later.stop(array[1].name, 0.0)
         assert isinstance(end_of(later, array[1]), Gone)
+        later.forget([job.name for job in (ended, *array)])
+        assert list((stand.exchange / "slurm").iterdir()) == []
 
 
 @needs_slurm
@@ -231,7 +234,9 @@ class TestRefusals:
         job = stand.let(a_job(stand.exchange), "sleep 1")
         cluster.submit([job])
         away = tmp_path / "slurm.conf"
-        away.write_text(slurm.configuration.read_text().replace("SlurmctldPort=", "MessageTimeout=2\nSlurmctldPort=1\n#"))
+        away.write_text(
+            slurm.configuration.read_text().replace("SlurmctldPort=", "MessageTimeout=2\nSlurmctldPort=1\n#")
+        )
         with monkeypatch.context() as patch:
             patch.setenv("SLURM_CONF", str(away))
             with pytest.raises(ExecutorError, match="Slurm"):
@@ -242,6 +247,13 @@ class TestRefusals:
         lines = cluster.describe()
         assert lines[0].startswith("Slurm 2")
         assert any("main up 2 nodes" in line for line in lines)
+
+
+@needs_slurm
+class TestWhole(Whole):
+    @pytest.fixture
+    def new_cluster(self, slurm: Slurm) -> NewCluster:
+        return lambda: make("grid", {"python": sys.executable, "poll": "100ms"})
 
 
 class TestOptions:

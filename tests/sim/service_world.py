@@ -23,6 +23,7 @@ from partita.core.facts.house import Removed
 from partita.core.facts.limits import PoolChanged
 from partita.core.invariants import Violation
 from partita.core.manifest import Manifest
+from partita.core.placement import Capacity
 from partita.engine import ids, retention
 from partita.engine.loop import Engine
 from partita.engine.retention import Retention
@@ -42,9 +43,11 @@ from .service_judge import ServiceJudge, Starts
 from .service_manifests import CHANGES, DAYS, RATE, edited, project
 from .service_waiting import Waiting
 from .waiting import check_slots, check_waiting
-from .world import LEASE_S, LOOK_EVERY, TOO_LONG, World
+from .world import LEASE_S, LOOK_EVERY, POOLS, TOO_LONG, World
 
 _HOUR = 3600
+# The machine on which steps run, whatever this one has.
+MACHINE = Capacity({key[1]: n for key, n in POOLS.items() if key[0] == "machine"})
 # With nothing to do, time goes on by so much at most.
 _STRIDE_S = 3600.0
 # Of two days: the audit looks at the last one, and clocks are set by one at most.
@@ -220,6 +223,7 @@ class ServiceWorld(World):
             clock=self.clock,
             holder=holder,
             listeners=[self],
+            machine=MACHINE,
         )
         for part in service.parts:
             if isinstance(part, Retention):

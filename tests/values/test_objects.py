@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from partita.errors import DefinitionError, WorldError
+from partita.values import object_blobs
 from partita.values.objects import Folder, Objects, objects_at
 
+from .s3 import serving
 
-@pytest.fixture
-def objects(tmp_path: Path) -> Objects:
-    return objects_at(f"file://{tmp_path}/a%20shared/folder")
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    with serving() as variables:
+        yield variables
+
+
+@pytest.fixture(params=["folder", "s3"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Objects:
+    if request.param == "folder":
+        return objects_at(f"file://{tmp_path}/a%20shared/folder")
+    for name, value in request.getfixturevalue("s3").items():
+        monkeypatch.setenv(name, value)
+    object_blobs.store_at.cache_clear()
+    return objects_at(f"s3://partita/{tmp_path.name}")
 
 
 def test_what_is_put_is_there_until_it_is_removed(objects: Objects) -> None:

@@ -63,7 +63,7 @@ def _without_engine(settings: Settings, row: RunRow, reason: str) -> str:
     clock = SystemClock()
     store = open_store(settings.home, clock=clock.now)
     try:
-        executor = Leftovers(settings.home)
+        executor = Leftovers(settings.home, store.manifests())
         engine = Engine(store, executor, clock, holder=f"cancel:{time.time_ns():x}", lease_s=settings.lease_s)
         engine.start()
         active = engine.active.get(row.id)
@@ -72,8 +72,12 @@ def _without_engine(settings: Settings, row: RunRow, reason: str) -> str:
             if count:
                 terminal.note(f"ending {many(count, 'step')} that its engine left running")
             engine.cancel(row.id, by=project.user_name(), reason=reason)
-            engine.run_until(lambda: active.machine.is_finished, timeout_s=0.2)
+            engine.run_until(lambda: active.machine.is_finished or bool(executor.trouble), timeout_s=0.2)
+        trouble = executor.trouble if active is not None and not active.machine.is_finished else ""
         engine.close()
     finally:
         store.close()
+    if trouble:
+        hint = "it ends when that can be reached: by the next `partita up`, or this command again"
+        raise WorldError(f"run {row.no} is to be cancelled, but {trouble}", hint=hint)
     return f"run {row.no} is cancelled; no engine was executing it"

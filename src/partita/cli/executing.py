@@ -212,22 +212,27 @@ class _Interrupts:
             what = f"run {mine[0].no}" if len(mine) == 1 else many(len(mine), "run")
             self._view.say(("⊘ ", "grey"), f"cancelling {what}; Ctrl-C again kills what still runs")
         else:
-            count = kill_open_attempts(self._embedded, mine)
-            self._view.say(("⊘ ", "grey"), f"killed {many(count, 'worker')}; Ctrl-C once more leaves at once")
+            count, elsewhere = kill_open_attempts(self._embedded, mine)
+            others = f", {many(elsewhere, 'job')} elsewhere ends after its grace period" if elsewhere else ""
+            self._view.say(("⊘ ", "grey"), f"killed {many(count, 'worker')}{others}; Ctrl-C once more leaves at once")
 
 
-def kill_open_attempts(embedded: Embedded, runs: list[ActiveRun]) -> int:
-    """SIGKILL for the workers of these runs' open attempts; the engine learns of it as of any death."""
+def kill_open_attempts(embedded: Embedded, runs: list[ActiveRun]) -> tuple[int, int]:
+    """SIGKILL for the workers of these runs' open attempts; the engine learns of it as of any death.
+
+    How many that were, and how many run on machines of an existing engine, which ends them itself: it was asked to when the
+    runs were cancelled.
+    """
     from partita.core.placement import parted
     from partita.executors.identity import is_alive, pid_of
     from partita.executors.killing import kill_session
 
-    open_ones = (a for run in runs for a in embedded.store.attempts(run.id, open_only=True))
+    open_ones = [a for run in runs for a in embedded.store.attempts(run.id, open_only=True)]
     workers = {parted(a.worker)[0] for a in open_ones}
     pids = [pid for worker in workers if is_alive(worker) and (pid := pid_of(worker)) is not None]
     for pid in pids:
         kill_session(pid)
-    return len(pids)
+    return len(pids), sum(a.worker.startswith("@") for a in open_ones)
 
 
 def now() -> float:

@@ -57,7 +57,7 @@ def system_join(
     namespace: Annotated[str, Argument("NAMESPACE", "The one that has a scheduler of its own")],
     folder: options.Project = None,
 ) -> int:
-    """Have a namespace led together with all others again. First start every `partita up` without --spread."""
+    """Have a namespace led together with all others again, once no `partita up` gives it out any more."""
     from partita.store.opening import is_shared, open_store
 
     settings = project.settings_of(folder)

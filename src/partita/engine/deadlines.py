@@ -155,7 +155,9 @@ class Deadlines:
             if any(i.state not in TERMINAL_STEP for i in node.instances.values())
         ]
         title = f"{_subject(run, spec)} is not done by its deadline ({_text(spec)})"
-        lines = (f"still to be done: {', '.join(open_steps[:10])}" + (" ..." if len(open_steps) > 10 else ""),)
+        lines: tuple[str, ...] = (
+            f"still to be done: {', '.join(open_steps[:10])}" + (" ..." if len(open_steps) > 10 else ""),
+        )
         if held_up := self._held_up(run):
             lines += (held_up,)
         self._alarm(run, spec, "deadline.missed", title, "error", lines)
@@ -164,7 +166,7 @@ class Deadlines:
         """The pool or limit that the first of its ready steps waits for: "extract waits for pool warehouse ..."."""
         for instance in run.machine.instances():
             if instance.offered and (refusal := self._engine.admission.refusal(run.lane_of(instance))) is not None:
-                return f"{instance.step} waits for {refusal}"
+                return f"{instance.node.key} waits for {refusal}"
         return ""
 
     def _alarm(

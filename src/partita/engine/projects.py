@@ -54,6 +54,7 @@ class Hosts(Protocol):
     """What is asked of the executor (`executors.processes.ProcessExecutor`)."""
 
     def serve(self, project: str, code: str, connection: HostConnection, kept: Path | None = None) -> None: ...
+    def configure(self, manifest: Manifest) -> None: ...
     def pin(self, project: str) -> None: ...
     def let_go(self, project: str, wanted: set[str]) -> None: ...
     def remove(self, project: str) -> None: ...
@@ -345,6 +346,7 @@ class Projects:
             self._engine.record(VersionRegistered(now, manifest.project, manifest.code, manifests.encode(manifest)))
         served.project, served.manifest = manifest.project, manifest
         self._hosts.serve(manifest.project, manifest.code, load.connection, load.kept)
+        self._hosts.configure(manifest)
         self._take_in(manifest)
         self._record(served, load)
         self._say(served, "kept" if load.old else "reloaded" if served.loads else "loaded", load, same=same)
@@ -456,9 +458,7 @@ def _names(manifest: Manifest) -> set[str]:
     return {p.name for p in manifest.pipelines} | {a.name for a in manifest.assets} | {s.name for s in manifest.sensors}
 
 
-def _loaded(
-    settings: Settings, known: Manifest | None = None, prepare: Callable[[], None] | None = None
-) -> _Load:
+def _loaded(settings: Settings, known: Manifest | None = None, prepare: Callable[[], None] | None = None) -> _Load:
     """Load a project and wait for it; in a thread of its own. `known`: the manifest of the kept version that it is."""
     began = time.monotonic()
     files: Listing = {}

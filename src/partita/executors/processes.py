@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
+from partita.core.manifest import Manifest
 from partita.errors import ExecutorError
 from partita.executors import control, verdicts
 from partita.executors.adoption import Adoption
@@ -214,6 +215,9 @@ class ProcessExecutor:
         self._listen_to_host(crew)
         self._listen_to_new(crew)
         self._look_soon()
+
+    def configure(self, manifest: Manifest) -> None:
+        """Which other executors a project names: `routed` has them, here there are none."""
 
     def pin(self, project: str) -> None:
         """The project's folder has other files than those that are served: nobody is to import these."""

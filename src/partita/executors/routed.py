@@ -81,6 +81,14 @@ class RoutedExecutor(ProcessExecutor):
                 self._add(worker, spec, manifest)
         self._adopt_orphans(project)
 
+    def remove(self, project: str) -> None:
+        """A project is served no more; its jobs go on to their ends."""
+        for worker in [w for w in self._clusters if w.startswith(worker_of(project, ""))]:
+            self._retired.append(self._clusters.pop(worker))
+            del self._specs[worker]
+        self._projects.discard(project)
+        super().remove(project)
+
     def _is_old(self, worker: str, wanted: Mapping[str, ExecutorSpec]) -> bool:
         return self._specs.get(worker) != wanted.get(worker)
 

@@ -152,7 +152,7 @@ class MemoryStore:
         return rows[:limit]
 
     def reruns(self, run: str, *, limit: int = 100) -> list[RunRow]:
-        return [row for row in self.runs(limit=len(self._runs) + 1) if row.rerun_of == run][:limit]
+        return [row for row in reversed(self._rows()) if row.rerun_of == run][:limit]
 
     def open_runs(self) -> list[RunRow]:
         return [row for row in self._rows() if row.state not in TERMINAL_RUN]

@@ -129,15 +129,19 @@ class Bucket:
     def __init__(self, address: str) -> None:
         try:
             import obstore
-            from obstore.store import from_url
         except ImportError:
             raise WorldError(
                 f"object stores such as {address} need the package obstore", hint="pip install 'partita[objects]'"
             ) from None
         self.address = address
         self._api = obstore
-        with self._doing():
-            self._store: Any = from_url(address)
+        from partita.values.object_blobs import store_at
+
+        try:
+            # With patience for a network, and plain HTTP where an endpoint of one's own has no more.
+            self._store: Any = store_at(address)
+        except DefinitionError as error:
+            raise WorldError(error.message, hint=error.hint) from None
 
     def get(self, key: str) -> bytes | None:
         with self._doing():

@@ -64,7 +64,7 @@ class _Live:
 def make(name: str, table: Mapping[str, object]) -> KubernetesCluster:
     """The cluster of `[tool.partita.executors.<name>]`. Raises `DefinitionError`."""
     settings = read_settings(name, table, KubernetesSettings)
-    if problem := settings_problem(settings) or lost_field(settings.template):
+    if problem := settings_problem(settings) or (lost_field(settings.template) if settings.template else ""):
         raise DefinitionError(f"[tool.partita.executors.{name}]: {problem}")
     return KubernetesCluster(name, settings)
 

@@ -1,6 +1,6 @@
 """The few calls of Kubernetes' API that pods of ours need, as plain data.
 
-Rule: the only file beside the watch that knows lightkube. What a later try can mend is an `ExecutorError`, what the API refuses is
+Rule: the only file that knows lightkube, and only when the API is used. What a later try can mend is an `ExecutorError`, what the API refuses is
 `Refused`, in its own words.
 """
 
@@ -9,15 +9,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
-
-import httpx2
-from lightkube import ApiError, Client, KubeConfig
-from lightkube.core.exceptions import ConfigError
-from lightkube.resources.core_v1 import Pod
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from partita.errors import ExecutorError
 from partita.executors.clusters.kubernetes_pod import CONTAINER, JOB_LABEL, KubernetesSettings
+
+if TYPE_CHECKING:
+    from lightkube import ApiError, Client
 
 T = TypeVar("T")
 
@@ -48,6 +46,8 @@ class Api:
 
     def list(self) -> tuple[dict[str, dict[str, Any]], str]:
         """Our pods by name, and the version of the list. Raises `ExecutorError` also where they may not be listed."""
+        from lightkube.resources.core_v1 import Pod
+
         try:
             with _reaching("list pods"):
                 listed = self._client.list(Pod, labels=self._labels, chunk_size=500)
@@ -58,16 +58,21 @@ class Api:
 
     def get(self, name: str) -> dict[str, Any] | None:
         """A pod, or None."""
+        from lightkube.resources.core_v1 import Pod
+
         return _unless_missing("get a pod", lambda: self._client.get(Pod, name).to_dict())
 
     def create(self, manifest: dict[str, Any]) -> None:
         """Create a pod. Raises `Refused`."""
+        from lightkube.resources.core_v1 import Pod
+
         pod: Any = Pod.from_dict(manifest)
         with _reaching("create a pod"):
             self._client.create(pod)
 
     def delete(self, name: str, grace_s: int) -> bool:
         """Delete a pod; whether there was one."""
+        from lightkube.resources.core_v1 import Pod
 
         def delete() -> bool:
             self._client.delete(Pod, name, grace_period=grace_s)
@@ -77,6 +82,9 @@ class Api:
 
     def last_lines(self, name: str) -> str:
         """The end of a pod's log, if there is one."""
+        import httpx2
+        from lightkube import ApiError
+
         try:
             return "".join(self._client.log(name, container=CONTAINER, tail_lines=_TAIL_LINES)).strip()
         except (ApiError, httpx2.HTTPError):
@@ -85,6 +93,8 @@ class Api:
 
     def watch(self, version: str, seconds: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """What happens to our pods after a version. Raises what a broken connection or the server raises."""
+        from lightkube.resources.core_v1 import Pod
+
         for kind, pod in self._client.watch(Pod, labels=self._labels, server_timeout=seconds, resource_version=version):
             yield kind, pod.to_dict()
 
@@ -95,6 +105,14 @@ class Api:
 
 def open_api(settings: KubernetesSettings, labels: dict[str, Any]) -> Api:
     """The API that the configuration names. Nothing is asked yet. Raises `ExecutorError`."""
+    try:
+        import httpx2
+        from lightkube import Client, KubeConfig
+        from lightkube.core.exceptions import ConfigError
+    except ImportError:
+        raise ExecutorError(
+            "the package lightkube is not installed", hint="pip install 'partita[kubernetes]'"
+        ) from None
     try:
         config = KubeConfig.from_file(settings.kubeconfig) if settings.kubeconfig else KubeConfig.from_env()
         single = config.get(settings.context or None)
@@ -117,6 +135,11 @@ def job_of(pod: dict[str, Any]) -> str:
 
 def lost_field(template: dict[str, Any]) -> str:
     """What is in a template and in no pod, in one sentence; "" if nothing is."""
+    try:
+        from lightkube.resources.core_v1 import Pod
+    except ImportError:
+        # Said when the executor is used; the API's own validation comes in any case.
+        return ""
     # What every pod must have is filled in later.
     whole = copy.deepcopy(template)
     for container in whole.setdefault("spec", {}).setdefault("containers", []):
@@ -143,6 +166,9 @@ def _lost(given: Any, kept: Any, path: str) -> str:
 
 @contextmanager
 def _reaching(what: str) -> Iterator[None]:
+    import httpx2
+    from lightkube import ApiError
+
     try:
         yield
     except ApiError as error:

@@ -37,6 +37,8 @@ class Situation(msgspec.Struct, frozen=True):
     signal: int | None = None
     # Somebody takes it away: how, if Kubernetes says (eviction, preemption, a lost node).
     disruption: str = ""
+    # Its limit in bytes, as we wrote it.
+    memory: int | None = None
     deleted_at: float | None = None
     created_at: float | None = None
 
@@ -63,6 +65,7 @@ def situation_of(pod: dict[str, Any]) -> Situation:
         # A shell's way to say it: 128 and the signal.
         signal=ended.get("signal") or (exit_code - 128 if exit_code in _SIGNALLED else None),
         disruption=_text(disrupted) if disrupted.get("status") == "True" else "",
+        memory=_limit(pod.get("spec") or {}),
         deleted_at=time_of(metadata.get("deletionTimestamp")),
         created_at=time_of(metadata.get("creationTimestamp")),
     )
@@ -106,6 +109,7 @@ def time_of(text: object) -> float | None:
 def _failed(name: str, pod: Situation, memory: int | None, lines: str) -> Gone:
     on = f" on {pod.node}" if pod.node else ""
     if pod.ended == "OOMKilled":
+        memory = memory or pod.memory
         return Gone(name, Death(over_memory=memory or 1, memory_limit=memory, signal=9, last_lines=lines))
     if pod.reason in _NEVER_RAN or (pod.reason and not pod.node):
         return Gone(name, Death(note=f"the node refused it: {pod.reason}: {pod.message}"), begun="no")
@@ -145,6 +149,12 @@ def _waiting_before(status: dict[str, Any]) -> dict[str, Any]:
         if waiting := (one.get("state") or {}).get("waiting"):
             return waiting  # type: ignore[no-any-return]
     return {}
+
+
+def _limit(spec: dict[str, Any]) -> int | None:
+    limits = ((spec.get("containers") or [{}])[0].get("resources") or {}).get("limits") or {}
+    text = str(limits.get("memory") or "")
+    return int(text) if text.isdigit() else None
 
 
 def _text(condition: dict[str, Any]) -> str:

@@ -172,7 +172,6 @@ class RayCluster:
                 [sys.executable, "-m", "partita.executors.clusters.ray_driver", str(theirs), _json(settings)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
                 pass_fds=(theirs,),
             )
         finally:

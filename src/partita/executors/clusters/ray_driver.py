@@ -127,7 +127,9 @@ class Driver:
 
     async def _asked(self, handle: Any) -> tuple[str, str]:
         async def ask() -> tuple[str, str]:
-            return await handle.doing.options(concurrency_group="control").remote(), await handle.where.options(concurrency_group="control").remote()
+            return await handle.doing.options(concurrency_group="control").remote(), await handle.where.options(
+                concurrency_group="control"
+            ).remote()
 
         try:
             return await asyncio.wait_for(ask(), ASK_S)
@@ -184,10 +186,11 @@ class Driver:
         self.tell(name=name, **end)
 
     async def _start(self, shape: Shape) -> None:
-        handle = self._new(shape.demands)
         try:
+            handle = self._new(shape.demands)
             where = await handle.where.options(concurrency_group="control").remote()
-        except self._ray.exceptions.RayError as error:
+        except (ValueError, TypeError, self._ray.exceptions.RayError) as error:
+            # Demands that Ray does not take, an environment that cannot be made.
             shape.actors -= 1
             if shape.waiting:
                 name, _, _ = shape.waiting.popleft()
@@ -203,14 +206,9 @@ class Driver:
     def _new(self, demands: dict[str, Any]) -> Any:
         # Longer than ours: it ends by itself only when nobody is here any more.
         idle_s = 2 * self._idle_s + 10
-        actor = self._ray.remote(Performer).options(
-            name=f"{ACTOR}{uuid.uuid4().hex[:16]}",
-            lifetime="detached",
-            max_restarts=0,
-            max_task_retries=0,
-            concurrency_groups={"control": 4, "watch": 4},
-            **demands,
-        )
+        actor = self._ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 4, "watch": 4})(
+            Performer
+        ).options(name=f"{ACTOR}{uuid.uuid4().hex[:16]}", lifetime="detached", **demands)
         return actor.remote(idle_s)
 
     def _fitting(self, demands: dict[str, Any]) -> int:
@@ -283,6 +281,8 @@ async def _serve(ray: Any, out: int, idle_s: float) -> None:
     reader = asyncio.StreamReader(limit=16 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     await Driver(ray, out, idle_s).obey(reader)
+    # At once: what Ray does at the end of a driver takes long, and calls to a cluster that is away do not return.
+    os._exit(0)
 
 
 def main(out: int, settings: dict[str, Any]) -> None:
@@ -302,5 +302,3 @@ def main(out: int, settings: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     main(int(sys.argv[1]), msgspec.json.decode(sys.argv[2]))
-    # What Ray does at the end of a driver takes long and is for drivers whose work ends with them.
-    os._exit(0)

@@ -120,7 +120,7 @@ class SlurmCluster:
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Hand jobs over: alike ones of one step as one array."""
-        self._learn()
+        self._learn({job.name for job in jobs})
         groups: dict[tuple[str, ...], list[Job]] = {}
         for job in jobs:
             if job.name in self._live or job.name in self._full:
@@ -249,18 +249,17 @@ class SlurmCluster:
             Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
-    def _learn(self, wanted: set[str] | None = None) -> dict[str, Seen]:
-        """Take over what Slurm has under names of ours, unless that is known; what its queue says, by id."""
+    def _learn(self, wanted: set[str]) -> dict[str, Seen]:
+        """Take over what Slurm has under these names, unless that is sure; what its queue says, by id."""
         if self._certain:
             return {}
         seen = self._queue()
         for job in seen.values():
             for name in self._names(job):
-                if name in self._live or (wanted is not None and name not in wanted):
-                    continue
-                if wanted is None and job.ended:
-                    continue
-                self._live[name] = _Live(job.id)
+                if name in wanted and name not in self._live:
+                    output = _output_of(job)
+                    self._live[name] = _Live(job.id, job.memory, output)
+                    self._outputs[name] = output
         self._certain = True
         return seen
 
@@ -376,6 +375,13 @@ def _target(id: str) -> str:
     """
     job, _, member = id.partition("_")
     return f"{job}_[{member}]" if member else job
+
+
+def _output_of(job: Seen) -> str:
+    """The file of a job's output; "" if it has none of its own."""
+    array, _, member = job.id.partition("_")
+    path = job.output.replace("%A", array).replace("%a", member).replace("%j", job.id)
+    return path if path.endswith(f"/{job.id}.log") else ""
 
 
 def _plainly(said: str) -> str:

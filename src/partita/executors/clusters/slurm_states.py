@@ -31,6 +31,10 @@ class Seen(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     signal: int | None = None
     array: str = ""
+    # Bytes that were asked for on its node.
+    memory: int | None = None
+    # The file of its output, as Slurm names it (%j, %A_%a).
+    output: str = ""
 
     @property
     def ended(self) -> bool:
@@ -190,6 +194,8 @@ def _seen(job: dict[str, Any]) -> Iterator[Seen]:
         nodes=str(job.get("nodes") or ""),
         exit_code=code,
         signal=signal,
+        memory=(_number(job.get("memory_per_node")) or 0) << 20 or None,
+        output=str(job.get("standard_output") or ""),
     )
     array, task = _number(job.get("array_job_id")), _number(job.get("array_task_id"))
     if not array:
