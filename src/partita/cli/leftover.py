@@ -98,7 +98,8 @@ class Leftovers:
 
     def _cluster(self, worker: str) -> ClusterExecutor | None:
         """The executor of this name, as the settings of its project say now; None if they name none."""
-        from partita.executors.clusters.cluster import ClusterExecutor, worker_of
+        from partita.executors.clusters.cluster import worker_of
+        from partita.executors.clusters.executor import ClusterExecutor
         from partita.executors.clusters.made import cluster_of
 
         for manifest in self._manifests:
