@@ -109,13 +109,14 @@ def with_dask(folder: Path) -> dict[str, float]:
 
 
 def with_ray(folder: Path) -> dict[str, float]:
+    # A token of this run's own; Ray reads it as it is imported.
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex * 2}
     import ray
 
     from partita.executors.clusters import ray as cluster
 
     # This process is the bare driver, with a cluster of its own; ours joins it as a second driver.
     place = Path(tempfile.mkdtemp(prefix="ray-"))
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex * 2}
     context = ray.init(
         num_cpus=4, include_dashboard=False, _temp_dir=str(place), logging_level="error", object_store_memory=80 << 20
     )

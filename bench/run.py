@@ -114,6 +114,7 @@ def _rows(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
         ("load 5,000 assets", f"{f['load_5000_assets_s']:.2f} s", "", "3 s", f["load_5000_assets_s"] <= 3),
         *_backfills(f),
         *_history(f),
+        *_engines(f),
         (
             "API trigger to the first line of user code",
             f"{f['trigger_ms']:.1f} ms (p95 {f['trigger_p95_ms']:.1f})",
@@ -215,6 +216,21 @@ def _screens(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
 
 def _screen(what: str, ms: float, bare: str, limit: float) -> tuple[str, str, str, str, bool]:
     return f"in Chromium: {what}", f"{ms:.0f} ms", bare, f"{limit:,.0f} ms", ms <= limit
+
+
+def _engines(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
+    """Of the engines whose packages are here."""
+    return [
+        (
+            f"a step through {name.capitalize()}, there and back",
+            f"{f[f'{name}_ms']:.2f} ms ({f[f'{name}_many_per_s']:,.0f}/s of 1,000 at once)",
+            f"{f[f'{name}_bare_ms']:.2f} ms ({f[f'{name}_bare_many_per_s']:,.0f}/s), the engine's own",
+            f"{f[f'{name}_ms'] / f[f'{name}_bare_ms']:.2f}x; at most 1.3x",
+            f[f"{name}_ms"] <= 1.3 * f[f"{name}_bare_ms"],
+        )
+        for name in ("dask", "ray")
+        if f"{name}_ms" in f
+    ]
 
 
 def _backfills(f: dict[str, float]) -> list[tuple[str, str, str, str, bool]]:
@@ -325,6 +341,7 @@ def main() -> None:
     figures |= _measured("backfill.py", *(["--seconds", "5"] if quick else []))
     figures |= _measured("history.py", *(["--runs", "50000", "--rounds", "20", "--seconds", "5"] if quick else []))
     figures |= _measured("postgres.py", *(["--rounds", "2"] if quick else []))
+    figures |= _measured("engines.py")
     figures |= _measured("screens.py", *(["--rounds", "2", "--runs", "50000", "--instances", "2000"] if quick else []))
     figures["core_us"] = max(row["us_per_event"] for row in _measured("core_events.py", "--json"))
     rows = _rows(figures)

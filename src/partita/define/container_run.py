@@ -79,14 +79,15 @@ def run_container(
         options = [
             *_limit_options(client, memory, limits),
             *_file_options(Path(folder), inputs, outputs),
-            *(f"--volume={source}:{target}" for source, target in volumes.items()),
+            *(f"--volume={_source(source)}:{target}" for source, target in volumes.items()),
             *(f"--{name}={value}" for name, value in _plain(workdir, user, network, pull, entrypoint) if value),
             *_label_options(attempt),
         ]
         variables, own = _variables(env)
         _remove_earlier(client, attempt)
         argv = [*options, *variables, "--", image, *map(as_text, command)]
-        done = _performed(client, attempt, argv, own, result if not outputs else "none", limits.get("grace_s", 10.0))
+        asked = result if not outputs else "none"
+        done = _performed(client, attempt, argv, own, asked, limits.get("grace_s", 10.0), folder)
         if not outputs:
             return result_of(done.kept, result)
         return {name: _read(_host_path(Path(folder), path), name, path) for name, path in outputs.items()}
@@ -133,7 +134,13 @@ def _problem_of(client: str) -> str:
 
 
 def _performed(
-    client: str, attempt: Context | None, argv: Sequence[str], env: Mapping[str, str], result: str, grace_s: float
+    client: str,
+    attempt: Context | None,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    result: str,
+    grace_s: float,
+    folder: str,
 ) -> Done:
     name = _name_of(attempt)
     with _watched(client, name):
@@ -141,6 +148,8 @@ def _performed(
             done = execute(
                 [client, "run", f"--name={name}", *argv],
                 env=env,
+                # Podman's monitor leaves a file where it was started when memory ran out.
+                cwd=folder,
                 result=result,
                 stop=lambda process: _stop(client, name, process, grace_s),
             )
@@ -315,6 +324,11 @@ def _file_options(folder: Path, inputs: Mapping[str, Any], outputs: Mapping[str,
         source = _written(folder / f"in{number}", value, target)
         options.append(f"--volume={source}:{target}:ro")
     return options
+
+
+def _source(volume: str) -> str:
+    """A folder beside the project is one of this machine; a bare name is a volume of the runtime."""
+    return os.path.abspath(volume) if volume.startswith(".") else volume
 
 
 def _written(path: Path, value: Any, target: str) -> Path:
