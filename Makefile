@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 UI     := src/partita/server/ui/index.html
-EXTRAS := nightly calendars notify objects oidc vault keyring postgres dask ray kubernetes lineage
+EXTRAS := nightly calendars notify objects oidc vault keyring postgres dask ray kubernetes
 CORES  := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 .PHONY: help setup demo test test-all test-ui test-engines lint format types bench sim ui ui-types ui-check lock clean

@@ -134,7 +134,13 @@ def up(folder: Path, broken: str) -> Iterator[tuple[str, str]]:
 
 
 def environment(folder: Path, broken: str) -> dict[str, str]:
-    return {**os.environ, "PARTITA_NIGHTLY_BREAK": broken, "NIGHTLY_ROOT": str(folder / "out")}
+    # A machine that is busy reads the project slowly; there is no hurry.
+    return {
+        **os.environ,
+        "PARTITA_NIGHTLY_BREAK": broken,
+        "NIGHTLY_ROOT": str(folder / "out"),
+        "PARTITA_LOAD_TIMEOUT": "300",
+    }
 
 
 def ask(url: str, token: str, method: str, path: str, body: Any = None, **query: str) -> Any:
@@ -171,7 +177,6 @@ def screens(url: str, token: str) -> dict[str, str]:
         "run-step": f"{run}?step={cause}",
         "run-timeline": f"{run}?tab=timeline",
         "run-table": f"{run}?tab=table",
-        "run-grid": f"{run}?tab=grid",
         "step-log": f"{run}/steps/{cause}?tab=log",
         "pipelines": "/pipelines",
         "pipeline": "/pipelines/nightly",
@@ -191,6 +196,8 @@ def screens(url: str, token: str) -> dict[str, str]:
     if asked:
         shown = next((gate for gate in asked if gate["step"] == "go" and "model" in gate["question"]), asked[0])
         found["approval"] = f"/approvals/{shown['run']}/{shown['step']}"
+        # The one whose material names no folder of this machine.
+        found["approvals"] = f"/approvals?of={shown['run_no']}/{shown['step']}/{shown['index']}"
     return found
 
 
@@ -213,6 +220,8 @@ def take(browser: Browser, url: str, token: str, only: str, scheme: str | None) 
             page = context.new_page()
             for name, address in addresses.items():
                 if not ending or name in ON_A_PHONE:
+                    # On a telephone what is chosen stands in the place of the list.
+                    address = address.partition("?of=")[0] if ending else address
                     picture(page, address, INTO / f"{name}{ending}-{colours}.webp")
             context.close()
 

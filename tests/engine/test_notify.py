@@ -22,6 +22,7 @@ from partita.core.graph import Graph, Step
 from partita.core.graph import version as graph_version
 from partita.core.manifest import AlertSpec, ChannelSpec, DeadlineSpec, Manifest, PipelineSpec
 from partita.core.plain import pack
+from partita.core.policies import Policies
 from partita.engine.catalog import Catalog
 from partita.engine.clock import FakeClock
 from partita.engine.deadlines import Deadlines
@@ -345,9 +346,9 @@ def with_deadline(receiver: Receiver, *deadlines: DeadlineSpec) -> Scene:
     return scene
 
 
-def usual_run(scene: Scene, load_s: float, report_s: float) -> None:
+def usual_run(scene: Scene, load_s: float, report_s: float, graph: Graph = TWO) -> None:
     """A run from which is known how long steps take."""
-    scene.submit(TWO)
+    scene.submit(graph)
     scene.clock.advance(load_s)
     scene.end("load")
     scene.clock.advance(report_s)
@@ -396,6 +397,34 @@ def test_runs_that_keep_starting_put_off_no_look_at_the_others(receiver):
         scene.submit(TWO)
         scene.turn()
     assert receiver.titles[:1] == ["run 2 of nightly will be late by 6 min"]
+
+
+def test_what_is_late_for_want_of_a_pool_says_which_pool_in_the_title_and_the_alert(receiver):
+    scene = Scene(receiver)
+    pooled = Policies(pools=(("warehouse", 1),))
+    wants = Graph("nightly", (Step("load", policies=pooled), Step("report", needs=("load",))))
+    scene.pipelines = (PipelineSpec("nightly", wants, deadlines=(DeadlineSpec("run", after_s=3600.0),)),)
+    scene.rule("deadline.*")
+    scene.start()
+    scene.engine.admission.limit(("pool", "default", "warehouse"), 1)
+    usual_run(scene, 600.0, 1500.0, wants)
+    scene.submit(wants)  # has the only slot
+    scene.submit(wants)  # waits for it
+    scene.clock.advance(2460.0)
+    scene.turn()
+    assert receiver.titles == [
+        "run 2 of nightly will be late by 6 min",
+        "run 3 of nightly will be late by 16 min: load waits because pool warehouse is full: 1 of 1 slots taken",
+    ]
+    titles = [alert.message for alert in messages.alerts(scene.store)]
+    assert any(
+        "run 3" in title and title.endswith("load waits because pool warehouse is full: 1 of 1 slots taken")
+        for title in titles
+    )
+    scene.clock.advance(1200.0)
+    scene.turn()
+    lines = json.loads(receiver.got[-1][1])["lines"]
+    assert lines == ["still to be done: load, report", "load waits because pool warehouse is full: 1 of 1 slots taken"]
 
 
 def test_a_step_and_an_asset_have_deadlines_of_their_own(receiver):

@@ -55,6 +55,8 @@ class RayHere:
         for child in psutil.Process(node.pid).children(recursive=True):
             if child.name().startswith("raylet"):
                 child.send_signal(signal.SIGKILL)
+        # What started it ends with it.
+        node.wait(30.0)
 
     def close(self) -> None:
         for node in [*self.nodes, self.head]:
@@ -69,12 +71,13 @@ class RayHere:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address", "127.0.0.2"]
         if "--head" in arguments:
             command += ["--temp-dir", str(self.folder)]
-        return subprocess.Popen(
-            [*command, "--disable-usage-stats", "--object-store-memory", str(80 << 20), *arguments],
-            stdout=(self.folder / "log").open("ab"),
-            stderr=subprocess.STDOUT,
-            env=os.environ | ENVIRONMENT | {"RAY_TMPDIR": str(self.folder)},
-        )
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [*command, "--disable-usage-stats", "--object-store-memory", str(80 << 20), *arguments],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | ENVIRONMENT | {"RAY_TMPDIR": str(self.folder)},
+            )
 
 
 def _free_port() -> int:

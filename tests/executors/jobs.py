@@ -5,6 +5,7 @@ The stand-in is for what an engine does to a process (signals, memory, exit code
 
 from __future__ import annotations
 
+import hashlib
 import select
 import stat
 import time
@@ -28,11 +29,12 @@ def a_job(
     no: int = 1,
     *,
     step: str = "load",
-    run: str = "run-1",
+    run: str = "",
     policies: Policies | None = None,
     **options: Any,
 ) -> Job:
-    """One attempt of a step's instance `no`."""
+    """One attempt of a step's instance `no`; its name is this exchange's alone, for an engine never starts a name twice."""
+    run = run or f"run-{hashlib.sha256(str(exchange).encode()).hexdigest()[:8]}"
     brief = Brief(1, run, 1, "default", "daily", step, "pipelines:load")
     return Job(
         name=name_of(run, step, str(no), 1, 1),

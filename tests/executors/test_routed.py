@@ -164,6 +164,17 @@ def test_a_cancel_that_came_before_the_project_is_not_forgotten(world: World, tm
     assert second.outcome(70 + no).state == "cancelled"
 
 
+def test_what_a_step_waits_for_is_said_before_it_is_handed_over(world: World) -> None:
+    stage = world.begin()
+    routed = executor_of(stage)
+    world.cluster.is_away.set()
+    assert routed.place(Demand("conformance", "pipelines:double", THERE)) is None
+    stage.wait_until(lambda: "cannot be reached" in routed.refusal("conformance", "grid"), "the trouble to be told")
+    world.cluster.is_away.clear()
+    stage.wait_until(lambda: routed.refusal("conformance", "grid") == "", "the cluster to be there")
+    assert routed.refusal("conformance", "") == ""
+
+
 def test_an_attempt_of_an_executor_that_is_gone_is_lost(world: World) -> None:
     stage = world.begin()
     stage.executor.adopt([an_open_one(stage, "double", 3, "@conformance/old")])

@@ -75,6 +75,32 @@ def hasty(count: int = 1):
     hold.map(numbers(count))
 
 
+@pt.task(owner="twins")
+def left():
+    raise ValueError("no left half")
+
+
+@pt.task(owner="twins")
+def right():
+    raise ValueError("no right half")
+
+
+@pt.task
+def whole(*halves):
+    pass
+
+
+@pt.task
+def told(one):
+    pass
+
+
+@pt.pipeline
+def twins():
+    # Two causes, and two steps behind both of them.
+    told(whole(left(), right()))
+
+
 @pt.pipeline
 def release():
     pt.approval("deploy?", name="go")
@@ -195,6 +221,29 @@ def test_a_cause_is_mended_by_a_later_run_that_does_the_step(
     assert cause["left"] == []
     assert cause["mended_in"] == again["no"]
     assert api.get(f"{V1}/waiting").json()["causes"] == before - 1
+
+
+def test_a_step_that_two_causes_hold_up_is_one_step_in_the_report_as_on_the_page_of_the_run(
+    api: httpx2.Client,
+) -> None:
+    made = ended(api, run(api, "twins")["id"])
+    causes = api.get(f"{V1}/runs/{made['id']}/why").json()["causes"]
+    assert [cause["step"] for cause in causes] == ["left", "right"]
+    assert [sorted(cause["blocks"]) for cause in causes] == [["told", "whole"]] * 2
+    assert today(api, owner="twins")["line"] == "2 causes, 2 steps behind them"
+
+
+def test_a_run_that_was_repeated_and_broke_again_is_left_to_be_retried_once(api: httpx2.Client) -> None:
+    made = ended(api, run(api, "twins")["id"])
+    bulk = {"action": "retry", "runs": [made["id"]]}
+    again = ended(api, api.post(f"{V1}/runs/bulk", json=bulk).json()["items"][0]["made"])
+    assert again["state"] == "failed"
+    found = today(api, owner="twins")
+    for cause in found["causes"]:
+        assert {made["no"], again["no"]} <= set(cause["runs"])
+        assert again["no"] in cause["left"]
+        assert made["no"] not in cause["left"]
+    assert found["line"] == "2 causes, 2 steps behind them"
 
 
 def test_a_run_that_failed_as_a_whole_is_told_as_well(api: httpx2.Client) -> None:

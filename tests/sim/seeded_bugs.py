@@ -34,8 +34,8 @@ _LEASES = (
     _bug(
         "the store does not check the epoch",
         "store/memory.py",
-        "        check_epoch(self._leases.get(ENGINE), epoch)\n",
-        "",
+        "            check_epoch(self._leases.get(ENGINE), epoch)\n",
+        "            pass\n",
         critical=True,
     ),
     _bug(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -282,6 +283,30 @@ def test_a_run_is_started_from_the_form_and_the_command_line_says_the_same(page:
     assert (run["priority"], run["selection"]) == (5, ["extract"])
 
 
+def test_a_run_leads_to_the_form_with_all_that_it_was_started_with(page: Page, service: Service) -> None:
+    given = {"region": "us", "airports": ["JFK", "LGA"]}
+    run = service.run("punctuality", partition="2026-01-30", params=given, tags=["by hand"], priority=7, until="over")
+    page.goto(f"/runs/{run['no']}")
+    page.get_by_role("button", name="more ways to retry").click()
+    page.get_by_role("menuitem", name="A new run with these parameters").click()
+    expect(page).to_have_url(re.compile(rf"/pipelines/punctuality\?.*like=.?.?.?{run['no']}"))
+    expect(page.get_by_role("form").get_by_text(f"As run #{run['no']} was started")).to_be_visible()
+    line = page.get_by_text("partita run punctuality --partition 2026-01-30")
+    for said in ("region=us", "JFK", "LGA", "--tag 'by hand'", "--priority 7"):
+        expect(line).to_contain_text(said)
+    page.get_by_role("button", name="Start the run").click()
+    expect(page).to_have_url(re.compile(r"/runs/\d+$"))
+    again = service.client.get(f"/runs/{page.url.rpartition('/')[2]}")
+    assert again["no"] > run["no"]
+    for same in ("partition", "params", "tags", "priority", "selection", "fail_fast"):
+        assert again[same] == run[same], same
+
+
+def test_a_run_that_there_is_not_is_no_start_like_it(page: Page) -> None:
+    page.goto("/pipelines/punctuality?tab=launch&like=99999999")
+    expect(page.get_by_role("alert")).to_contain_text("99999999")
+
+
 def test_what_is_missing_is_said_at_its_field_before_anything_is_sent(page: Page, service: Service) -> None:
     before = len(service.client.get("/runs", limit=500)["items"])
     page.goto("/pipelines/punctuality?tab=launch")
@@ -327,6 +352,24 @@ def test_what_differs_between_two_versions_is_drawn_and_shown_as_code(page: Page
     expect(page.get_by_text("def tell").first).to_be_visible()
     page.get_by_role("list", name="Versions").get_by_role("button").nth(1).click()
     expect(page.get_by_text("This is the oldest that is kept")).to_be_visible()
+
+
+def test_a_failed_run_leads_to_what_has_changed_since_the_last_good_one(page: Page, service: Service) -> None:
+    (Path(service.folder) / "pipelines.py").write_text(LATER)
+    good = service.client.get("/runs", pipeline="nightly", state="succeeded", limit=1)["items"][0]
+    # The first runs after the change may still begin with the code that was served before it.
+    run, until = service.run("nightly", params={"works": False}, until="failed"), time.monotonic() + 30
+    while run["code"] == good["code"] and time.monotonic() < until:
+        run = service.run("nightly", params={"works": False}, until="failed")
+    assert run["code"] != good["code"]
+    page.goto(f"/runs/{run['no']}")
+    page.get_by_role("link", name=f"changed since #{good['no']}").click()
+    expect(page).to_have_url(re.compile("tab=versions"))
+    expect(page).to_have_url(re.compile(f"version={run['code']}"))
+    expect(page).to_have_url(re.compile(f"against={good['code']}"))
+    expect(page.get_by_role("region", name="what differs in the graph of nightly")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="added")).to_contain_text("tell")
+    expect(page.get_by_role("list", name="Versions").locator("[aria-current=true]")).to_contain_text(run["code"][:8])
 
 
 def test_what_could_not_be_loaded_stands_on_top_with_its_place_and_hint(page: Page, service: Service) -> None:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+import uuid
+from contextlib import closing
+from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from .conftest import Service
+from partita.core.events import RunCreated, RunEnded, RunStarted
+from partita.core.graph import Graph, Step, encode, version
+from partita.store.contract import RunCommit
+from partita.store.sqlite import open_store
+
+from .conftest import BUILT, Service
 
 
 def row(page: Page, run: dict) -> Locator:
@@ -157,3 +166,49 @@ def test_a_drag_looks_closer_and_the_way_back_leads_to_now(page: Page, service: 
 def test_the_equivalent_command_is_offered(page: Page) -> None:
     page.goto("/runs?pipeline=broken&state=failed")
     expect(page.get_by_text("partita runs broken --state failed")).to_be_visible()
+
+
+# --- a long history ---------------------------------------------------------------------------------------------------
+
+
+def long_history(file: Path, runs: int) -> None:
+    """So many runs that ended one after the other, the first of them alone in having been asked for by `needle`."""
+    graph = Graph("old", (Step("one"),))
+    with closing(open_store(file)) as store:
+        lease = store.acquire("engine", "history", 60.0)
+        store.put_graph(version(graph), encode(graph))
+        commits = []
+        for no in range(runs):
+            run, at = str(uuid.UUID(int=no + 1)), 1_700_000_000.0 + no
+            by = "needle" if no == 0 else "somebody"
+            created = RunCreated(at, run, "default", "shop", "old", version(graph), "", f"test:{no}", by)
+            ended = (created, RunStarted(at), RunEnded(at, "succeeded"))
+            commits.append(RunCommit(run, 1, at, ended))
+        for first in range(0, runs, 1000):
+            store.commit(commits[first : first + 1000], epoch=lease.epoch)
+        store.release(lease)
+
+
+def test_a_search_that_has_looked_through_as_many_runs_as_it_may_says_so_and_goes_on(
+    browser: Browser, tmp_path: Path
+) -> None:
+    if not BUILT.exists():
+        pytest.fail("the screens are not built; say: make ui")
+    folder = tmp_path / "shop"
+    (folder / ".partita").mkdir(parents=True, mode=0o700)
+    (folder / "pipelines.py").write_text("import partita as pt\n\n\n@pt.pipeline\ndef old():\n    pt.task(print)()\n")
+    long_history(folder / ".partita" / "partita.db", 10_050)
+    service = Service(folder, tmp_path)
+    context = browser.new_context(base_url=service.url, extra_http_headers={"Authorization": f"Bearer {service.token}"})
+    try:
+        page = context.new_page()
+        page.goto("/runs?q=needle")
+        said = page.get_by_role("status").filter(has_text="a search looks through")
+        expect(said).to_contain_text("None found so far; a search looks through 10,000 runs at once")
+        expect(said).to_contain_text("there are older ones")
+        page.get_by_role("button", name="Look through older runs").click()
+        expect(row(page, {"no": 1})).to_be_visible()
+        expect(said).to_have_count(0)
+    finally:
+        context.close()
+        service.close()

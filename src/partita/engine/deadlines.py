@@ -163,10 +163,12 @@ class Deadlines:
         self._alarm(run, spec, "deadline.missed", title, "error", lines)
 
     def _held_up(self, run: ActiveRun) -> str:
-        """The pool or limit that the first of its ready steps waits for: "extract waits for pool warehouse ..."."""
+        """What the first of its ready steps waits for: "extract waits because pool warehouse is full: 2 of 2 slots taken"."""
         for instance in run.machine.instances():
             if instance.offered and (refusal := self._engine.admission.refusal(run.lane_of(instance))) is not None:
-                return f"{instance.node.key} waits for {refusal}"
+                # Of what the machine has, a refusal says by itself that it waits.
+                because = "" if str(refusal).startswith("waits ") else "waits because "
+                return f"{instance.node.key} {because}{refusal}"
         return ""
 
     def _alarm(

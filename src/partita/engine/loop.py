@@ -327,11 +327,17 @@ class Engine:
             refusal = str(full)
         elif (instance := active.machine.instance(step, index)) is not None and instance.offered:
             refused = self.admission.refusal(active.lane_of(instance))
-            refusal = str(refused) if refused is not None else ""
+            refusal = str(refused) if refused is not None else self._room_elsewhere(active, instance)
         elif (ticket := self._tickets.get((active.id, step, index))) is not None:
             # Handed to an engine of others, which may have no room for it yet.
             refusal = getattr(self.executor, "waits", lambda no: "")(ticket)
         return explain(active.machine, step, index, refusal=refusal)
+
+    def _room_elsewhere(self, active: ActiveRun, instance: Instance) -> str:
+        """What a step waits for that is to go to an engine of others."""
+        asked = getattr(self.executor, "refusal", lambda project, executor: "")
+        found: str = asked(active.run.project, instance.node.step.policies.executor)
+        return found
 
     def _ask(self, run: str, event: Event) -> bool:
         active = self.active.get(run)

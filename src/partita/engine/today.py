@@ -51,7 +51,7 @@ class Missed(msgspec.Struct, frozen=True):
 class BrokenNow(msgspec.Struct, frozen=True):
     """A first cause, over all runs that broke in the same way; `run` is the newest of them, `no` its number.
 
-    `left` are those that no later run has mended; `mended_in` is the run that mended the newest, `trying_in` one that tries now.
+    `left` are those that no later run has mended or repeated; `mended_in` is the run that mended the newest, `trying_in` one that tries now.
     """
 
     project: str
@@ -257,6 +257,8 @@ class Day:
         group = sorted(group, key=lambda found: -found[0].no)
         row, broken = group[0]
         mended = [later.mended(run, b.step, b.index) for run, b in group]
+        # What was repeated and broke again is left once: nobody wants the same night twice.
+        repeated = {run.rerun_of for run, _ in group}
         spec = self._specs.get((row.project, row.pipeline))
         nouns = tuple((count.noun, count.count) for count in broken.blocks)
         return BrokenNow(
@@ -269,7 +271,9 @@ class Day:
             code=row.code,
             is_open=row.state not in TERMINAL_RUN,
             runs=tuple(run.no for run, _ in group),
-            left=tuple(run.no for (run, _), no in zip(group, mended, strict=True) if no is None),
+            left=tuple(
+                run.no for (run, _), no in zip(group, mended, strict=True) if no is None and run.id not in repeated
+            ),
             step=broken.step,
             index=broken.index,
             instances=len(broken.indexes),

@@ -190,6 +190,11 @@ class RoutedExecutor(ProcessExecutor):
         cluster = self._tickets.get(ticket_no)
         return cluster.waits(ticket_no) if cluster is not None else ""
 
+    def refusal(self, project: str, executor: str) -> str:
+        """What a step that is to go to a cluster waits for before it is handed over; "" = nothing, or it stays here."""
+        cluster = self._clusters.get(worker_of(project, executor)) if executor not in LOCAL else None
+        return f"waits for {why}" if cluster is not None and (why := cluster.refusal()) else ""
+
     def close(self, *, kill: bool = False) -> None:
         """Let everything go; what runs on clusters goes on, or is ended with `kill`."""
         for cluster in [*self._clusters.values(), *self._retired]:

@@ -74,7 +74,7 @@ class MemoryStore:
         facts: Sequence[Fact] = (),
         graphs: Sequence[tuple[str, bytes]] = (),
     ) -> dict[str, int]:
-        check_epoch(self._leases.get(ENGINE), epoch)
+        self._check(epoch)
         if facts:
             raise StoreError("this store keeps runs only", hint="open a SQLite store in memory: open_in_memory()")
         before = {c.run: len(self._journal[c.run]) for c in commits if c.run in self._folds}

@@ -25,9 +25,17 @@ def one() -> str:
     return next(_next)
 
 
+# Keys may hold much, but not what a selection of partitions is written with.
+KEYS = [
+    text
+    for text in POISON
+    if not set("|,*/") & {*text} and ".." not in text and text.isprintable() and text.strip() == text
+]
+
+
 @pt.task(owner=one(), tags=[one(), one()], description=some())
 def say(ctx: pt.Context, text: str) -> dict:
-    """Says all of it in every way that a step has."""
+    """Says all of it: <img src=/canary onerror=window.__xss=1></script><script>window.__xss=1</script>"""
     for payload in POISON:
         print(payload)
     logging.getLogger("shop").warning("%s", some())
@@ -95,11 +103,12 @@ def poisoned(text: str = one(), more: str = one()):
     owner=one(),
     tags=[one()],
     description=some(20),
-    partitions=pt.static(["a", "b"]),
+    partitions=pt.static(["a", "b", *KEYS[:30]]),
     columns={payload: payload for payload in POISON[:60]},
     lineage={},
 )
 def tainted(ctx: pt.Context) -> str:
+    """Its code is shown: <img src=/canary onerror=window.__xss=1></script><script>window.__xss=1</script>"""
     ctx.add_metadata(rows=len(ctx.partition), **{POISON[6]: one(), POISON[7]: 3})
     print(some())
     return one()
@@ -120,6 +129,11 @@ def look(ctx: pt.SensorContext):
     return pt.SkipReason(some(4))
 
 
+@pt.sensor(poisoned, interval="1h", description=some(), owner=one())
+def stumble(ctx: pt.SensorContext):
+    raise Odd(some(4))
+
+
 @pt.resource(description=some())
 class Warehouse:
     url: str = one()
@@ -128,5 +142,11 @@ class Warehouse:
         return some()
 
 
-nowhere = pt.post("nowhere", url="http://127.0.0.1:9/")
-pt.alert("taint", on="run.failed", to=nowhere, template=some(4))
+# What cannot be reached says so with its address.
+nowhere = pt.post("nowhere", url="http://127.0.0.1:<img src=x onerror=alert(1)>/")
+pt.alert(
+    "taint",
+    on=["run.failed", "step.failed", "check.failed", "sensor.failed", "run.cancelled"],
+    to=nowhere,
+    template=some(4),
+)

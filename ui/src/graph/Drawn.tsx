@@ -4,9 +4,16 @@
  * Rule: places change only when what is seen changes; new states colour what is there and move nothing.
  */
 import "@xyflow/react/dist/base.css";
-import { Background, MiniMap, type Node, ReactFlow, ReactFlowProvider, useReactFlow } from "@xyflow/react";
+import {
+  Background,
+  getViewportForBounds,
+  type Node,
+  ReactFlow,
+  ReactFlowProvider,
+  useReactFlow,
+  useStoreApi,
+} from "@xyflow/react";
 import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { lookOf } from "@/parts/states";
 import { Skeleton, Trouble } from "@/parts/Waiting";
 import { Controls } from "./Controls";
 import css from "./Drawn.module.css";
@@ -15,11 +22,12 @@ import { type Folds, nextFold, type Seen, shapeOf, sightOf, sumOf, worstOf } fro
 import type { GraphProps } from "./GraphView";
 import { layOut } from "./layout";
 import { GroupBack, type Holder, Stand } from "./Nodes";
+import { Overview } from "./Overview";
+import { openingOf, READABLE } from "./opening";
 import type { Item, Layout } from "./placing";
 import { type Box, nextOf } from "./walking";
 
 const TYPES = { stand: Stand, back: GroupBack };
-const READABLE = 0.55;
 const MANY = 120;
 
 export default function Drawn(props: GraphProps) {
@@ -70,7 +78,14 @@ function Inside({
     [sight, boxes, chosen, fold],
   );
   const tall = heightOf(boxes, height);
-  useViewport(boxes, tall, holding, sight.standsFor, nodes, focus, sight.edges);
+  const lit = useMemo(() => litOf(sight.tops), [sight]);
+  useViewport(boxes, tall, holding, (pane) => {
+    const first =
+      focus ?? nodes.find((node) => node.lit)?.id ?? nodes.find((node) => node.state === "failed")?.id;
+    const at = first === undefined ? undefined : sight.standsFor.get(first);
+    if (at === undefined || !boxes) return null;
+    return openingOf(at, boxes, lit.size > 0 ? lit : neighboursOf(at, sight.edges), pane);
+  });
 
   const pick = (seen: Seen) => {
     if (seen.kind === "node") onSelect?.(seen.node?.id ?? null);
@@ -104,21 +119,12 @@ function Inside({
           proOptions={{ hideAttribution: true }}
         >
           <Background gap={22} size={1} color="var(--p-border)" />
-          <Edges edges={sight.edges} boxes={boxes} routes={routes} lit={litOf(sight.tops)} chosen={chosen} />
+          <Edges edges={sight.edges} boxes={boxes} routes={routes} lit={lit} chosen={chosen} />
           <Controls
             onFold={(all) => foldAll(all, nodes, onFolds ?? setOwnFolds)}
             hasGroups={sight.tops.some((seen) => seen.kind === "group")}
           />
-          {drawn.length > 12 && (
-            <MiniMap
-              pannable
-              zoomable
-              ariaLabel="overview"
-              className={css.map}
-              nodeColor={(node) => colourOf(node as Node<Holder>)}
-              nodeStrokeWidth={0}
-            />
-          )}
+          {drawn.length > 12 && <Overview boxes={boxes} leaves={leavesOf(sight.tops)} />}
         </ReactFlow>
       )}
     </section>
@@ -208,12 +214,10 @@ function useViewport(
   boxes: Map<string, Box> | null,
   height: string,
   holding: { current: { id: string; x: number; y: number } | null },
-  standsFor: ReadonlyMap<string, string>,
-  nodes: GraphProps["nodes"],
-  focus: string | undefined,
-  edges: { from: string; to: string }[],
+  opening: (pane: { width: number; height: number }) => Box | null,
 ) {
   const flow = useReactFlow();
+  const store = useStoreApi();
   const placed = useRef("");
   // biome-ignore lint/correctness/useExhaustiveDependencies: only new places move the picture
   useEffect(() => {
@@ -234,10 +238,10 @@ function useViewport(
     twoFramesOn(() => {
       void flow.fitView({ padding: 0.08, maxZoom: 1 }).then(() => {
         if (flow.getZoom() >= READABLE) return;
-        const first =
-          focus ?? nodes.find((node) => node.lit)?.id ?? nodes.find((node) => node.state === "failed")?.id;
-        const around = first === undefined ? null : aroundOf(standsFor.get(first) ?? "", boxes, edges);
-        if (around) void flow.fitBounds(around, { padding: 0.12 }).then(() => void nearer(flow));
+        const { width, height: tall } = store.getState();
+        const ground = opening({ width, height: tall });
+        // Neither so far that nothing can be read, nor larger than life.
+        if (ground) void flow.setViewport(getViewportForBounds(ground, width, tall, READABLE, 0.95, 0.06));
       });
     });
   }, [boxes]);
@@ -247,22 +251,12 @@ function twoFramesOn(act: () => void) {
   requestAnimationFrame(() => requestAnimationFrame(act));
 }
 
-/** The ground that a node and its neighbours cover. */
-function aroundOf(id: string, boxes: Map<string, Box>, edges: { from: string; to: string }[]): Box | null {
-  const near = edges.flatMap((edge) => (edge.from === id ? [edge.to] : edge.to === id ? [edge.from] : []));
-  const all = [id, ...near].flatMap((each) => boxes.get(each) ?? []);
-  if (all.length === 0) return null;
-  const [x, y] = [Math.min(...all.map((box) => box.x)), Math.min(...all.map((box) => box.y))];
-  const [right, bottom] = [
-    Math.max(...all.map((b) => b.x + b.width)),
-    Math.max(...all.map((b) => b.y + b.height)),
-  ];
-  return { x, y, width: right - x, height: bottom - y };
+function neighboursOf(id: string, edges: { from: string; to: string }[]): ReadonlySet<string> {
+  return new Set(edges.flatMap((edge) => (edge.from === id ? [edge.to] : edge.to === id ? [edge.from] : [])));
 }
 
-/** Neither so far that nothing can be read, nor larger than life. */
-function nearer(flow: ReturnType<typeof useReactFlow>): Promise<boolean> {
-  return flow.zoomTo(Math.min(0.95, Math.max(READABLE, flow.getZoom())));
+function leavesOf(tops: Seen[]): ReadonlySet<string> {
+  return new Set(flat(tops).flatMap((seen) => (seen.inner.length === 0 ? [seen.id] : [])));
 }
 
 function litOf(tops: Seen[]): ReadonlySet<string> {
@@ -282,11 +276,6 @@ function foldAll(open: boolean, nodes: GraphProps["nodes"], set: (folds: Folds) 
       folds[group.slice(0, depth + 1).join("/")] = open ? "all" : "shut";
     });
   set(folds);
-}
-
-function colourOf(node: Node<Holder>): string {
-  if (node.type === "back") return "var(--p-hover)";
-  return node.data.state ? `var(--p-${lookOf(node.data.state).tone}-fill)` : "var(--p-border-strong)";
 }
 
 function open(seen: Seen, onOpen: GraphProps["onOpen"]) {

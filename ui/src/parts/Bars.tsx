@@ -28,7 +28,11 @@ export function Bars({ bars, height = 22, width = 6 }: { bars: Bar[]; height?: n
           title: said,
           "aria-label": said,
         };
-        return bar.to ? <To key={at} to={bar.to} {...look} /> : <span key={at} role="img" {...look} />;
+        return bar.to ? (
+          <To key={at} to={bar.to} data-bar="" {...look} />
+        ) : (
+          <span key={at} role="img" {...look} />
+        );
       })}
     </span>
   );

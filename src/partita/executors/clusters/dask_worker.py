@@ -19,6 +19,7 @@ from partita.executors.clusters.cluster import Job
 
 # An outcome above this is not sent along; the exchange has it.
 LARGEST_OUTCOME = 64 << 10
+SAID_AFTER_S = 0.05
 _REFUSED_KEPT = 10_000
 
 _job = msgspec.msgpack.Decoder(Job)
@@ -69,8 +70,14 @@ def perform_job(body: bytes, topic: str) -> None:
     if not _here.begin(job.name):
         worker.log_event(topic, {"name": job.name, "end": "stopped"})
         return
+
+    def say_where() -> None:
+        if job.name in _here.running():
+            worker.log_event(topic, {"name": job.name, "where": worker.address})
+
     try:
-        worker.log_event(topic, {"name": job.name, "where": worker.address})
+        # Not at once: Dask sends in batches, and the end of a short job would wait for the next one.
+        worker.loop.add_callback(worker.loop.call_later, SAID_AFTER_S, say_where)
         end = _perform(job)
     finally:
         _here.end(job.name)

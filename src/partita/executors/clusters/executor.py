@@ -44,6 +44,7 @@ _SLACK_S: Final = 10.0
 _LAST_LOG_S: Final = 30.0
 _KEPT_S: Final = 60.0
 _DESCRIBE_S: Final = 5.0
+_CLOSING_S: Final = 5.0
 _NEVER: Final = float("inf")
 
 CodeOf = Callable[[str, str], Bundle]
@@ -187,6 +188,8 @@ class ClusterExecutor:
         """The cluster, and each job that it has."""
         if self.trouble:
             return [f"{self.name}: {self.trouble}", *self._lines]
+        if self._thread is not None and not self._is_connected:
+            return [f"{self.name}: is being reached"]
         return [f"{self.name}: {line}" for line in self._lines]
 
     @property
@@ -201,6 +204,12 @@ class ClusterExecutor:
             return ""
         why = self.trouble or held.waits
         return f"waits for {self.name}: {why}" if why else f"waits for {self.name}"
+
+    def refusal(self) -> str:
+        """Why there is no room for one more job; "" if there is."""
+        if self.trouble or self._thread is None or not self._is_connected:
+            return f"{self.name}: {self.trouble or 'is being reached'}"
+        return f"room on {self.name}" if self._room <= 0 else ""
 
     def close(self, *, kill: bool = False) -> None:
         """Let go of the cluster; jobs go on, for the next engine to take up, or are ended by `kill`."""
@@ -244,7 +253,27 @@ class ClusterExecutor:
                 self._closing.wait(self._again_s)
                 self._again_s = min(self._again_s * 2, _AGAIN_S[1])
                 self._obey_kills()
+        self._last_look()
         self._cluster.close()
+
+    def _last_look(self) -> None:
+        """What has ended is told and committed: its log is read to its end, and nothing stays of it at the cluster."""
+        until = time.monotonic() + _CLOSING_S
+        ended = [held for held in self._held.values() if held.has_ended]
+        is_told = not any(isinstance(report, Ended) for report in self._inbox)
+        try:
+            while any(not h.receiver.closed and h.log_until > time.monotonic() for h in ended):
+                for held in ended:
+                    self._read_log(held)
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.02)
+            if is_told:
+                self._cluster.forget([held.name for held in ended])
+                for held in ended:
+                    self._exchange.remove(held.name)
+        except PartitaError:
+            return  # the next one finds it, or nobody needs it
 
     def _turn(self) -> None:
         while self._outbox:

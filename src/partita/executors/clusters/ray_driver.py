@@ -27,6 +27,7 @@ LOOK_S: Final = 0.5
 ASK_S: Final = 10.0
 # A job that waits for an actor so long makes idle ones of other shapes go.
 PATIENCE_S: Final = 1.0
+SAID_AFTER_S: Final = 0.05
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
@@ -164,7 +165,8 @@ class Driver:
 
     async def _perform(self, actor: Actor, name: str, body: bytes) -> None:
         self._running[name] = actor
-        self.tell(name=name, where=actor.where)
+        # Not at once: of a short job only the end is worth a message.
+        saying = self._loop.call_later(SAID_AFTER_S, lambda: self.tell(name=name, where=actor.where))
         try:
             end = _decoder.decode(await actor.handle.perform.remote(body))
         except self._ray.exceptions.ActorUnavailableError:
@@ -175,6 +177,8 @@ class Driver:
             actor.shape.actors -= 1
             self._end(name, {"end": "gone", "why": words(error)})
             return
+        finally:
+            saying.cancel()
         self._end(name, end)
         actor.idle_since = self._loop.time()
         actor.shape.idle.append(actor)

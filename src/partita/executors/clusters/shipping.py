@@ -23,12 +23,15 @@ from partita.errors import PartitaError
 from partita.executors.clusters.cluster import Job
 from partita.executors.clusters.exchange import Exchange
 from partita.settings import Home
-from partita.worker.logs import log_chunk, log_path
+from partita.worker.logs import log_chunk, log_end, log_path
 from partita.worker.wire import Progress
 
 EVERY_S: Final = 0.5
 # How long the station tries to leave the last piece of a job.
 _TRY_S: Final = 60.0
+# How long after its end a job's log may take to be closed, and between two looks at that.
+_END_S: Final = 1.0
+_AGAIN_S: Final = 0.01
 _MOST_BYTES: Final = 4 << 20
 # Files of a log's tail that are kept beside the one that grows (worker/logs.py keeps about so many).
 _TAIL_FILES: Final = 9
@@ -81,6 +84,13 @@ class _Source:
         self.progress: Progress | None = None
         # Monotonic; 0.0 = it runs.
         self.ended_at = 0.0
+        self._home = home
+        self._place = (brief.run_no, brief.step, ticket.index, ticket.attempt)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last line of the log is written: a worker says that it has ended before it closes its log."""
+        return log_end(self._home, *self._place) is not None or time.monotonic() - self.ended_at > _END_S
 
     def items(self) -> list[Item]:
         """What is new since the last call."""
@@ -166,7 +176,9 @@ class Shipping:
                 # One for all that ended meanwhile.
                 self._flush()
             for source in sources:
-                self._ship(source, last=source in ended)
+                self._ship(source, last=source in ended and source.is_whole)
+            if any(not source.is_whole for source in ended):
+                time.sleep(_AGAIN_S)
 
     def _ship(self, source: _Source, *, last: bool) -> None:
         items: list[Item] = []

@@ -38,7 +38,7 @@ class Counted(msgspec.Struct, frozen=True):
 class TodayCause(msgspec.Struct, frozen=True):
     """What broke first, in all runs that broke in the same way; `run` is the newest of them, `no` its number.
 
-    `runs` are the numbers of all of them, `left` those that no later run has mended. `mended_in` is the run that mended the
+    `runs` are the numbers of all of them, `left` those that no later run has mended or repeated. `mended_in` is the run that mended the
     newest, `trying_in` one that tries now. `instances` of a mapped step failed, `index` is the first. `history` is how the step
     ended in the runs before, oldest first ("" = not tried there); this is its `nth` failure among these.
     """

@@ -1,16 +1,17 @@
 /** A run to be started: its parameters as fields, its partition, what of it; beside it the same as a command line. */
 import { Autocomplete, Button, NumberInput, Select, TagsInput, TextInput } from "@mantine/core";
 import { type FormEvent, useMemo, useState } from "react";
-import { useGet, useSend } from "@/api/client";
+import { type Schema, useGet, useSend } from "@/api/client";
 import { asProblem, Problem } from "@/api/problem";
 import { useMay } from "@/api/session";
-import { useGo } from "@/frame/address";
+import { useChosen, useGo } from "@/frame/address";
 import { Command } from "@/parts/Command";
 import { Panel, Section } from "@/parts/Page";
 import { SchemaForm, useForm } from "@/parts/SchemaForm";
 import { isObject, schemaOfParameters } from "@/parts/schema";
-import { Trouble } from "@/parts/Waiting";
+import { Loaded, Trouble } from "@/parts/Waiting";
 import { commandOf, saidOf } from "./command";
+import { paramsLike } from "./like";
 import type { TabProps } from "./Pipeline";
 import css from "./Pipeline.module.css";
 import { runAt } from "./paths";
@@ -21,15 +22,23 @@ const FAST = [
   { value: "no", label: "go on where possible" },
 ];
 
-export function Launch({ pipeline, name }: TabProps) {
+/** `?like=7` in the address: with all that run 7 was started with. */
+export function Launch(props: TabProps) {
+  const [{ like }] = useChosen();
+  const run = useGet("/api/v1/runs/{run}", { path: { run: like ?? "" } }, { enabled: !!like });
+  if (!like) return <Fields {...props} />;
+  return <Loaded query={run}>{(found) => <Fields key={found.id} {...props} like={found} />}</Loaded>;
+}
+
+function Fields({ pipeline, name, like }: TabProps & { like?: Schema<"Run"> }) {
   const go = useGo();
   const may = useMay("operate", pipeline.namespace);
   const schema = useMemo(() => schemaOfParameters(pipeline.params), [pipeline.params]);
-  const form = useForm(schema);
-  const [partition, setPartition] = useState("");
-  const [select, setSelect] = useState("");
-  const [tags, setTags] = useState<string[]>([]);
-  const [priority, setPriority] = useState<number>(pipeline.priority ?? 0);
+  const form = useForm(schema, like && paramsLike(like.params, pipeline.params));
+  const [partition, setPartition] = useState(like?.partition ?? "");
+  const [select, setSelect] = useState(like?.selection?.join(", ") ?? "");
+  const [tags, setTags] = useState<string[]>(like?.tags.filter((tag) => !pipeline.tags.includes(tag)) ?? []);
+  const [priority, setPriority] = useState<number>(like?.priority ?? pipeline.priority ?? 0);
   const [fast, setFast] = useState("");
   const [missing, setMissing] = useState(false);
   const start = useSend("post", "/api/v1/runs");
@@ -72,6 +81,7 @@ export function Launch({ pipeline, name }: TabProps) {
   return (
     <form className={css.launch} onSubmit={submit} noValidate aria-label={`start a run of ${pipeline.name}`}>
       <div className={css.fields}>
+        {like && <p className="dim">As run #{like.no} was started; change what is to be another way.</p>}
         {needsKey && (
           <Partition
             name={name}

@@ -27,7 +27,7 @@ export default function Audit() {
       value: (row) => row.at,
       width: "160px",
     },
-    { id: "who", head: "Who", cell: (row) => row.principal, value: (row) => row.principal, width: "16%" },
+    { id: "who", head: "Who", cell: (row) => row.principal, value: (row) => row.principal, width: "120px" },
     {
       id: "action",
       head: "Did",
