@@ -13,6 +13,18 @@ from partita.executors.processes import ProcessExecutor
 from partita.settings import Settings
 
 
+# Fixtures that start an engine of others: what needs one belongs to `make test-engines`.
+_ENGINES = {"slurm", "cluster"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on real engines are slow ones."""
+    for item in items:
+        if "executors" in item.path.parts and _ENGINES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     return make_project(tmp_path / "project")

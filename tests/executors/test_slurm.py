@@ -334,6 +334,7 @@ class TestReading:
         assert "over_memory=0" not in repr(news.death) or news.death.note
 
 
+@pytest.mark.slow
 def test_ci_has_slurm() -> None:
-    """What is skipped elsewhere must run in CI."""
+    """What is skipped elsewhere must run where `make test-engines` is asked of CI."""
     assert not (os.environ.get("CI") and missing())

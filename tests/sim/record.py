@@ -131,11 +131,13 @@ class Record:
         address = (event.step, event.index)
         spends = _spends(event)
         failure = event.detail.failure if event.detail is not None else None
-        if failure is not None and failure.cause == "out_of_memory" and not self.watch.ending:
-            step = self.steps[event.step]
-            if may_grow(step, self.grown[address]):
-                self.grown[address] += 1
-                spends = "grown"
+        step = self.steps[event.step]
+        # A teardown is carried through also when the run is to end.
+        goes_on = not self.watch.ending or bool(step.teardown_of)
+        ran_out = failure is not None and failure.cause == "out_of_memory"
+        if ran_out and goes_on and may_grow(step, self.grown[address]):
+            self.grown[address] += 1
+            spends = "grown"
         self.tries.setdefault(address, Counter())[spends] += 1
 
     def _answer(self, event: GateAnswered) -> None:

@@ -175,7 +175,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     _bug(
         "the outbox is not taken up after a restart",
         "engine/notify.py",
-        "        self._unsent = {row.key: row for row in messages.unsent(self._store)}\n",
+        "        self._unsent = {row.key: row for row in messages.unsent(self._store) if has(row.namespace)}\n",
         "",
         critical=True,
     ),
@@ -342,7 +342,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     _bug(
         "a commit of an engine that is over is taken",
         "store/writing.py",
-        "                check_epoch(self._lease_row(ENGINE), epoch)\n                batch",
+        "                self._fence(epoch)\n                batch",
         "                batch",
         critical=True,
     ),
@@ -356,8 +356,8 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     _bug(
         "an engine that stood still goes on although others were here",
         "engine/tenure.py",
-        "        if lease.epoch > self.epoch + 1:",
-        "        if lease.epoch > self.epoch + 1_000_000:",
+        "        if lease.epoch not in (self.epoch, self.epoch + 1):",
+        "        if lease.epoch < self.epoch:",
         critical=True,
     ),
     _bug(

@@ -71,18 +71,24 @@ for (const name of ["alert", "confirm", "prompt"])
 """
 # What was made of a text: elements that none of our screens has, and attributes that run.
 STRANGE = """() => {
-  const all = document.querySelectorAll("iframe, object, embed, base, math, video, form[action], body style, meta[http-equiv=refresh]");
-  const strange = [...all].map((one) => one.outerHTML.slice(0, 120));
-  for (const one of document.querySelectorAll("*")) {
+  // Code is drawn in a shadow root.
+  const roots = [document];
+  for (const root of roots)
+    for (const one of root.querySelectorAll("*")) if (one.shadowRoot) roots.push(one.shadowRoot);
+  const every = (what) => roots.flatMap((root) => [...root.querySelectorAll(what)]);
+  const all = every("iframe, object, embed, base, math, video, form[action], body style, meta[http-equiv=refresh]");
+  const strange = all.map((one) => one.outerHTML.slice(0, 120));
+  for (const one of every("*")) {
     for (const {name, value} of one.attributes) {
       if (name.startsWith("on")) strange.push(`${name}=${value}`);
       if (["href", "src", "action", "xlink:href"].includes(name) && /^\\s*(javascript|data|vbscript):/i.test(value)
           && !/^data:image\\/svg/.test(value)) strange.push(`${name}=${value.slice(0, 80)}`);
     }
   }
-  for (const one of document.scripts)
+  for (const one of every("script"))
     if (!one.src.startsWith(location.origin + "/static/")) strange.push(one.outerHTML.slice(0, 120));
-  return {strange, xss: window.__xss ?? null, violations: window.__violations, text: document.body.textContent};
+  const text = roots.map((root) => (root.body ?? root).textContent).join("\\n");
+  return {strange, xss: window.__xss ?? null, violations: window.__violations, text};
 }"""
 # The beginning of any payload that is told from a screen's own words.
 BEGINNINGS = {re.split(r"[^ -~]", payload)[0].strip()[:24] for payload in POISON}
@@ -213,7 +219,7 @@ SCREENS = {
     STEP + "metadata": True,
     STEP + "attempts": False,
     STEP + "use": False,
-    STEP + "code": False,
+    STEP + "code": True,
     "/runs/{first}/steps/table?pane=values": True,
     "/runs/{first}/steps/fail?pane=log": True,
     "/runs/{first}/steps/give_up?pane=why": True,
@@ -233,7 +239,7 @@ SCREENS = {
     "/assets/tainted?tab=checks": True,
     "/assets/tainted?tab=why&partition={key}": True,
     "/assets/tainted?tab=columns": True,
-    "/assets/tainted?tab=definition": False,
+    "/assets/tainted?tab=definition": True,
     "/assets/elsewhere": True,
     "/lineage": True,
     "/schedules": True,

@@ -205,7 +205,10 @@ def _reasons(machine: RunMachine, instance: Instance, refusal: str) -> tuple[lis
     if instance.state == "ready":
         return _why_ready(machine, instance, refusal)
     if instance.state == "running" and refusal:
-        return [*_earlier(instance), Reason("waits", f"handed over, and {refusal}", at=instance.since)], "it begins there"
+        return [
+            *_earlier(instance),
+            Reason("waits", f"handed over, and {refusal}", at=instance.since),
+        ], "it begins there"
     if instance.state == "running":
         text = f"attempt {instance.attempt} is running"
         return [*_earlier(instance), Reason("running", text, at=instance.since)], "its attempt ends"
