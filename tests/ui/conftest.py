@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="the browser's driver is not installed")
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -24,7 +24,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 from cli.service import Up  # noqa: E402
 from partita.client import Client  # noqa: E402
 
-PATIENCE_MS = 15_000
+# Shared machines are slow at times, and what is expected is waited for no longer than it takes.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,14 @@ def test_what_is_put_is_there_until_it_is_removed(objects: Objects) -> None:
     objects.remove("jobs/a")
     objects.remove("jobs/a")
     assert (objects.names("jobs"), objects.get("jobs/a/log/1")) == (["b"], None)
+
+
+def test_what_is_older_than_an_instant_is_told_by_its_name(objects: Objects) -> None:
+    objects.put("claims/a", b"one")
+    objects.put("claims/below/b", b"two")
+    assert objects.older("claims", time.time() - 60.0) == []
+    assert objects.older("claims", time.time() + 60.0) == ["a"]
+    assert objects.older("nothing", time.time() + 60.0) == []
 
 
 def test_of_many_who_create_at_once_one_succeeds_and_its_data_stays(objects: Objects) -> None:

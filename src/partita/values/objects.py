@@ -42,6 +42,10 @@ class Objects(Protocol):
         """The names of what lies right under `prefix`, sorted."""
         ...
 
+    def older(self, prefix: str, before: float) -> list[str]:
+        """The names of the objects right under `prefix` that were put before an instant by time.time(), sorted."""
+        ...
+
     def remove(self, prefix: str) -> None:
         """Remove the object of this name, and all that lie under it. Nothing there: nothing happens."""
         ...
@@ -102,6 +106,14 @@ class Folder:
         with self._doing():
             try:
                 return sorted(name for name in os.listdir(self.root / prefix) if not name.startswith("."))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def older(self, prefix: str, before: float) -> list[str]:
+        with self._doing():
+            try:
+                with os.scandir(self.root / prefix) as entries:
+                    return sorted(e.name for e in entries if e.is_file() and e.stat().st_mtime < before)
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
@@ -169,6 +181,13 @@ class Bucket:
             found = self._api.list_with_delimiter(self._store, prefix=prefix)
         keys = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
         return sorted(key.rstrip("/").rpartition("/")[2] for key in keys)
+
+    def older(self, prefix: str, before: float) -> list[str]:
+        with self._doing():
+            found = self._api.list_with_delimiter(self._store, prefix=prefix)
+        return sorted(
+            entry["path"].rpartition("/")[2] for entry in found["objects"] if entry["last_modified"].timestamp() < before
+        )
 
     def remove(self, prefix: str) -> None:
         with self._doing():

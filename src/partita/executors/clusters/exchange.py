@@ -1,10 +1,12 @@
 """The exchange: what the scheduler and machines that know nothing of it leave for each other, in an object store.
 
     code/<digest>.tar.gz            bundles of code, by the digest of their content
-    jobs/<name>/job                 what is to be done, for those who are only told a name
-    jobs/<name>/claim               who performs it: put where none is, so there is one
-    jobs/<name>/log/<number>        pieces of its log, in order
-    jobs/<name>/outcome             what became of it, before the job ends
+    jobs/<shard>/<name>/job             what is to be done, for those who are only told a name
+    jobs/<shard>/<name>/log/<number>    pieces of its log, in order
+    jobs/<shard>/<name>/outcome         what became of it, before the job ends
+    claims/<shard>/<name>               who performs it: put where none is, so there is one
+
+A claim outlives its job by far: a machine that was cut off and wakes up days later finds that it has nothing to do.
 
 Rule: nothing here is waited for and nothing is decided; what is put is never changed, but for being removed.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -21,6 +24,11 @@ from partita.executors.bundle import Bundle, unpack
 from partita.executors.clusters.cluster import Job
 from partita.values.objects import Objects, objects_at
 from partita.worker.wire import Spooled
+
+SHARDS: Final = 256
+# How long what nobody removed is kept: the outcome of a job whose scheduler is away, and the claim that bars a second start.
+_OUTCOME_KEPT_S: Final = 7 * 86_400.0
+_CLAIM_KEPT_S: Final = 30 * 86_400.0
 
 _encoder = msgspec.msgpack.Encoder()
 _job = msgspec.msgpack.Decoder(Job)
@@ -69,45 +77,76 @@ class Exchange:
 
     def put_job(self, job: Job) -> None:
         """Leave what is to be done, for a machine that is only told the job's name."""
-        self._objects.put(f"jobs/{job.name}/job", _encoder.encode(job))
+        self._objects.put(f"{_job_at(job.name)}/job", _encoder.encode(job))
 
     def job(self, name: str) -> Job | None:
         """What is to be done under this name; None if nothing is known of it."""
-        data = self._objects.get(f"jobs/{name}/job")
+        data = self._objects.get(f"{_job_at(name)}/job")
         return _job.decode(data) if data is not None else None
 
     def claim(self, name: str, who: str) -> bool:
         """Take a job for this machine; False if somebody has it already. Once taken it is never free again."""
-        return self._objects.create(f"jobs/{name}/claim", who.encode())
+        return self._objects.create(_claim(name), who.encode())
 
     def claimed(self, name: str) -> str:
         """Who has taken the job; "" = nobody."""
-        return (self._objects.get(f"jobs/{name}/claim") or b"").decode()
+        return (self._objects.get(_claim(name)) or b"").decode()
 
     def write_log(self, name: str, number: int, data: bytes) -> None:
         """Leave a piece of the log; numbers go up by one from 1."""
-        self._objects.put(f"jobs/{name}/log/{number:08d}", data)
+        self._objects.put(f"{_job_at(name)}/log/{number:08d}", data)
 
     def logs(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
         """The pieces of the log behind number `after`, in order, as far as there is no hole."""
         found: list[tuple[int, bytes]] = []
-        while (data := self._objects.get(f"jobs/{name}/log/{after + 1:08d}")) is not None:
+        while (data := self._objects.get(f"{_job_at(name)}/log/{after + 1:08d}")) is not None:
             after += 1
             found.append((after, data))
         return found
 
     def put_outcome(self, name: str, spooled: Spooled) -> None:
         """Leave what became of a job."""
-        self._objects.put(f"jobs/{name}/outcome", _encoder.encode(spooled))
+        self._objects.put(f"{_job_at(name)}/outcome", _encoder.encode(spooled))
 
     def outcome(self, name: str) -> Spooled | None:
         """What became of a job; None if that is not known yet."""
-        data = self._objects.get(f"jobs/{name}/outcome")
+        data = self._objects.get(f"{_job_at(name)}/outcome")
         return _outcome.decode(data) if data is not None else None
 
     def remove(self, name: str) -> None:
-        """Remove all that is left of a job. Only when its end is committed: without its claim it could begin again."""
-        self._objects.remove(f"jobs/{name}")
+        """Remove all that is left of a job, but for its claim: it cannot begin again. Only when its end is committed."""
+        self._objects.remove(_job_at(name))
+
+    def sweep(self, shard: int, *, now: float) -> int:
+        """Remove what was left behind in one of the `SHARDS`: outcomes after a week, claims after a month; how many jobs.
+
+        `now` is by time.time(). A scheduler that ends removes nothing that it told a moment ago, and one that is killed
+        nothing at all: this is what brings it away.
+        """
+        prefix, count = f"{shard:02x}", 0
+        for name in self._objects.names(f"jobs/{prefix}"):
+            job = f"jobs/{prefix}/{name}"
+            if "outcome" in self._objects.older(job, now - _OUTCOME_KEPT_S):
+                self._objects.remove(job)
+                count += 1
+        for name in self._objects.older(f"claims/{prefix}", now - _CLAIM_KEPT_S):
+            self._objects.remove(f"jobs/{prefix}/{name}")
+            self._objects.remove(f"claims/{prefix}/{name}")
+            count += 1
+        return count
+
+
+def _job_at(name: str) -> str:
+    return f"jobs/{_shard(name)}/{name}"
+
+
+def _claim(name: str) -> str:
+    return f"claims/{_shard(name)}/{name}"
+
+
+def _shard(name: str) -> str:
+    """Folders with millions of names are slow: they are spread by the first digits of the hash in the name."""
+    return name.removeprefix("pt-")[:2]
 
 
 def _code(digest: str) -> str:

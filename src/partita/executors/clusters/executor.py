@@ -13,6 +13,7 @@ Rule: each ticket ends exactly once: it is in `_held` until it has.
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 import time
@@ -27,7 +28,7 @@ from partita.errors import PartitaError
 from partita.executors import verdicts
 from partita.executors.bundle import Bundle
 from partita.executors.clusters.cluster import Cluster, Finished, Gone, Job, News, Runs, Waits, name_of, worker_of
-from partita.executors.clusters.exchange import Exchange
+from partita.executors.clusters.exchange import SHARDS, Exchange
 from partita.executors.clusters.shipping import EVERY_S, Receiver
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
 from partita.executors.verdicts import Death
@@ -45,6 +46,8 @@ _LAST_LOG_S: Final = 30.0
 _KEPT_S: Final = 60.0
 _DESCRIBE_S: Final = 5.0
 _CLOSING_S: Final = 5.0
+# One shard of the exchange each; all of them take six hours and a half.
+_SWEEP_S: Final = 90.0
 _NEVER: Final = float("inf")
 
 CodeOf = Callable[[str, str], Bundle]
@@ -132,6 +135,9 @@ class ClusterExecutor:
         self._again_s = _AGAIN_S[0]
         self._look_at = 0.0
         self._describe_at = 0.0
+        # Several schedulers sweep one exchange: each begins somewhere else.
+        self._shard = random.randrange(SHARDS)
+        self._sweep_at = time.monotonic() + _SWEEP_S
         self._about: list[str] = []
         self._lines: list[str] = []
         self._closing = threading.Event()
@@ -257,7 +263,7 @@ class ClusterExecutor:
         self._cluster.close()
 
     def _last_look(self) -> None:
-        """What has ended is told and committed: its log is read to its end, and nothing stays of it at the cluster."""
+        """The logs of what has ended are read to their ends, and nothing stays of it at the cluster."""
         until = time.monotonic() + _CLOSING_S
         ended = [held for held in self._held.values() if held.has_ended]
         is_told = not any(isinstance(report, Ended) for report in self._inbox)
@@ -269,9 +275,8 @@ class ClusterExecutor:
                     break
                 time.sleep(0.02)
             if is_told:
+                # What lies in the exchange stays: told is not committed. The next scheduler's sweep takes it away.
                 self._cluster.forget([held.name for held in ended])
-                for held in ended:
-                    self._exchange.remove(held.name)
         except PartitaError:
             return  # the next one finds it, or nobody needs it
 
@@ -288,6 +293,9 @@ class ClusterExecutor:
         if now >= self._look_at:
             self._look(now)
             self._look_at = now + EVERY_S
+        if now >= self._sweep_at:
+            self._exchange.sweep(self._shard, now=time.time())
+            self._shard, self._sweep_at = (self._shard + 1) % SHARDS, now + _SWEEP_S
 
     def _patience(self) -> float:
         if self._outbox or self._unsent:
