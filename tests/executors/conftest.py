@@ -12,7 +12,6 @@ from partita.executors.loading import start_host
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Settings
 
-
 # Fixtures that start an engine of others: what needs one belongs to `make test-engines`.
 _ENGINES = {"slurm", "cluster"}
 
