@@ -128,6 +128,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         url = urlsplit(self.path)
         query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        if self.api.world.closed:
+            # A server that is gone answers nothing more, also not on connections that are open.
+            self.close_connection = True
+            return
         length = int(self.headers.get("Content-Length") or 0)
         data = self.rfile.read(length) if length else b""
         self.api.requests.append(f"{method} {url.path}")

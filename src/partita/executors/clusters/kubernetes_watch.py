@@ -41,7 +41,7 @@ class Watch:
         return self._failures == 0
 
     def close(self) -> None:
-        """Let the thread end: with the next change, or when the server ends the watch.
+        """Let the thread end: with the next change, or when its connection breaks.
 
         Not waited for, and its connection not closed from here: a read in progress would go on, on a descriptor that may
         be somebody else's by then.
