@@ -186,7 +186,9 @@ class Bucket:
         with self._doing():
             found = self._api.list_with_delimiter(self._store, prefix=prefix)
         return sorted(
-            entry["path"].rpartition("/")[2] for entry in found["objects"] if entry["last_modified"].timestamp() < before
+            entry["path"].rpartition("/")[2]
+            for entry in found["objects"]
+            if entry["last_modified"].timestamp() < before
         )
 
     def remove(self, prefix: str) -> None:
