@@ -77,7 +77,8 @@ class DaskHere:
         raise AssertionError(f"no worker at {address}")
 
     def close(self) -> None:
-        for process in [*self.workers.values(), self.scheduler]:
+        # The scheduler first, or it tells of workers that went.
+        for process in [self.scheduler, *self.workers.values()]:
             process.kill()
             process.wait()
 
