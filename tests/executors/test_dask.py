@@ -17,7 +17,7 @@ from partita.executors.conformance import Answers, Deaths, Kills, Logs
 from partita.executors.contract import OpenAttempt
 
 from .a_dask import ClusterStage, DaskHere, needs_dask, quiet
-from .jobs import a_job, told_until
+from .jobs import a_job, moments, told_until
 
 pytestmark = [needs_dask, *quiet]
 
@@ -94,7 +94,10 @@ class TestQuick:
 
     def test_what_no_worker_offers_is_said_before_it_is_handed_over(self, cluster: DaskHere) -> None:
         connection = _connection(cluster)
-        connection.connect()
+        for _ in moments():
+            connection.connect()
+            if connection.room() > connection._settings.queue:
+                break  # a worker has come
         assert connection.check(Policies(gpu=1, resources=(("licence", 2.0),)), {}) == ""
         assert connection.check(Policies(gpu=2), {}) == (
             "no Dask worker has GPU=2: start workers with --resources, or ask for less"
