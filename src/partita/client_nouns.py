@@ -698,6 +698,10 @@ class System(Noun):
         """Versions of the program, Python and the tz data; who leads; how busy the engine is."""
         return self._client.get("/about")
 
+    def now(self) -> _Json:
+        """Who leads, what schedulers have for steps, workers, executors, and the version of each project that is served."""
+        return self._client.get("/system")
+
     def today(self, *, since: str | None = None, owner: str | None = None) -> _Json:
         """The morning report: causes with what each holds up, what is late, stale, waiting, running and next."""
         return self._client.get("/today", since=since, owner=owner)

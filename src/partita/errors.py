@@ -129,7 +129,14 @@ class ExecutorError(WorldError):
 
 
 class LoadError(WorldError):
-    """A project could not be loaded: its import failed, took too long or died."""
+    """A project could not be loaded: its import failed, took too long or died.
+
+    `passing`: the same files may load another time, for it was not the code that failed, but it took too long or was killed.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, passing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.passing = passing
 
 
 class InvalidTransition(Exception):

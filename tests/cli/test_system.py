@@ -23,7 +23,7 @@ def test_it_says_who_leads_since_when_and_in_which_epoch(project: Path, capsys: 
     store = open_store(project / ".partita" / "partita.db")
     store.acquire(ENGINE, "here:1:2", 60.0)
     assert cli.run(["system", "-C", str(project), "--json"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)
+    (told,) = json.loads(capsys.readouterr().out)["leaders"]
     assert (told["namespace"], told["holder"], told["leads"], told["epoch"]) == (None, "here:1:2", True, 1)
     assert told["since"] < told["until"]
     assert cli.run(["system", "-C", str(project)]) == 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from partita.core.forecast import WORKERS, Forecast, Planned, forecast
+from partita.core.forecast import WORKERS, Forecast, Planned, amount_of, forecast, machine_slots
 from partita.core.graph import Graph, Step
 from partita.core.manifest import DeadlineSpec, PipelineSpec, ScheduleSpec
+from partita.core.placement import Capacity
 from partita.core.policies import Policies
 
 
@@ -101,3 +102,23 @@ def test_a_month_of_minutes_is_played_at_once() -> None:
     found = play(planned(ScheduleSpec("s", "cron * * * * *", overlap="allow"), minutes=1), days=7)
     assert len(found.ticks) == 7 * 1440
     assert all(t.landed_at == t.instant + 120 for t in found.ticks)
+
+
+def test_what_a_step_asks_of_the_machine_makes_others_wait_and_elsewhere_it_takes_nothing() -> None:
+    def three(policies: Policies) -> Forecast:
+        graph = Graph("g", (Step("a", policies=policies),))
+        specs = [ScheduleSpec(f"s{i}", "cron 0 3 * * *") for i in range(3)]
+        plans = [Planned(s, PipelineSpec(s.name, graph, schedules=(s,)), usual={"a": 600.0}) for s in specs]
+        slots = {WORKERS: 8, **machine_slots(Capacity({"cpu": 4000, "memory": 8 << 30}))}
+        return forecast(plans, slots=slots, start=at("2026-03-28T00:00"), end=at("2026-03-29T00:00"))
+
+    found = three(Policies(cpu=2.0, memory_bytes=1 << 30))
+    assert sorted(t.waited.get("machine cpu", 0) for t in found.ticks) == [0, 0, 600]
+    assert (amount_of("machine cpu", found.peaks["machine cpu"]), found.peaks["machine memory"]) == (4.0, 2 << 30)
+    # More than there is: one after the other, not never.
+    assert sorted(t.waited.get("machine memory", 0) for t in three(Policies(memory_bytes=64 << 30)).ticks) == [
+        0,
+        600,
+        1200,
+    ]
+    assert three(Policies(cpu=2.0, executor="farm")).peaks == {}

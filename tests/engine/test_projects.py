@@ -346,3 +346,55 @@ def test_a_project_that_is_served_with_others_points_to_their_home(
     assert home_of(shop).root == shop / ".partita"
     monkeypatch.setenv("PARTITA_HOME", str(tmp_path))
     assert home_of(shop).root == tmp_path
+
+
+HANGING = (
+    """
+import time
+from pathlib import Path
+
+here = Path(__file__).parent
+if "{folder}" == str(here) and not (here / "works").exists():
+    {how}
+"""
+    + CODE
+)
+
+
+@pytest.mark.parametrize("how", ["time.sleep(600)", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_load_that_took_too_long_or_was_killed_is_tried_again_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "pipelines.py").write_text(HANGING.format(imports="", word="one", folder=folder, how=how))
+    monkeypatch.setattr("partita.engine.projects._FIRST_PAUSE_S", 0.05)
+    # Short for the one that hangs, long enough for the one that goes well on a slow machine: it is tried until it does.
+    monkeypatch.setenv("PARTITA_LOAD_TIMEOUT", "3")
+    service = Served(folder)
+    try:
+        service.until(lambda: len(service.events) >= 2)
+        assert [e["event"] for e in service.events[:2]] == ["broken", "broken"]
+        assert all(e["again_in_s"] is not None for e in service.events)
+        (folder / "works").touch()
+        service.until(lambda: service.events[-1]["event"] in ("loaded", "reloaded"))
+        assert service.events[-1]["again_in_s"] is None
+        assert service.service.projects is not None
+        assert service.service.projects.due_at() == float("inf")
+    finally:
+        service.close()
+
+
+def test_what_is_wrong_in_the_code_is_not_tried_again_before_a_file_changes(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "pipelines.py").write_text("import os\nos._exit(3)\n")
+    service = Served(folder)
+    try:
+        service.until(lambda: bool(service.events))
+        assert service.events[0]["event"] == "broken"
+        assert service.events[0]["again_in_s"] is None
+        assert service.service.projects is not None
+        assert service.service.projects.due_at() == float("inf")
+    finally:
+        service.close()

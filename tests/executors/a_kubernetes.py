@@ -1,7 +1,8 @@
 """A double of a Kubernetes cluster: objects with versions, watches, a scheduler, and a kubelet that runs pods as local processes.
 
-It is a double and no cluster: no images, no network, no isolation; a container's command is started as it is, on this machine. What
-it is strict about is what clients get wrong: see a_kubernetes_api.py for the API over it.
+It is a double and no cluster: no images, no network, no isolation; a container's command is started on this machine, as it is but for
+paths of `emptyDir` volumes, which are folders of the double and are replaced by them in the command. Init containers run one after the
+other. What it is strict about is what clients get wrong: see a_kubernetes_api.py for the API over it.
 
 Rule: faults are asked for by name (`World.stale_lists`, `evict` ...); without them it behaves.
 """
@@ -12,6 +13,7 @@ import contextlib
 import copy
 import datetime as dt
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -131,6 +133,14 @@ class World:
                 body["metadata"]["resourceVersion"] = str(self.version)
                 self.history.append((self.version, kind, "DELETED", body))
                 self.changed.notify_all()
+                self._collect(namespace, body["metadata"]["uid"])
+
+    def _collect(self, namespace: str, owner: str) -> None:
+        """What belonged to an object that is gone is deleted."""
+        pods = [one for (kind, where, _), one in self.objects.items() if (kind, where) == ("Pod", namespace)]
+        for pod in pods if not self.closed else ():
+            if any(one["uid"] == owner for one in pod["metadata"].get("ownerReferences", ())):
+                self.delete(namespace, pod["metadata"]["name"], None)
 
     def events(self, kind: str, namespace: str, since: int, until: float) -> Iterator[tuple[str, Object] | None]:
         """Changes after a version, None now and then. Raises `Refusal` 410 when that is too old to be known."""
@@ -211,8 +221,9 @@ class World:
         pod["metadata"]["ownerReferences"] = [owner]
         self.put("Pod", namespace, name, pod)
 
-    def log(self, name: str) -> Path:
-        return self.folder / f"{name}.log"
+    def log(self, name: str, container: str = "") -> Path:
+        """The log of a container (of the only one), each line after its instant, as a node keeps it."""
+        return self.folder / (f"{name}.{container}.log" if container else f"{name}.log")
 
     def close(self) -> None:
         self.closed = True
@@ -241,16 +252,28 @@ class World:
                 process.send_signal(number)
 
     def _kubelet(self, key: Key) -> None:
-        if not self._schedule(key) or not self._prepare(key):
+        if not self._schedule(key):
             return
         pod = self.objects.get(key)
         if pod is None:
             return
-        name = key[2]
-        self.starts[name] = self.starts.get(name, 0) + 1
-        code = self._perform(key, pod) if self.perform is None else self._pretend(key, pod)
-        if code is not None:
-            self._ended(key, code)
+        self.starts[key[2]] = self.starts.get(key[2], 0) + 1
+        inits = pod["spec"].get("initContainers", [])
+        for container in (*inits, pod["spec"]["containers"][0]):
+            if not self._prepare(key, container):
+                return
+            pod = self.objects.get(key)
+            if pod is None:
+                return
+            is_init = container in inits
+            if self.perform is None:
+                code = self._perform(key, pod, container, is_init)
+            else:
+                code = self._pretend(key, pod, container)
+            if code is None:
+                return
+            if self._ended(key, code, container, is_init):
+                return
 
     def _schedule(self, key: Key) -> bool:
         while not self.closed:
@@ -273,7 +296,7 @@ class World:
                 self.changed.wait(0.2)
         return False
 
-    def _prepare(self, key: Key) -> bool:
+    def _prepare(self, key: Key, container: Object) -> bool:
         """Image and references; False when the pod is gone before."""
         told = ""
         while not self.closed:
@@ -281,13 +304,13 @@ class World:
                 pod = self.objects.get(key)
                 if pod is None:
                     return False
-                reason, message = self._hindrance(pod)
+                reason, message = self._hindrance(pod, container)
                 if not reason:
                     return True
                 if told != reason:
                     told = reason
                     pod = copy.deepcopy(pod)
-                    _container(pod, {"waiting": {"reason": reason, "message": message}})
+                    _container(pod, container, {"waiting": {"reason": reason, "message": message}})
                     self.put(*key, pod)
                 if pod["metadata"].get("deletionTimestamp"):
                     self.remove(*key)
@@ -295,8 +318,7 @@ class World:
                 self.changed.wait(0.2)
         return False
 
-    def _hindrance(self, pod: Object) -> tuple[str, str]:
-        container = pod["spec"]["containers"][0]
+    def _hindrance(self, pod: Object, container: Object) -> tuple[str, str]:
         if container["image"] in self.bad_images:
             return "ImagePullBackOff", f'Back-off pulling image "{container["image"]}": not found'
         if container["image"].startswith("-") or " " in container["image"]:
@@ -312,8 +334,8 @@ class World:
                     return "CreateContainerConfigError", f'{kind.lower()} "{one[where]["name"]}" not found'
         return "", ""
 
-    def _environment(self, pod: Object) -> dict[str, str]:
-        namespace, container = pod["metadata"]["namespace"], pod["spec"]["containers"][0]
+    def _environment(self, pod: Object, container: Object) -> dict[str, str]:
+        namespace = pod["metadata"]["namespace"]
         found = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "LANG") if name in os.environ}
         for one in container.get("envFrom", []):
             for kind, where in (("Secret", "secretRef"), ("ConfigMap", "configMapRef")):
@@ -324,12 +346,12 @@ class World:
             if reference:
                 found[one["name"]] = self.get("Secret", namespace, reference["name"])["stringData"][reference["key"]]
             else:
-                found[one["name"]] = one.get("value", "")
+                found[one["name"]] = expanded(one.get("value", ""), found)
         return found
 
-    def _pretend(self, key: Key, pod: Object) -> int | None:
+    def _pretend(self, key: Key, pod: Object, container: Object) -> int | None:
         assert self.perform is not None
-        self._running(key)
+        self._running(key, container, False)
         code = self.perform(pod)
         while code is None and not self.closed:
             with self.changed:
@@ -343,30 +365,56 @@ class World:
                 self.changed.wait(0.2)
         return code
 
-    def _perform(self, key: Key, pod: Object) -> int | None:
-        container, name = pod["spec"]["containers"][0], key[2]
-        command = [*container.get("command", ["true"]), *container.get("args", [])]
-        folder = tempfile.mkdtemp(dir=self.folder, prefix=f"{name}-")
-        with self.log(name).open("wb") as log, self.changed:
+    def _perform(self, key: Key, pod: Object, container: Object, is_init: bool) -> int | None:
+        name, folder = key[2], Path(tempfile.mkdtemp(dir=self.folder, prefix=f"{key[2]}-"))
+        mounts = self._mounts(pod, container)
+        environment = {**self._environment(pod, container), "TMPDIR": str(folder)}
+        # The images here have no entrypoint of their own, and `true` for a command.
+        words = [*container.get("command", []), *container.get("args", [])] or ["true"]
+        command = [_inside(expanded(word, environment), mounts) for word in words]
+        only = not pod["spec"].get("initContainers")
+        with self.changed:
             if key not in self.objects:
                 return None
             try:
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
-                    env={**self._environment(pod), "TMPDIR": folder}, start_new_session=True,
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    cwd=_inside(container.get("workingDir", str(folder)), mounts), env=environment,
+                    start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
-                pod = self.objects[key]
-                _container(pod, {"terminated": {"reason": "StartError", "exitCode": 128, "message": str(error)}})
+                pod = copy.deepcopy(self.objects[key])
+                state = {"reason": "StartError", "exitCode": 128, "message": str(error)}
+                _container(pod, container, {"terminated": state})
                 pod["status"]["phase"] = "Failed"
                 self.put(*key, pod)
                 return None
             self._processes[name] = process
-        self._running(key)
+        log = self.log(name, "" if only else container["name"])
+        log.touch()
+        keeper = threading.Thread(target=_keep_log, args=(process.stdout, log), daemon=True)
+        keeper.start()
+        self._running(key, container, is_init)
         self._wait(key, process, pod["spec"].get("activeDeadlineSeconds"))
         del self._processes[name]
+        # Of a container everything ends with its first process.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        keeper.join(5)
         code = process.returncode
         return code if code >= 0 else 128 - code
+
+    def _mounts(self, pod: Object, container: Object) -> dict[str, str]:
+        """Where in this machine the container's paths of `emptyDir` volumes are."""
+        empty = {one["name"] for one in pod["spec"].get("volumes", []) if "emptyDir" in one}
+        found = {}
+        for one in container.get("volumeMounts", []):
+            if one["name"] in empty:
+                source = self.folder / f"{pod['metadata']['name']}.volumes" / one["name"] / one.get("subPath", "")
+                if not source.exists():
+                    source.mkdir(parents=True)
+                found[one["mountPath"]] = str(source)
+        return found
 
     def _wait(self, key: Key, process: subprocess.Popen[bytes], deadline_s: int | None) -> None:
         began, terminated_at = time.monotonic(), 0.0
@@ -382,31 +430,67 @@ class World:
                 if time.monotonic() - terminated_at > pod["metadata"]["deletionGracePeriodSeconds"]:
                     self._signal(key[2], signal.SIGKILL)
 
-    def _running(self, key: Key) -> None:
+    def _running(self, key: Key, container: Object, is_init: bool) -> None:
         with self.changed:
             if key in self.objects:
                 pod = copy.deepcopy(self.objects[key])
-                pod["status"]["phase"] = "Running"
-                pod["status"]["startTime"] = now()
-                _container(pod, {"running": {"startedAt": now()}})
+                pod["status"]["phase"] = "Pending" if is_init else "Running"
+                pod["status"].setdefault("startTime", now())
+                _container(pod, container, {"running": {"startedAt": now()}})
                 self.put(*key, pod)
 
-    def _ended(self, key: Key, code: int) -> None:
+    def _ended(self, key: Key, code: int, container: Object, is_init: bool) -> bool:
+        """A container has ended; whether its pod has."""
         with self.changed:
             reason, message, disruption = self._fates.pop(key[2], ("", "", ""))
             if key not in self.objects or reason == "lost":
-                return
+                return True
             pod = copy.deepcopy(self.objects[key])
             how = "OOMKilled" if reason == "OOMKilled" else ("Completed" if code == 0 else "Error")
-            _container(pod, {"terminated": {"reason": how, "exitCode": code, "finishedAt": now()}})
-            pod["status"]["phase"] = "Succeeded" if code == 0 and not reason else "Failed"
+            _container(pod, container, {"terminated": {"reason": how, "exitCode": code, "finishedAt": now()}})
+            is_deleted = bool(pod["metadata"].get("deletionTimestamp"))
+            if is_init and code == 0 and not reason and not is_deleted:
+                self.put(*key, pod)
+                return False
+            pod["status"]["phase"] = "Succeeded" if code == 0 and not reason and not is_init else "Failed"
             if reason and reason != "OOMKilled":
                 pod["status"] |= {"reason": reason, "message": message}
             if disruption:
                 _condition(pod, "DisruptionTarget", "True", disruption, message)
             self.put(*key, pod)
-            if pod["metadata"].get("deletionTimestamp"):
+            if is_deleted:
                 self.remove(*key)
+            return True
+
+
+def _keep_log(source: Any, log: Path) -> None:
+    with source, log.open("ab", buffering=0) as file:
+        for line in source:
+            file.write(f"{instant()} ".encode() + (line if line.endswith(b"\n") else line + b"\n"))
+
+
+def instant() -> str:
+    """An instant as a node's runtime writes it: nanoseconds without zeros at the end."""
+    at = time.time_ns()
+    whole = dt.datetime.fromtimestamp(at // 10**9, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{at % 10**9:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+def expanded(text: str, variables: dict[str, str]) -> str:
+    """Kubernetes' own syntax in commands and variables: $(NAME) if it is known, $$ for one $."""
+    return re.sub(
+        r"\$(\$|\(([^)]*)\))",
+        lambda found: "$" if found[1] == "$" else variables.get(found[2], found[0]),
+        text,
+    )
+
+
+def _inside(word: str, mounts: dict[str, str]) -> str:
+    """A word of a command with the folders of this machine for its paths in volumes."""
+    if not mounts:
+        return word
+    paths = "|".join(re.escape(path) for path in sorted(mounts, key=len, reverse=True))
+    return re.sub(rf"(?:{paths})(?![\w.-])", lambda found: mounts[found[0]], word)
 
 
 def now(after_s: float = 0.0) -> str:
@@ -434,25 +518,32 @@ def _misfit(pod: Object, node: Node) -> str:
     for key, value in pod["spec"].get("nodeSelector", {}).items():
         if node.labels.get(key) != value:
             return "node(s) didn't match Pod's node affinity/selector"
-    for name, amount in pod["spec"]["containers"][0].get("resources", {}).get("requests", {}).items():
-        has = {"cpu": node.cpu, "memory": node.memory}.get(name, node.extended.get(name, 0))
-        if quantity(amount) > has:
-            return f"Insufficient {name}"
+    for container in (*pod["spec"].get("initContainers", []), pod["spec"]["containers"][0]):
+        for name, amount in container.get("resources", {}).get("requests", {}).items():
+            has = {"cpu": node.cpu, "memory": node.memory}.get(name, node.extended.get(name, 0))
+            if quantity(amount) > has:
+                return f"Insufficient {name}"
     return ""
 
 
-def _container(pod: Object, state: Object) -> None:
-    container = pod["spec"]["containers"][0]
-    pod["status"]["containerStatuses"] = [
-        {
-            "name": container["name"],
-            "image": container["image"],
-            "imageID": "",
-            "ready": "running" in state,
-            "restartCount": 0,
-            "state": state,
-        }
-    ]
+def _container(pod: Object, container: Object, state: Object) -> None:
+    """Write the state of a container; those before it keep theirs, those behind it wait for it."""
+    status, inits = pod["status"], pod["spec"].get("initContainers", [])
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    for key, containers in (("initContainerStatuses", inits), ("containerStatuses", pod["spec"]["containers"])):
+        known = {one["name"]: one["state"] for one in status.get(key, [])} | {container["name"]: state}
+        if containers:
+            status[key] = [
+                {
+                    "name": one["name"],
+                    "image": one["image"],
+                    "imageID": "",
+                    "ready": "running" in known.get(one["name"], {}),
+                    "restartCount": 0,
+                    "state": known.get(one["name"], waiting),
+                }
+                for one in containers
+            ]
 
 
 def _condition(pod: Object, kind: str, status: str, reason: str, message: str) -> None:

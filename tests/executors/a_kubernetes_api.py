@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import datetime as dt
 import functools
 import json
 import re
@@ -225,25 +226,43 @@ class _Handler(BaseHTTPRequestHandler):
     def _log(self, namespace: str, name: str, query: dict[str, str]) -> None:
         world = self.api.world
         pod = world.get("Pod", namespace, name)
-        waiting = (pod["status"].get("containerStatuses") or [{}])[0].get("state", {}).get("waiting", {})
-        if not world.log(name).exists():
-            why = waiting.get("reason", "ContainerCreating")
-            raise Refusal(400, "BadRequest", f'container "step" in pod "{name}" is waiting to start: {why}')
-        text = world.log(name).read_bytes()
+        inits, mains = pod["spec"].get("initContainers", []), pod["spec"]["containers"]
+        asked = query.get("container") or mains[0]["name"]
+        if asked not in [one["name"] for one in (*inits, *mains)]:
+            raise Refusal(400, "BadRequest", f"container {asked} is not valid for pod {name}")
+        seconds = query.get("sinceSeconds")
+        if seconds is not None and int(seconds) <= 0:
+            raise Refusal(422, "Invalid", f"sinceSeconds: Invalid value: {seconds}: must be greater than 0")
+        log = world.log(name, asked if inits else "")
+        if not log.exists():
+            statuses = (
+                *(pod["status"].get("initContainerStatuses") or ()),
+                *(pod["status"].get("containerStatuses") or ()),
+            )
+            state = next((one["state"] for one in statuses if one["name"] == asked), {})
+            why = state.get("waiting", {}).get("reason", "ContainerCreating")
+            raise Refusal(400, "BadRequest", f'container "{asked}" in pod "{name}" is waiting to start: {why}')
+        at = log.stat().st_size
+        lines = log.read_bytes()[:at].splitlines(keepends=True)
+        if seconds:
+            since = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=int(seconds))).isoformat()
+            lines = [line for line in lines if line.decode(errors="replace")[:19] >= since[:19]]
         if tail := query.get("tailLines"):
-            text = b"".join(text.splitlines(keepends=True)[-int(tail) :])
+            lines = lines[-int(tail) :]
+        shown = query.get("timestamps") in ("true", "1")
         self._begin_chunks("text/plain")
-        self._piece(text)
-        at = world.log(name).stat().st_size
+        self._piece(_log_text(lines, shown))
         while query.get("follow") in ("true", "1") and not world.closed and not self._gone_away():
             ended = world.objects.get(("Pod", namespace, name), {}).get("status", {}).get("phase") != "Running"
-            with world.log(name).open("rb") as file:
+            with log.open("rb") as file:
                 file.seek(at)
                 new = file.read()
             at += len(new)
-            self._piece(new)
+            self._piece(_log_text(new.splitlines(keepends=True), shown))
             if ended and not new:
                 break
+            with world.changed:
+                world.changed.wait(0.05)
         self._chunk(None)
 
     # --- writing -------------------------------------------------------------------------------------------------------
@@ -308,6 +327,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _admit(self, namespace: str, pod: Object) -> None:
         world, name = self.api.world, pod["metadata"]["name"]
+        for owner in pod["metadata"].get("ownerReferences") or []:
+            there = world.objects.get((owner["kind"], namespace, owner["name"]))
+            if there is None or there["metadata"]["uid"] != owner["uid"]:
+                # A server takes it, and collects it at once: here it is said.
+                raise _invalid(pod, "metadata.ownerReferences", f"{owner['kind']} {owner['name']} is not there")
         account = pod["spec"].setdefault("serviceAccountName", "default")
         if ("ServiceAccount", namespace, account) not in world.objects:
             words = f'pods "{name}" is forbidden: error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
@@ -426,8 +450,7 @@ def _validate_pod(pod: Object) -> None:
     volumes = [one["name"] for one in spec.get("volumes") or []]
     if len(set(volumes)) != len(volumes):
         raise _invalid(pod, "spec.volumes", "Duplicate value")
-    for no, container in enumerate(spec["containers"]):
-        path = f"spec.containers[{no}]"
+    for path, container in _containers(pod):
         if not container.get("image"):
             raise _invalid(pod, f"{path}.image", "Required value")
         for one in container.get("env") or []:
@@ -436,6 +459,12 @@ def _validate_pod(pod: Object) -> None:
         for mount in container.get("volumeMounts") or []:
             if mount["name"] not in volumes:
                 raise _invalid(pod, f"{path}.volumeMounts.name", f'Not found: "{mount["name"]}"')
+            part = mount.get("subPath", "")
+            if part.startswith("/") or ".." in part.split("/"):
+                raise _invalid(pod, f"{path}.volumeMounts.subPath", f'Invalid value: "{part}": must be a relative path')
+        places = [mount["mountPath"] for mount in container.get("volumeMounts") or []]
+        if len(set(places)) != len(places):
+            raise _invalid(pod, f"{path}.volumeMounts.mountPath", "Invalid value: must be unique")
         resources = container.get("resources") or {}
         limits = resources.get("limits") or {}
         for name, asked in (resources.get("requests") or {}).items():
@@ -451,6 +480,27 @@ def _validate_pod(pod: Object) -> None:
                     f"{path}.resources.limits",
                     f"Required value: limit must be set for non overcommitable resource {name}",
                 )
+
+
+def _containers(pod: Object) -> Iterator[tuple[str, Object]]:
+    """All of a pod, each with its path; a name is there once."""
+    names: set[str] = set()
+    for key in ("initContainers", "containers"):
+        for no, container in enumerate(pod["spec"].get(key) or []):
+            path = f"spec.{key}[{no}]"
+            if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", container["name"]):
+                raise _invalid(pod, f"{path}.name", f'Invalid value: "{container["name"]}": a lowercase RFC 1123 label')
+            if container["name"] in names:
+                raise _invalid(pod, f"{path}.name", f'Duplicate value: "{container["name"]}"')
+            names.add(container["name"])
+            if container.get("restartPolicy") or (key == "containers" and no > 0):
+                raise Refusal(501, "NotImplemented", "the double runs one container after the other")
+            yield path, container
+
+
+def _log_text(lines: list[bytes], shown: bool) -> bytes:
+    """Lines of a log as they are asked for: with the instant of each, or without."""
+    return b"".join(lines if shown else (line.partition(b" ")[2] for line in lines))
 
 
 def _invalid(body: Object, where: str, why: str) -> Refusal:

@@ -281,6 +281,14 @@ class TestNonStarts:
         assert stand.started(job) == 0
         cluster.close()
 
+    def test_an_image_of_an_init_container_that_cannot_be_pulled_is_said(self, server: Server, stand: Stand) -> None:
+        template = {"spec": {"initContainers": [{"name": "net", "image": "registry.example/missing:1"}]}}
+        cluster = connected(server, stand, template=template, image_pull="500ms", resync="200ms")
+        cluster.submit([a_job(stand.exchange)])
+        told = told_until(cluster, lambda news: bool(fatal(news)))
+        assert "its image cannot be pulled: Back-off pulling image" in fatal(told)[0].why
+        cluster.close()
+
     def test_an_image_without_a_valid_name_is_given_up_at_once(self, server: Server, stand: Stand) -> None:
         cluster = connected(server, stand, image="not an image")
         cluster.submit([a_job(stand.exchange)])

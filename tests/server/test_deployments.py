@@ -90,6 +90,12 @@ def test_a_project_is_brought_changed_refused_and_rolled_back_by_the_command_lin
     ]
     assert found[0]["digest"] == found[3]["digest"]
     assert "cli" in partita("deployments")
+    served = next(p for p in api.get("/api/v1/system").json()["projects"] if p["project"] == "cli")
+    assert (served["deployment"], served["code"], served["rollback"]) == (
+        4,
+        found[0]["code"],
+        "partita deploy --rollback 2",
+    )
     assert "not 'else'" in partita("deploy", "--name", "else", rc=2)
     audit = api.get("/api/v1/audit", params={"limit": 50}).json()["items"]
     assert [e["object"] for e in audit if e["action"].startswith("POST /api/v1/deployments")].count("project:cli") == 4

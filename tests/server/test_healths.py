@@ -48,6 +48,16 @@ def test_a_check_is_seen_at_once() -> None:
     assert (found.state, found.reason, found.checks_failed) == ("failing", "check rows failed", ("rows",))
 
 
+def test_a_check_that_only_warns_is_named_and_makes_nothing_failing() -> None:
+    world = World()
+    world.tell(AssetReported(NOW, "base", "", "ann"))
+    world.tell(CheckReported(NOW, "base", "rows", False, "ann", severity="warn"))
+    found = world.healths.of_all(world.store, world.catalog, NOW)["base"]
+    assert (found.state, found.checks_failed, found.checks_warned) == ("current", (), ("rows",))
+    world.tell(CheckReported(NOW + 1, "base", "rows", True, "ann", severity="warn"))
+    assert world.healths.of_all(world.store, world.catalog, NOW + 1)["base"].checks_warned == ()
+
+
 def test_time_alone_makes_it_late_soon() -> None:
     world = World()
     world.tell(AssetReported(NOW, "base", "", "ann"))

@@ -89,6 +89,16 @@ def test_an_asset_tells_itself_in_a_line_and_what_stands_around_it(page: Page) -
     expect(page.get_by_role("application", name=re.compile("3 made, 87 missing"))).to_be_visible()
 
 
+def test_a_check_that_only_warns_is_told_when_it_did(page: Page, service: Service) -> None:
+    run = service.client.post("/runs", {"assets": "loose"})
+    while run["state"] not in ("succeeded", "failed", "cancelled"):
+        run = service.client.get(f"/runs/{run['id']}", wait=30)
+    page.goto("/assets/loose")
+    expect(page.get_by_text("is_tight failed, only warns")).to_be_visible()
+    page.goto("/assets?q=loose")
+    expect(row(page, "loose").get_by_title("is_tight failed, only warns")).to_be_visible()
+
+
 def test_partitions_are_chosen_by_keyboard_and_a_plan_stands_beside_them(page: Page) -> None:
     page.goto("/assets/daily_sales?tab=partitions")
     heat = page.get_by_role("application", name=re.compile("partitions of daily_sales"))

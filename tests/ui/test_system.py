@@ -41,6 +41,15 @@ def test_what_a_worker_has_in_hand_is_seen_while_it_has_it(page: Page, service: 
     expect(row).to_have_count(0)
 
 
+def test_what_the_machine_has_and_what_executors_there_are_stand_with_the_workers(page: Page) -> None:
+    page.goto("/system?tab=workers")
+    expect(page.get_by_role("table", name="machine")).to_contain_text("cpu")
+    expect(page.get_by_role("table", name="local workers")).to_contain_text("shop")
+    expect(page.get_by_text("No project names an executor")).to_be_visible()
+    page.goto("/system?tab=projects")
+    expect(page.get_by_text("its folder")).to_be_visible()
+
+
 def test_the_store_is_backed_up_and_tidied(page: Page, service: Service) -> None:
     page.goto("/system?tab=storage")
     expect(page.get_by_role("table", name="spaces")).to_contain_text("database")

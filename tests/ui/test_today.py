@@ -145,3 +145,14 @@ def test_on_a_telephone_nothing_is_cut(phone: Page, service: Service) -> None:
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
         assert box["height"] >= 32
+
+
+def test_a_check_that_failed_leads_to_the_checks_of_its_asset(page: Page, service: Service) -> None:
+    run = service.client.post("/runs", {"assets": "leaky"})
+    while run["state"] not in ("succeeded", "failed", "cancelled"):
+        run = service.client.get(f"/runs/{run['id']}", wait=30)
+    page.goto("/")
+    link = page.get_by_test_id("cause").get_by_role("link", name=re.compile("3 rows that should not be there"))
+    link.first.click()
+    expect(page).to_have_url(re.compile(r"/assets/leaky\?tab=checks"))
+    expect(page.get_by_role("table", name="evaluations")).to_contain_text("3 rows that should not be there")

@@ -198,3 +198,27 @@ def test_steps_keep_their_values_in_s3_and_people_see_them(s3: dict[str, str], t
         found = blobs_at("s3://partita/run")
         assert isinstance(found, ObjectBlobs)
         assert len(list(found.listed())) == 1
+
+
+def test_what_lies_in_a_storage_is_counted_up_to_a_limit_and_what_cannot_be_is_told(
+    tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from partita.engine import storage
+
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    object_blobs.store_at.cache_clear()
+    address = f"s3://partita/{tmp_path.name}"
+    home = Home(tmp_path / ".partita", values=address)
+    blobs = blobs_at(address, scratch=tmp_path / "scratch")
+    for data in (b"one", b"three", b"eleven"):
+        blobs.put(data, _digest(data))
+    assert storage.counted(home) == storage.Elsewhere(address, 14, 3)
+    monkeypatch.setattr(storage, "_COUNTED", 2)
+    found = storage.counted(home)
+    assert found is not None
+    assert (found.files, found.more) == (2, True)
+    nowhere = storage.counted(Home(tmp_path / ".partita", values=f"s3://no-such-bucket/{tmp_path.name}"))
+    assert nowhere is not None
+    assert nowhere.trouble
+    assert storage.counted(Home(tmp_path / ".partita")) is None

@@ -98,6 +98,10 @@ def show(name: Name, partition: Key = "", json: options.Json = False, folder: op
     out.line((name, "bold"), (f" {one.state}", _STYLES[one.state]), (f"   {kept}", "dim"))
     if one.freshness is not None:
         out.line("  ", (one.freshness, _STYLES.get(one.freshness, "dim")), (f": {one.freshness_reason}", ""))
+    if one.checks_failed:
+        out.line(("  ■ ", "red"), f"failed: {', '.join(one.checks_failed)}")
+    if one.checks_warned:
+        out.line(("  ◌ ", "amber"), f"warns: {', '.join(one.checks_warned)}")
     if partition or spec.partitions is None:
         _print_causes(stale)
     for label, names in (("reads", list(spec.deps)), ("read by", readers)):
@@ -431,6 +435,8 @@ def health_object(one: AssetHealth) -> dict[str, Any]:
         "last_run": one.last_run or None,
         "freshness": one.freshness,
         "freshness_reason": one.freshness_reason or None,
+        "checks_failed": list(one.checks_failed),
+        "checks_warned": list(one.checks_warned),
     }
 
 

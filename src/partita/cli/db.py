@@ -105,11 +105,15 @@ def storage(json: options.Json = False, folder: options.Project = None) -> int:
     """Show what takes how much space, how long each kind is kept, and what retention would remove now."""
     from partita.cli.storage import print_storage, storage_object
     from partita.engine.keeping import policy_for
-    from partita.engine.storage import storage_of
+    from partita.engine.storage import counted, storage_of
 
     settings = project.settings_of(folder)
     reader = project.open_memory(settings)
     found = storage_of(settings.home, reader, policy_for(settings.project), now=time.time())
+    if found.elsewhere is not None:
+        import msgspec
+
+        found = msgspec.structs.replace(found, elsewhere=counted(settings.home))
     if json:
         terminal.print_json(storage_object(found))
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from partita.cli import options, project, terminal
 from partita.cli.parsing import Argument, Option
 from partita.cli.tables import Column, print_table
-from partita.cli.words import duration, iso, many
+from partita.cli.words import duration, iso, many, size
 from partita.errors import DefinitionError
 from partita.store import opening
 
@@ -34,9 +34,11 @@ def simulate(
 
     Exits with 1 if a deadline will be missed, or a schedule cannot be computed.
     """
-    from partita.core.forecast import WORKERS, forecast
+    from partita.core.forecast import WORKERS, forecast, machine_slots
+    from partita.core.placement import declared
     from partita.core.timetable import moment
     from partita.core.zones import zone
+    from partita.executors.capacity import of_machine
 
     if days > 3660:
         raise DefinitionError(f"--days {days} is more than ten years", hint="take fewer")
@@ -44,7 +46,8 @@ def simulate(
     manifest = project.load(settings)
     begin = float(moment(start, zone("UTC"))) if start else time.time()
     planned = _planned(settings, manifest, slow=slow, is_now=not start)
-    slots = {WORKERS: settings.workers, **dict(manifest.pools)}
+    machine = machine_slots(declared(of_machine(), [dict(manifest.capacity)]))
+    slots = {WORKERS: settings.workers, **dict(manifest.pools), **machine}
     found = forecast(planned, slots=slots, start=begin, end=begin + days * 86_400)
     shown = [tick for tick in found.ticks if pipeline in ("", tick.pipeline)]
     if json:
@@ -111,12 +114,19 @@ def _print(found: Forecast, shown: list[ForecastTick], days: int, *, all_: bool)
         slots = found.slots.get(pool)
         waited = sum(t.waited.get(pool, 0.0) for t in shown)
         wait = f", {duration(waited)} waited for it in all" if waited else ""
-        terminal.out().line((f"{pool}: at most {most}{f' of {slots}' if slots else ''} in use{wait}", "dim"))
+        of = f" of {_amount(pool, slots)}" if slots else ""
+        terminal.out().line((f"{pool}: at most {_amount(pool, most)}{of} in use{wait}", "dim"))
     for name, why in sorted(found.left_out.items()):
         terminal.note(f"{name} is left out: {why}")
     unknown = {t.pipeline for t in runs if t.unknown}
     if unknown:
         terminal.note(f"no duration is known of some steps of {', '.join(sorted(unknown))}: they count as nothing")
+
+
+def _amount(pool: str, slots: int) -> str:
+    from partita.core.forecast import amount_of
+
+    return size(slots) if pool == "machine memory" else f"{amount_of(pool, slots):g}"
 
 
 def _line(tick: ForecastTick) -> list[Any]:
@@ -159,6 +169,12 @@ def _clock(tick: ForecastTick, instant: float | None) -> str:
     return f"{local:%H:%M:%S}" if local.date() == zone.date() else f"{local:%m-%d %H:%M:%S}"
 
 
+def _pool(pool: str, slots: int | None, most: int) -> dict[str, float | None]:
+    from partita.core.forecast import amount_of
+
+    return {"slots": None if slots is None else amount_of(pool, slots), "most": amount_of(pool, most)}
+
+
 def _object(found: Forecast, shown: list[ForecastTick], begin: float, days: int) -> dict[str, Any]:
     return {
         "from": iso(begin),
@@ -188,6 +204,6 @@ def _object(found: Forecast, shown: list[ForecastTick], begin: float, days: int)
             for t in shown
         ],
         "missed": sum(1 for t in shown if t.late_s),
-        "pools": {p: {"slots": found.slots.get(p), "most": most} for p, most in found.peaks.items()},
+        "pools": {p: _pool(p, found.slots.get(p), most) for p, most in found.peaks.items()},
         "left_out": found.left_out,
     }

@@ -9,7 +9,7 @@ from partita.cli.words import exact, iso, many, size
 
 if TYPE_CHECKING:
     from partita.cli.terminal import Out
-    from partita.engine.storage import Kept, Storage
+    from partita.engine.storage import Elsewhere, Kept, Storage
 
 
 def print_storage(out: Out, found: Storage) -> None:
@@ -19,6 +19,8 @@ def print_storage(out: Out, found: Storage) -> None:
         (Column("what"), Column("size", right=True), Column("files", right=True)),
         [[s.name, size(s.bytes), str(s.files)] for s in found.spaces if s.files],
     )
+    if found.elsewhere is not None:
+        out.line(f"values are in {_elsewhere(found.elsewhere)}")
     if found.free:
         out.line((f"{size(found.free)} of the database is free: partita db vacuum", "dim"))
     out.line()
@@ -57,8 +59,20 @@ def in_short(found: Storage) -> str:
     """A line for the doctor."""
     parts = ", ".join(f"{s.name} {size(s.bytes)}" for s in sorted(found.spaces, key=lambda s: -s.bytes) if s.bytes)
     removable = next((k.removable for k in found.kept if k.kind == "runs"), None)
+    if found.elsewhere is not None:
+        parts += f", and values in {_elsewhere(found.elsewhere)}"
     more = f"; retention removes {many(removable, 'run')} next" if removable else ""
     return f"{size(found.bytes)}: {parts or 'nothing'}{more}"
+
+
+def _elsewhere(found: Elsewhere) -> str:
+    """What lies in an object storage, which is not in the sum."""
+    if found.trouble:
+        return f"{found.address}, which cannot be counted: {found.trouble}"
+    if found.bytes is None or found.files is None:
+        return f"{found.address}, not counted here: partita db storage"
+    least = "more than " if found.more else ""
+    return f"{found.address}: {least}{size(found.bytes)} in {least}{many(found.files, 'object')}"
 
 
 def _age(kept: Kept) -> str:

@@ -384,6 +384,8 @@ class _Words:
         self._problems(event)
         if event["event"] == "kept":
             self._line("  ", f"version {event['code']}, the last good one, goes on")
+        if event.get("again_in_s") is not None:
+            self._line("  ", f"it is tried again in {max(0.0, event['again_in_s']):.0f} s, and when a file changes")
 
     def _problems(self, event: Event) -> None:
         problems = event.get("problems") or []

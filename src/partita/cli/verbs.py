@@ -130,7 +130,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         "Care",
         (
             Verb("doctor", "doctor:doctor", "look whether all is well here"),
-            Verb("system", "system:system", "who leads, since when, in which epoch"),
+            Verb("system", "system:system", "who leads, where steps run, which versions are served"),
             Verb("system join", "system:system_join", "lead a namespace with all others again"),
             Verb("db audit", "db:audit", "check the invariants of the store"),
             Verb("db migrate", "db:migrate", "bring the store up to date"),

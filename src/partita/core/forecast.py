@@ -2,7 +2,8 @@
 for, and which deadlines it misses.
 
 The decisions are `core.scheduling`'s, on a clock of its own. Runs are carried out by their graphs with the usual duration of
-each step, under the slots of pools and workers and the limits of runs.
+each step, under the slots of pools and workers, what the machine has (cores, memory, GPUs ...) and the limits of runs. Steps that
+run elsewhere, by an executor, take nothing of the machine.
 
 Rule: pure. A step whose duration nobody knows takes none, and the tick says so.
 """
@@ -20,12 +21,16 @@ import msgspec
 
 from partita.core import scheduling
 from partita.core.manifest import DeadlineSpec, PipelineSpec, ScheduleSpec
+from partita.core.placement import WHOLE, Capacity, asks
+from partita.core.policies import Policies
 from partita.core.scheduling import Decision, Instants
 from partita.core.timetable import at, is_own, timetable
 from partita.errors import ScheduleError
 
 WORKERS: Final = "workers"
 """The slots that every step takes one of, beside its pools."""
+_MACHINE: Final = "machine "
+_LOCAL: Final = ("", "local")
 _MOST_TICKS: Final = 500_000
 
 
@@ -83,6 +88,24 @@ class Planned(msgspec.Struct, frozen=True):
     usual_run_s: float = 0.0
     next_at: int | None = None
     paused: bool = False
+
+
+def machine_slots(capacity: Capacity) -> dict[str, int]:
+    """What a machine has, as slots: bytes of memory, thousandths of anything else.
+
+    >>> machine_slots(Capacity({"cpu": 4000}))
+    {'machine cpu': 4000}
+    """
+    return {_MACHINE + name: amount for name, amount in capacity.amounts.items()}
+
+
+def amount_of(pool: str, slots: int) -> float:
+    """A number of slots as people count it: of what a machine has, bytes or whole ones.
+
+    >>> amount_of("machine cpu", 1500), amount_of("warehouse", 2)
+    (1.5, 2)
+    """
+    return slots / WHOLE if pool.startswith(_MACHINE) and pool != f"{_MACHINE}memory" else slots
 
 
 def forecast(planned: Sequence[Planned], *, slots: Mapping[str, int], start: float, end: float) -> Forecast:
@@ -254,8 +277,15 @@ class _World:
 
     def _offer(self, run: _Run, key: str) -> None:
         step = run.planned.pipeline.graph.step(key)
-        needs = () if step.kind == "gate" else ((WORKERS, 1), *step.policies.pools)
+        needs = () if step.kind == "gate" else (*step.policies.pools, *self._takes(step.policies))
         self.waiting.append(_Waiting(run, key, self.clock, tuple(needs)))
+
+    def _takes(self, policies: Policies) -> list[tuple[str, int]]:
+        """A worker, and what it asks of the machine; a step that asks for more than there is counts as taking all of it."""
+        if policies.executor not in _LOCAL:
+            return []
+        asked = [(_MACHINE + key[1], amount) for key, amount in asks(policies)]
+        return [(WORKERS, 1), *((name, min(amount, self.slots[name])) for name, amount in asked if name in self.slots)]
 
     def _start_steps(self) -> None:
         left: deque[_Waiting] = deque()

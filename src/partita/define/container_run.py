@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 import os
 import posixpath
 import shutil
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from partita.core.placement import size
+from partita.define.container_beside import Asked, folder_of, run_beside
+from partita.define.container_files import ContainerFailed, ContainerOutOfMemory, read, written
 from partita.define.context import Context, context, is_in_step
 from partita.define.program import Done, as_text, ending, execute, last_lines, result_of
 from partita.errors import UserCodeError
@@ -31,8 +32,6 @@ RUNTIMES = ("docker", "podman")
 # How long the runtime may take to answer a question.
 _ANSWER_S = 30.0
 _PROBE_S = 10.0
-_MOST_BYTES = 1 << 30
-_TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".md", ".log", ".html", ".xml", ".yaml", ".yml", ".sql")
 # The client's own exit codes: it could not start the container; its command could not be run; there is no such command.
 _NOT_STARTED = 125
 _KILLED = 137
@@ -41,18 +40,6 @@ _NO_COMMAND = {126: "cannot be run", 127: "is not in the image"}
 _WATCHER = 'read word; [ "$word" = done ] && exit 0; for i in 1 2 3; do "$@" >/dev/null 2>&1; sleep 1; done'
 # Names that the client itself reads: a value for the container must not change who is asked, or what is run.
 _OF_CLIENT = ("PATH", "HOME", "LD_", "DOCKER_", "CONTAINER", "PODMAN", "XDG_", "TMPDIR", "HTTP", "http", "NO_PROXY")
-
-
-class ContainerFailed(UserCodeError):
-    """The container ended with another exit code than 0."""
-
-    def __init__(self, message: str, exit_code: int, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.exit_code = exit_code
-
-
-class ContainerOutOfMemory(UserCodeError, MemoryError):
-    """The container was killed at its memory limit."""
 
 
 def run_container(
@@ -72,9 +59,25 @@ def run_container(
     limits: dict[str, float],
 ) -> Any:
     """Run a container to its end. Raises `UserCodeError` if it failed, `ContainerOutOfMemory` if it was killed for memory."""
-    client = found_runtime(os.environ.get("PARTITA_CONTAINER_RUNTIME") or runtime)
     attempt = context() if is_in_step() else None
     memory = attempt.memory_bytes if attempt is not None else None
+    if beside := folder_of():
+        wanted = Asked(
+            image=image,
+            args=list(map(as_text, command)),
+            entrypoint=entrypoint,
+            env={name: as_text(value) for name, value in env.items()},
+            inputs=list(inputs),
+            outputs=list(outputs.values()),
+            volumes=list(volumes),
+            workdir=workdir,
+            user=user,
+            network=network,
+            pull=pull,
+            memory=memory,
+        )
+        return run_beside(beside, wanted, inputs, outputs, result, limits.get("grace_s", 10.0))
+    client = found_runtime(os.environ.get("PARTITA_CONTAINER_RUNTIME") or runtime)
     with tempfile.TemporaryDirectory(prefix="partita-", ignore_cleanup_errors=True) as folder:
         options = [
             *_limit_options(client, memory, limits),
@@ -90,7 +93,7 @@ def run_container(
         done = _performed(client, attempt, argv, own, asked, limits.get("grace_s", 10.0), folder)
         if not outputs:
             return result_of(done.kept, result)
-        return {name: _read(_host_path(Path(folder), path), name, path) for name, path in outputs.items()}
+        return {name: read(_host_path(Path(folder), path), name, path) for name, path in outputs.items()}
 
 
 # --- the runtime ------------------------------------------------------------------------------------------------------
@@ -321,7 +324,7 @@ def _file_options(folder: Path, inputs: Mapping[str, Any], outputs: Mapping[str,
         source.chmod(0o777)
         options.append(f"--volume={source}:{target}")
     for number, (target, value) in enumerate(inputs.items()):
-        source = _written(folder / f"in{number}", value, target)
+        source = written(folder / f"in{number}", value, target)
         options.append(f"--volume={source}:{target}:ro")
     return options
 
@@ -331,47 +334,9 @@ def _source(volume: str) -> str:
     return os.path.abspath(volume) if volume.startswith(".") else volume
 
 
-def _written(path: Path, value: Any, target: str) -> Path:
-    """The file of this machine that an input is."""
-    if isinstance(value, os.PathLike):
-        found = Path(value).absolute()
-        if not found.exists():
-            raise UserCodeError(f"{found} is not there, and was to be {target} in the container")
-        return found
-    if isinstance(value, bytes | bytearray | memoryview):
-        path.write_bytes(bytes(value))
-    elif isinstance(value, str):
-        path.write_text(value, encoding="utf-8")
-    else:
-        path.write_text(json.dumps(value, default=str), encoding="utf-8")
-    path.chmod(0o644)
-    return path
-
-
 def _host_folder(folder: Path, target: str) -> Path:
     return folder / f"out-{hashlib.sha256(target.encode()).hexdigest()[:16]}"
 
 
 def _host_path(folder: Path, path: str) -> Path:
     return _host_folder(folder, posixpath.dirname(path)) / posixpath.basename(path)
-
-
-def _read(source: Path, name: str, path: str) -> Any:
-    """What stands in an output: JSON and text by the end of its name, else bytes."""
-    # A link could lead to any file of this machine.
-    if source.is_symlink() or not source.is_file():
-        raise UserCodeError(f"the container left no file {path}, which was to be output {name!r}")
-    if source.stat().st_size > _MOST_BYTES:
-        raise UserCodeError(
-            f"output {name!r} is larger than {_MOST_BYTES >> 30} GiB, which is no value to hand on",
-            hint="let the container write it to a volume, and hand on its path",
-        )
-    suffix = source.suffix.lower()
-    if suffix == ".json":
-        try:
-            return json.loads(source.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserCodeError(f"output {name!r} ({path}) is no JSON: {error}") from None
-    if suffix in _TEXT_SUFFIXES:
-        return source.read_text(encoding="utf-8", errors="replace")
-    return source.read_bytes()

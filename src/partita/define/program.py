@@ -14,13 +14,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from partita.errors import UserCodeError
 
 Result = Literal["last_line", "json", "text", "none"]
 RESULTS = ("last_line", "json", "text", "none")
-_TAIL_LINES = 20
+TAIL_LINES = 20
 _MOST_CHARACTERS = 10_000_000
 # Between SIGTERM and SIGKILL when the step is to stop.
 _GRACE_S = 5.0
@@ -53,15 +53,15 @@ def execute(
 ) -> Done:
     """Run a program to its end. When the step is to stop (or anything else is raised here), `stop` ends it."""
     process = _started(argv, {**os.environ, **{name: as_text(value) for name, value in env.items()}}, cwd)
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
     with process:
         assert process.stdout is not None
         assert process.stderr is not None
-        errors = threading.Thread(target=_pass_on, args=(process.stderr, sys.stderr, tail), daemon=True)
+        errors = threading.Thread(target=pass_on, args=(process.stderr, sys.stderr, tail), daemon=True)
         errors.start()
         try:
-            most = _TAIL_LINES if result in ("last_line", "none") else None
-            kept = _pass_on(process.stdout, sys.stdout, tail, most)
+            most = TAIL_LINES if result in ("last_line", "none") else None
+            kept = pass_on(process.stdout, sys.stdout, tail, most)
             code = process.wait()
         except BaseException:
             (stop or _stop)(process)
@@ -69,6 +69,24 @@ def execute(
         # Something that it left behind may keep the stream open for ever.
         errors.join(timeout=_GRACE_S)
     return Done(code, kept, tail)
+
+
+def pass_on(source: Iterable[str], target: TextIO, tail: deque[str], most: int | None = 0) -> deque[str]:
+    """Write what comes to the step's own stream, so that it is in the log; the last `most` lines are the answer."""
+    kept: deque[str] = deque(maxlen=most)
+    size = 0
+    for line in source:
+        target.write(line)
+        tail.append(line)
+        kept.append(line)
+        size += len(line) if most is None else 0
+        if size > _MOST_CHARACTERS:
+            raise UserCodeError(
+                f"the command wrote more than {_MOST_CHARACTERS:,} characters, which is no result",
+                hint='let it write to a file, and use result="last_line" with the name of the file',
+            )
+    target.flush()
+    return kept
 
 
 def ending(code: int) -> str:
@@ -131,24 +149,6 @@ def _started(argv: Sequence[str], environment: Mapping[str, str], cwd: Any) -> s
         )
     except OSError as error:
         raise UserCodeError(f"{argv[0]} cannot be started: {error.strerror or error}") from error
-
-
-def _pass_on(source: IO[str], target: TextIO, tail: deque[str], most: int | None = 0) -> deque[str]:
-    """Write what comes to the step's own stream, so that it is in the log; the last `most` lines are the answer."""
-    kept: deque[str] = deque(maxlen=most)
-    size = 0
-    for line in source:
-        target.write(line)
-        tail.append(line)
-        kept.append(line)
-        size += len(line) if most is None else 0
-        if size > _MOST_CHARACTERS:
-            raise UserCodeError(
-                f"the command wrote more than {_MOST_CHARACTERS:,} characters, which is no result",
-                hint='let it write to a file, and use result="last_line" with the name of the file',
-            )
-    target.flush()
-    return kept
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

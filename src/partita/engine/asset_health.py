@@ -42,8 +42,9 @@ class AssetHealth(msgspec.Struct, frozen=True):
     # Why it is in that state, in words; of what is stale, since when its upstream has newer data.
     reason: str = ""
     reason_at: float | None = None
-    # Checks whose last word on some partition is that it failed.
+    # Checks whose last word on some partition is that it failed; and of those that only warn, whose last word is that it did.
     checks_failed: tuple[str, ...] = ()
+    checks_warned: tuple[str, ...] = ()
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -119,10 +120,13 @@ def staleness_of(
     )
 
 
-def _load_failed(reader: Fetching, holding: Holding) -> None:
+def _load_failed(reader: Fetching, holding: Holding) -> dict[str, int]:
+    """Note which checks failed on which partitions; those that only warn are given back."""
+    warned: dict[str, int] = {}
     for key, verdict in rows.failed_verdicts(reader, holding.name, limit=100_000):
-        if verdict.severity == "error":
-            holding.failed[verdict.check] = holding.failed.get(verdict.check, 0) | holding.universe.bit(key)
+        found = holding.failed if verdict.severity == "error" else warned
+        found[verdict.check] = found.get(verdict.check, 0) | holding.universe.bit(key)
+    return warned
 
 
 def _judged(holding: Holding) -> tuple[int, int, int]:
@@ -135,7 +139,7 @@ def _judged(holding: Holding) -> tuple[int, int, int]:
 
 
 def _health(reader: Fetching, holding: Holding, now: float) -> AssetHealth:
-    _load_failed(reader, holding)
+    warned = _load_failed(reader, holding)
     exists, failing, stale = _judged(holding)
     made = (holding.made & exists).bit_count()
     newest = rows.newest_made(reader, holding.name)
@@ -164,6 +168,7 @@ def _health(reader: Fetching, holding: Holding, now: float) -> AssetHealth:
         reason=reason,
         reason_at=reason_at,
         checks_failed=tuple(sorted(check for check, mask in holding.failed.items() if mask & exists)),
+        checks_warned=tuple(sorted(check for check, mask in warned.items() if mask & exists)),
     )
 
 

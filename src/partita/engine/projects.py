@@ -5,6 +5,9 @@ problems that lack what was served before are not taken, the last good version g
 version is known by its content: one that is seen for the first time is registered with its manifest, and its files are
 kept, so that a run ends on the version that it began with, also after a restart.
 
+A load that took too long or was killed is tried again by itself, with growing pauses: the same files may load another time.
+What is wrong in the code itself is tried again when a file has changed.
+
 Rule: nothing here waits. A load is watched by a thread that only hands its end to the engine's thread; all that is
 decided is decided there.
 """
@@ -32,7 +35,8 @@ from partita.engine.catalog import Catalog
 from partita.engine.changes import Changes
 from partita.engine.control import Answer, Handler
 from partita.engine.loop import Engine
-from partita.errors import DefinitionError, PartitaError
+from partita.engine.premises import LoadNow
+from partita.errors import DefinitionError, ExecutorError, LoadError, PartitaError
 from partita.executors.control import Bound
 from partita.executors.kept import Listing, discard, forget, is_kept, keep, kept_folder, listing
 from partita.executors.loading import HostConnection, start_host
@@ -41,6 +45,9 @@ from partita.store import versions
 from partita.store.writing import SqlStore
 
 _NEVER = float("inf")
+# The pauses before a load is tried again that took too long or was killed.
+_FIRST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 300.0
 _problems = msgspec.msgpack.Encoder()
 
 
@@ -75,6 +82,9 @@ class _Served:
     error: str = ""
     problems: tuple[Problem, ...] = ()
     loads: int = 0
+    # Of loads that took too long or were killed: how many one after the other, and when the next one is (engine's clock).
+    fruitless: int = 0
+    again_at: float = _NEVER
     # Of a folder that is not a person's: what lays it out, before each load.
     prepare: Callable[[], None] | None = None
 
@@ -94,6 +104,8 @@ class _Load:
     kept: Path | None = None
     error: str = ""
     old: bool = False
+    # It may go well another time with the same files.
+    passing: bool = False
 
 
 class Projects:
@@ -150,10 +162,15 @@ class Projects:
             self._changes.start()
 
     def due_at(self) -> float:
-        return 0.0 if self._untidy else _NEVER
+        if self._untidy:
+            return 0.0
+        return min((s.again_at for s in self._served.values() if s.state == "loaded"), default=_NEVER)
 
     def turn(self, now: float) -> None:
-        """Let go of versions whose runs have ended."""
+        """Let go of versions whose runs have ended; load again what did not come to an end the last time."""
+        for served in self._served.values():
+            if served.state == "loaded" and served.again_at <= now:
+                self._load(served)
         while self._untidy:
             project = self._untidy.pop()
             self._hosts.let_go(
@@ -192,6 +209,21 @@ class Projects:
     def folder_of(self, project: str) -> Path | None:
         """The folder that a project is served from."""
         return next((s.settings.project for s in self._served.values() if s.project == project), None)
+
+    def loads(self) -> list[LoadNow]:
+        """How each folder was loaded last."""
+        return [
+            LoadNow(
+                s.project or s.settings.project.name,
+                str(s.settings.project),
+                s.code,
+                s.error,
+                s.state == "loading",
+                s.fruitless,
+                self._again_in(s),
+            )
+            for s in self._served.values()
+        ]
 
     @property
     def is_loading(self) -> bool:
@@ -256,7 +288,7 @@ class Projects:
         if served.state == "loading":
             served.again = True
             return
-        served.state = "loading"
+        served.state, served.again_at = "loading", _NEVER
         prepare = served.prepare
         self._in_a_thread(served, lambda: _loaded(served.settings, prepare=prepare))
 
@@ -288,6 +320,7 @@ class Projects:
         served.state = "loaded"
         if not load.old:
             served.files = load.files
+            self._plan_again(served, load)
         manifest, why = load.manifest, load.error
         if manifest is not None and not why:
             why = self._why_not(served, manifest)
@@ -305,6 +338,18 @@ class Projects:
             if served.prepare is not None or listing(served.settings.project) != served.files:
                 self._load(served)
         self._tell_waiting()
+
+    def _plan_again(self, served: _Served, load: _Load) -> None:
+        """When it is tried again without a change of its files, if ever."""
+        served.fruitless = served.fruitless + 1 if load.passing else 0
+        served.again_at = _NEVER
+        if load.passing:
+            pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(served.fruitless - 1, 10))
+            served.again_at = self._engine.clock.now() + pause
+
+    def _again_in(self, served: _Served) -> float | None:
+        wait = served.again_at - self._engine.clock.now()
+        return None if wait == _NEVER else round(max(0.0, wait), 1)
 
     def _tell_waiting(self) -> None:
         if not self.is_loading:
@@ -442,6 +487,7 @@ class Projects:
                 "schedules": schedules,
                 "sensors": len(manifest.sensors) if manifest is not None else 0,
                 "error": served.error,
+                "again_in_s": self._again_in(served),
                 "problems": [
                     {"file": p.file, "line": p.line, "message": p.message, "hint": p.hint} for p in served.problems
                 ],
@@ -484,4 +530,6 @@ def _loaded(settings: Settings, known: Manifest | None = None, prepare: Callable
         if connection is not None:
             connection.close(kill=True)
         message = error.message if isinstance(error, PartitaError) else str(error)
-        return _Load(files, time.monotonic() - began, error=message)
+        # Of an error of the world, such as no space or no memory, the files know nothing.
+        passing = error.passing if isinstance(error, LoadError) else isinstance(error, ExecutorError | OSError)
+        return _Load(files, time.monotonic() - began, error=message, passing=passing)

@@ -76,6 +76,9 @@ class Broken(msgspec.Struct, frozen=True):
     history: tuple[str, ...]
     # The steps that it holds up: two causes may hold up the same one.
     behind: tuple[str, ...] = ()
+    # What it makes, or looks at if it is a check: then `check` is its name there.
+    asset: str = ""
+    check: str = ""
 
     @property
     def index(self) -> str:
@@ -363,6 +366,8 @@ def _broken(facts: _Facts, cause: Cause, earlier: list[RunRow]) -> Broken:
         missed=_missed(facts, cause.blocks),
         history=tuple(_end_in(facts.reader, run, cause.step, cause.indexes[0]) for run in reversed(earlier)),
         behind=tuple(cause.blocks),
+        asset=step.check.asset if step.check is not None else step.asset or "",
+        check=step.check.name if step.check is not None else "",
     )
 
 

@@ -29,9 +29,10 @@ from partita.engine.deployments import Deployments
 from partita.engine.freshness import FreshnessWatch
 from partita.engine.gates import Gates
 from partita.engine.keeping import policy_for
-from partita.engine.limits import Limits
+from partita.engine.limits import Limits, ListCapacity
 from partita.engine.loop import Engine, Listener
 from partita.engine.notify import Notify
+from partita.engine.premises import LookAround, premises
 from partita.engine.projects import Hosts, Projects
 from partita.engine.reporting import Reporting
 from partita.engine.resources import Resources
@@ -195,6 +196,7 @@ class Service:
     def handlers(self) -> dict[type, Handler]:
         """All that the service can be asked."""
         own = {kind: handler for part in self.parts for kind, handler in part.handlers().items()}
+        own[LookAround] = lambda request: [premises(self.engine, self.projects, own[ListCapacity](ListCapacity()))]
         return {**handlers_of(self.engine), **own}
 
     def load(self, manifest: Manifest) -> None:

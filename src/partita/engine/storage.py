@@ -11,9 +11,12 @@ from pathlib import Path
 import msgspec
 
 from partita.core.retention import KINDS, Policy
+from partita.errors import PartitaError
 from partita.settings import Home
 from partita.store import house, opening
 from partita.store.reading import SqlReader
+
+_COUNTED = 20_000
 
 
 class Space(msgspec.Struct, frozen=True):
@@ -33,13 +36,25 @@ class Kept(msgspec.Struct, frozen=True):
     removable: int | None = None
 
 
+class Elsewhere(msgspec.Struct, frozen=True):
+    """Values that lie in an object storage. `bytes` and `files` are None where nobody has looked, or `trouble` says why one could not;
+    with `more` there are more of them than were counted."""
+
+    address: str
+    bytes: int | None = None
+    files: int | None = None
+    more: bool = False
+    trouble: str = ""
+
+
 class Storage(msgspec.Struct, frozen=True):
-    """All of it. `free` are bytes of the database that nothing uses."""
+    """All of it. `free` are bytes of the database that nothing uses; what lies `elsewhere` is not in the sum."""
 
     spaces: tuple[Space, ...]
     free: int
     kept: tuple[Kept, ...]
     removals: tuple[house.RemovalRow, ...]
+    elsewhere: Elsewhere | None = None
 
     @property
     def bytes(self) -> int:
@@ -68,7 +83,30 @@ def storage_of(home: Home, reader: SqlReader, policy: Policy, *, now: float) -> 
             if kind in KINDS
         ),
         removals=tuple(house.removals(reader, limit=10)),
+        elsewhere=Elsewhere(home.values) if _is_elsewhere(home) else None,
     )
+
+
+def counted(home: Home) -> Elsewhere | None:
+    """What lies in the object storage of a home, looked up: a request for each thousand, `_COUNTED` objects at most. None: no storage."""
+    from partita.values.object_blobs import ObjectBlobs, blobs_at
+
+    if not _is_elsewhere(home):
+        return None
+    files = size = 0
+    try:
+        blobs = blobs_at(home.values, scratch=home.blobs / "tmp")
+        for found in blobs.listed() if isinstance(blobs, ObjectBlobs) else ():
+            if files == _COUNTED:
+                return Elsewhere(home.values, size, files, more=True)
+            files, size = files + 1, size + found.size
+    except PartitaError as error:
+        return Elsewhere(home.values, trouble=error.message)
+    return Elsewhere(home.values, size, files)
+
+
+def _is_elsewhere(home: Home) -> bool:
+    return bool(home.values) and not home.values.startswith("file:")
 
 
 def _database(home: Home, reader: SqlReader) -> list[int]:

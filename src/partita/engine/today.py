@@ -84,6 +84,9 @@ class BrokenNow(msgspec.Struct, frozen=True):
     trying_in: int | None
     # The steps of the newest run that it holds up.
     behind: tuple[str, ...] = ()
+    # What the step makes, or looks at if it is a check: then `check` is its name there.
+    asset: str = ""
+    check: str = ""
 
 
 class Late(msgspec.Struct, frozen=True):
@@ -292,6 +295,8 @@ class Day:
             mended_in=mended[0],
             trying_in=later.trying(row),
             behind=broken.behind,
+            asset=broken.asset,
+            check=broken.check,
         )
 
     def _due_at(self, row: RunRow, spec: PipelineSpec | None, asset: str) -> float | None:

@@ -28,7 +28,9 @@ _OF_NOBODY: Final = frozenset(
     }
 )  # fmt: skip
 # Answered by all of them together.
-_OF_ALL: Final = frozenset({"status", "take_pulse", "ask_places", "list_limits", "sensors_now", "reload"})
+_OF_ALL: Final = frozenset(
+    {"status", "take_pulse", "ask_places", "list_limits", "sensors_now", "reload", "look_around"}
+)
 
 
 def whom(reader: SqlReader, request: msgspec.Struct) -> list[str]:

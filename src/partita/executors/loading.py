@@ -225,6 +225,7 @@ class HostConnection:
                 f"project {name!r} takes longer than {limit_s:g} s to import{f', it is at {place}' if place else ''}"
                 + self._printed(),
                 hint="do the work in a task, not at import; or raise `load_timeout_s`",
+                passing=True,
             )
         raise self._death(name)
 
@@ -237,10 +238,12 @@ class HostConnection:
             return LoadError(
                 f"the process that is to import project {name!r} {how} before it could begin" + self._printed(),
                 hint=f"try `{python_of(self.settings.project)} -m partita.executors.host`",
+                passing=True,
             )
         return LoadError(
             f"the import of project {name!r} {how} while importing `{self._importing}`" + self._printed(),
             hint="a module must not end the process that imports it (`os._exit`, a crash in native code)",
+            passing=status is None or status < 0,
         )
 
     def _printed(self) -> str:

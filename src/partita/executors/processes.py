@@ -29,6 +29,7 @@ from partita.executors.crews import Crews, Source
 from partita.executors.evaluator import ProcessEvaluator
 from partita.executors.killing import kill_and_wait
 from partita.executors.loading import HostConnection
+from partita.executors.premises import WorkersNow
 from partita.executors.verdicts import Death
 from partita.settings import Home
 from partita.worker import wire
@@ -175,6 +176,16 @@ class ProcessExecutor:
         lines = [worker.describe(now) for crew in self.crews.values() for worker in crew.workers()]
         lines += [f"project {project} waits: {trouble}" for project, trouble in self.troubles.items()]
         return lines + (self._adoption.describe(now) if self._adoption else [])
+
+    def workers_now(self) -> list[WorkersNow]:
+        """The workers of each version of each project, in numbers."""
+        found = []
+        for crew in self.crews.values():
+            workers = list(crew.workers())
+            steps = [len(worker.held) for worker in workers]
+            starting = sum(not worker.ready for worker in workers)
+            found.append(WorkersNow(crew.project, crew.code, len(workers), sum(map(bool, steps)), starting, sum(steps)))
+        return found
 
     def close(self, *, kill: bool = False) -> None:
         """Let all workers end: idle ones now, busy ones after their step, or all by force."""

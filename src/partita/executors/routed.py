@@ -22,6 +22,7 @@ from partita.executors.clusters.made import cluster_of
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
 from partita.executors.crews import Source
 from partita.executors.loading import HostConnection
+from partita.executors.premises import ExecutorNow
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Home
 
@@ -55,6 +56,8 @@ class RoutedExecutor(ProcessExecutor):
         self._make = make
         self._clusters: dict[str, ClusterExecutor] = {}
         self._specs: dict[str, ExecutorSpec] = {}
+        # Those that cannot be made of their settings: project, settings, why.
+        self._wrong: dict[str, tuple[str, ExecutorSpec, str]] = {}
         # With settings of before, for as long as they hold jobs.
         self._retired: list[ClusterExecutor] = []
         self._projects: set[str] = set()
@@ -76,6 +79,8 @@ class RoutedExecutor(ProcessExecutor):
         for worker in [w for w in self._clusters if w.startswith(worker_of(project, "")) and self._is_old(w, wanted)]:
             self._retired.append(self._clusters.pop(worker))
             del self._specs[worker]
+        for worker in [w for w in self._wrong if w.startswith(worker_of(project, ""))]:
+            del self._wrong[worker]
         for worker, spec in wanted.items():
             if worker not in self._clusters:
                 self._add(worker, spec, manifest)
@@ -86,6 +91,7 @@ class RoutedExecutor(ProcessExecutor):
         for worker in [w for w in self._clusters if w.startswith(worker_of(project, ""))]:
             self._retired.append(self._clusters.pop(worker))
             del self._specs[worker]
+        self._wrong = {w: wrong for w, wrong in self._wrong.items() if wrong[0] != project}
         self._projects.discard(project)
         super().remove(project)
 
@@ -110,6 +116,7 @@ class RoutedExecutor(ProcessExecutor):
             )
         except PartitaError as error:
             self.troubles[manifest.project] = str(error)
+            self._wrong[worker] = (manifest.project, spec, str(error))
             return
         self._specs[worker] = spec
 
@@ -184,6 +191,15 @@ class RoutedExecutor(ProcessExecutor):
             lines += cluster.describe()
         waiting = {attempt.worker for attempt in self._orphans.values()}
         return lines + [f"attempts on {worker} wait until their project is loaded" for worker in sorted(waiting)]
+
+    def executors_now(self) -> list[ExecutorNow]:
+        """Each executor that a project names, whether it is of use just now or not, and those of before that hold jobs."""
+        found = [cluster.now(self._specs[worker].kind) for worker, cluster in self._clusters.items()]
+        found += [cluster.now() for cluster in self._retired]
+        wrong = [
+            ExecutorNow(project, spec.name, spec.kind, "wrong", why, 0) for project, spec, why in self._wrong.values()
+        ]
+        return sorted([*found, *wrong], key=lambda one: (one.project, one.name, not one.kind))
 
     def waits(self, ticket_no: int) -> str:
         """Why a ticket that was handed to a cluster has not begun; "" if it has, or is none."""

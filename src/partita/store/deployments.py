@@ -67,6 +67,12 @@ def deployed_project(reader: _Reader, project: str) -> DeploymentRow | None:
     return _row(rows[0]) if rows else None
 
 
+def earlier(reader: _Reader, served: DeploymentRow) -> DeploymentRow | None:
+    """The last deployment before the one that is served, of another bundle; None if there is none."""
+    before = deployments(reader, served.project, before=served.no, limit=500)
+    return next((row for row in before if row.state == "taken" and row.digest != served.digest), None)
+
+
 def open_deployments(reader: _Reader) -> list[DeploymentRow]:
     """Those that have not ended."""
     return [_row(row) for row in reader.fetch("open_deployments")]

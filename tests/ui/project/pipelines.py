@@ -178,6 +178,28 @@ def customers() -> list[str]:
     return ["ann", "bob"]
 
 
+@pt.asset(group="leaks")
+def leaky() -> list[int]:
+    """Has rows that it should not have: one check blocks for it, and one only warns."""
+    return [1, 2, 3]
+
+
+@pt.check(leaky, blocking=True)
+def nothing_is_left(leaky: list[int]) -> pt.CheckResult:
+    return pt.CheckResult(not leaky, message=f"{len(leaky)} rows that should not be there")
+
+
+@pt.asset(group="leaks")
+def loose() -> int:
+    """Only warned about."""
+    return 0
+
+
+@pt.check(loose)
+def is_tight(loose: int) -> bool:
+    return loose > 0
+
+
 @pt.asset(group="held", owner="bi", partitions=pt.static(["one", "two", "three"]))
 def held(ctx: pt.Context) -> str:
     """Is made when a test opens the gate; "two" fails until it opens another one."""

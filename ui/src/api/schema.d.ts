@@ -1659,6 +1659,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What workers have in hand */
+        get: operations["workers.workers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/about": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Versions of the program, of Python and of the tz data; who leads, and how busy the engine is */
+        get: operations["workers.about"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who leads, what each scheduler's machine has for steps, its workers, the executors of the projects, and which version of each project is served */
+        get: operations["premises.system"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects": {
         parameters: {
             query?: never;
@@ -2632,40 +2683,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/workers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What workers have in hand */
-        get: operations["workers.workers"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/about": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Versions of the program, of Python and of the tz data; who leads, and how busy the engine is */
-        get: operations["workers.about"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3507,7 +3524,7 @@ export interface components {
          * @description An asset with all that a list of assets shows of it.
          *
          *         `partitioned` says how ("" = it has no partitions), `checks` counts its tests, `checks_failed` names those whose last
-         *         word on some partition is that it failed. `reason` says why it is in its state, since `reason_at`.
+         *         word on some partition is that it failed, `checks_warned` those that only warn, and did. `reason` says why it is in its state, since `reason_at`.
          *         `health` is its state for people: also "late" (too old, and nothing worse) and "partial" (some of it was made).
          */
         CatalogEntry: {
@@ -3536,6 +3553,7 @@ export interface components {
             freshness_reason: string;
             checks: number;
             checks_failed: string[];
+            checks_warned: string[];
             running: boolean;
             automated: boolean;
             reads: number;
@@ -4575,6 +4593,159 @@ export interface components {
             count: number;
         };
         /**
+         * Page[Working]
+         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
+         */
+        Page_Working_: {
+            items: components["schemas"]["Working"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Working
+         * @description An attempt that a worker has: of which step of which run, since when.
+         */
+        Working: {
+            worker: string;
+            run: string;
+            run_no: number;
+            pipeline: string;
+            project: string;
+            namespace: string;
+            partition: string | null;
+            step: string;
+            index: string;
+            attempt: number;
+            state: string;
+            started_at: string | null;
+        };
+        /**
+         * About
+         * @description What this installation is made of, and who leads it. `engine` is null when none answers; `workers` are its own words
+         *         about them. `leaders`: one for all namespaces, and one for each that has a scheduler of its own.
+         */
+        About: {
+            version: string;
+            python: string;
+            platform: string;
+            tzdata: string;
+            tzdata_from: string;
+            tzdata_is_old: boolean;
+            leader: components["schemas"]["Leader"] | null;
+            engine: components["schemas"]["EngineNumbers"] | null;
+            workers: string[];
+            leaders: components["schemas"]["Leader"][];
+        };
+        /**
+         * Leader
+         * @description The engine that may write: its process, its fencing epoch, since when it leads, until when if it does not say more.
+         *
+         *         `namespace`: the only one it is for; null = all that have no scheduler of their own. `leads`: it does now.
+         */
+        Leader: {
+            holder: string;
+            epoch: number;
+            until_at: string | null;
+            /** @default null */
+            since_at: string | null;
+            /** @default null */
+            namespace: string | null;
+            /** @default true */
+            leads: boolean;
+        };
+        /**
+         * EngineNumbers
+         * @description How busy the engine is. `busy_s` is the time of its `turns` since it started, `slowest_s` the longest of them.
+         */
+        EngineNumbers: {
+            queued_runs: number;
+            active_runs: number;
+            open_attempts: number;
+            ready_steps: number;
+            turns: number;
+            busy_s: number;
+            slowest_s: number;
+            blocked: boolean;
+            troubles: number;
+        };
+        /**
+         * SystemNow
+         * @description All of it. `schedulers` are those that answer: none, if there is no engine.
+         */
+        SystemNow: {
+            leaders: components["schemas"]["Leader"][];
+            schedulers: components["schemas"]["SchedulerHas"][];
+            projects: components["schemas"]["ServedVersion"][];
+        };
+        /**
+         * SchedulerHas
+         * @description A scheduler that answers, on its machine. `namespace`: the only one it is for; null = all that have none of their own.
+         */
+        SchedulerHas: {
+            namespace: string | null;
+            machine: string;
+            process: number;
+            capacity: components["schemas"]["MachineHas"][];
+            workers: components["schemas"]["LocalWorkers"][];
+            executors: components["schemas"]["ProjectExecutor"][];
+        };
+        /**
+         * MachineHas
+         * @description One of what a machine has for steps: `used` of `total` are taken (bytes of "memory"), `waiting` steps ask for it.
+         */
+        MachineHas: {
+            name: string;
+            total: number;
+            used: number;
+            waiting: number;
+        };
+        /**
+         * LocalWorkers
+         * @description The workers of a version of a project on the scheduler's machine: `busy` ones have `steps` in hand.
+         */
+        LocalWorkers: {
+            project: string;
+            code: string;
+            workers: number;
+            busy: number;
+            starting: number;
+            steps: number;
+        };
+        /**
+         * ProjectExecutor
+         * @description An executor that a project names. `state`: "reachable", "connecting", "away" (`trouble`), "wrong" (its settings:
+         *         `trouble`), "unused" (no step was sent there yet). `jobs` are open there; `lines` is what it says of itself and of them.
+         */
+        ProjectExecutor: {
+            project: string;
+            name: string;
+            kind: string;
+            state: string;
+            trouble: string;
+            jobs: number;
+            lines: string[];
+        };
+        /**
+         * ServedVersion
+         * @description Which version of a project is served, and why a newer one is not (`error`).
+         *
+         *         `again_at`: it is loaded again by itself then, after that took too long or was killed `fruitless` times in a row.
+         *         `deployment` is the one that is served (null: it is a folder's), `rollback` the command that goes back to the one before ("": there
+         *         is none).
+         */
+        ServedVersion: {
+            project: string;
+            namespace: string;
+            code: string;
+            loaded_at: string | null;
+            error: string;
+            fruitless: number;
+            again_at: string | null;
+            deployment: number | null;
+            deployed_by: string;
+            rollback: string;
+        };
+        /**
          * Page[Project]
          * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
          */
@@ -5006,7 +5177,7 @@ export interface components {
         };
         /**
          * Pressure
-         * @description How full a pool gets at most.
+         * @description How full a pool gets at most; of what the machine has ("machine cpu") so much: bytes of memory, else a number.
          */
         Pressure: {
             project: string;
@@ -5159,6 +5330,8 @@ export interface components {
         /**
          * Storage
          * @description What takes how much space. `free` are bytes of the database that nothing uses: vacuum gives them back.
+         *
+         *         `elsewhere`: the address of the object storage in which values lie; they are not counted here.
          */
         Storage: {
             bytes: number;
@@ -5166,6 +5339,7 @@ export interface components {
             spaces: components["schemas"]["Space"][];
             kept: components["schemas"]["Kept"][];
             removals: components["schemas"]["Removal"][];
+            elsewhere: string | null;
         };
         /**
          * Space
@@ -5356,7 +5530,8 @@ export interface components {
          *
          *         `runs` are the numbers of all of them, `left` those that no later run has mended or repeated. `mended_in` is the run that mended the
          *         newest, `trying_in` one that tries now. `instances` of a mapped step failed, `index` is the first. `history` is how the step
-         *         ended in the runs before, oldest first ("" = not tried there); this is its `nth` failure among these.
+         *         ended in the runs before, oldest first ("" = not tried there); this is its `nth` failure among these. `asset` is what the step
+         *         makes, or what it looks at if it is a check: then `check` is its name there.
          */
         TodayCause: {
             project: string;
@@ -5385,6 +5560,8 @@ export interface components {
             nth: number;
             mended_in: number | null;
             trying_in: number | null;
+            asset: string;
+            check: string;
         };
         /**
          * Counted
@@ -5662,82 +5839,6 @@ export interface components {
             rows: unknown[][];
             count: number;
             width: number;
-        };
-        /**
-         * Page[Working]
-         * @description Part of a list. `next` is the cursor of the part that follows; null = this is the last one.
-         */
-        Page_Working_: {
-            items: components["schemas"]["Working"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * Working
-         * @description An attempt that a worker has: of which step of which run, since when.
-         */
-        Working: {
-            worker: string;
-            run: string;
-            run_no: number;
-            pipeline: string;
-            project: string;
-            namespace: string;
-            partition: string | null;
-            step: string;
-            index: string;
-            attempt: number;
-            state: string;
-            started_at: string | null;
-        };
-        /**
-         * About
-         * @description What this installation is made of, and who leads it. `engine` is null when none answers; `workers` are its own words
-         *         about them. `leaders`: one for all namespaces, and one for each that has a scheduler of its own.
-         */
-        About: {
-            version: string;
-            python: string;
-            platform: string;
-            tzdata: string;
-            tzdata_from: string;
-            tzdata_is_old: boolean;
-            leader: components["schemas"]["Leader"] | null;
-            engine: components["schemas"]["EngineNumbers"] | null;
-            workers: string[];
-            leaders: components["schemas"]["Leader"][];
-        };
-        /**
-         * Leader
-         * @description The engine that may write: its process, its fencing epoch, since when it leads, until when if it does not say more.
-         *
-         *         `namespace`: the only one it is for; null = all that have no scheduler of their own. `leads`: it does now.
-         */
-        Leader: {
-            holder: string;
-            epoch: number;
-            until_at: string | null;
-            /** @default null */
-            since_at: string | null;
-            /** @default null */
-            namespace: string | null;
-            /** @default true */
-            leads: boolean;
-        };
-        /**
-         * EngineNumbers
-         * @description How busy the engine is. `busy_s` is the time of its `turns` since it started, `slowest_s` the longest of them.
-         */
-        EngineNumbers: {
-            queued_runs: number;
-            active_runs: number;
-            open_attempts: number;
-            ready_steps: number;
-            turns: number;
-            busy_s: number;
-            slowest_s: number;
-            blocked: boolean;
-            troubles: number;
         };
     };
     responses: never;
@@ -8396,6 +8497,71 @@ export interface operations {
             };
         };
     };
+    "workers.workers": {
+        parameters: {
+            query?: {
+                /** @description At most so many */
+                limit?: number;
+                /** @description `next` of the part before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What workers have in hand */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Working_"];
+                };
+            };
+        };
+    };
+    "workers.about": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Versions of the program, of Python and of the tz data; who leads, and how busy the engine is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["About"];
+                };
+            };
+        };
+    };
+    "premises.system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who leads, what each scheduler's machine has for steps, its workers, the executors of the projects, and which version of each project is served */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemNow"];
+                };
+            };
+        };
+    };
     "projects.projects": {
         parameters: {
             query?: never;
@@ -9923,51 +10089,6 @@ export interface operations {
                 };
                 content: {
                     "image/png": string;
-                };
-            };
-        };
-    };
-    "workers.workers": {
-        parameters: {
-            query?: {
-                /** @description At most so many */
-                limit?: number;
-                /** @description `next` of the part before */
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description What workers have in hand */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Working_"];
-                };
-            };
-        };
-    };
-    "workers.about": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Versions of the program, of Python and of the tz data; who leads, and how busy the engine is */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["About"];
                 };
             };
         };

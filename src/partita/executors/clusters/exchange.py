@@ -4,6 +4,7 @@
     jobs/<shard>/<name>/job             what is to be done, for those who are only told a name
     jobs/<shard>/<name>/log/<number>    pieces of its log, in order
     jobs/<shard>/<name>/outcome         what became of it, before the job ends
+    jobs/<shard>/<name>/container/...   what a job and the container that an engine runs for it leave for each other
     claims/<shard>/<name>               who performs it: put where none is, so there is one
 
 A claim outlives its job by far: a machine that was cut off and wakes up days later finds that it has nothing to do.
@@ -112,6 +113,18 @@ class Exchange:
         """What became of a job; None if that is not known yet."""
         data = self._objects.get(f"{_job_at(name)}/outcome")
         return _outcome.decode(data) if data is not None else None
+
+    def put_part(self, name: str, part: str, data: bytes) -> None:
+        """Leave something that belongs to the container of a job."""
+        self._objects.put(f"{_job_at(name)}/container/{part}", data)
+
+    def create_part(self, name: str, part: str, data: bytes) -> bool:
+        """The same where nothing is; False if something is."""
+        return self._objects.create(f"{_job_at(name)}/container/{part}", data)
+
+    def part(self, name: str, part: str) -> bytes | None:
+        """What was left so; None if nothing was."""
+        return self._objects.get(f"{_job_at(name)}/container/{part}")
 
     def remove(self, name: str) -> None:
         """Remove all that is left of a job, but for its claim: it cannot begin again. Only when its end is committed."""

@@ -27,10 +27,22 @@ from partita.core.policies import Policies
 from partita.errors import PartitaError
 from partita.executors import verdicts
 from partita.executors.bundle import Bundle
-from partita.executors.clusters.cluster import Cluster, Finished, Gone, Job, News, Runs, Waits, name_of, worker_of
+from partita.executors.clusters.cluster import (
+    PREFIX,
+    Cluster,
+    Finished,
+    Gone,
+    Job,
+    News,
+    Runs,
+    Waits,
+    name_of,
+    worker_of,
+)
 from partita.executors.clusters.exchange import SHARDS, Exchange
 from partita.executors.clusters.shipping import EVERY_S, Receiver
 from partita.executors.contract import Assignment, Demand, Ended, OpenAttempt, Placement, Report
+from partita.executors.premises import ExecutorNow, State
 from partita.executors.verdicts import Death
 from partita.settings import Home
 from partita.worker.wire import Outcome, Spooled
@@ -197,6 +209,18 @@ class ClusterExecutor:
         if self._thread is not None and not self._is_connected:
             return [f"{self.name}: is being reached"]
         return [f"{self.name}: {line}" for line in self._lines]
+
+    def now(self, kind: str = "") -> ExecutorNow:
+        """How it is just now, by what its thread knows."""
+        state: State = "reachable"
+        if self.trouble:
+            state = "away"
+        elif self._thread is None:
+            state = "unused"
+        elif not self._is_connected:
+            state = "connecting"
+        project = self.worker.removeprefix(PREFIX).rpartition("/")[0]
+        return ExecutorNow(project, self.name, kind, state, self.trouble, self._placed, tuple(self._lines))
 
     @property
     def is_idle(self) -> bool:

@@ -6,6 +6,7 @@
     image = "registry.example/team/etl:1.4"       # with Partita and the project's packages
     namespace = "pipelines"
 
+A step of `pt.container` has two: its own, and one for the user's image (kubernetes_containers.py).
 A pod has the attempt's name, is never restarted, and is removed when its end is committed. A watch tells quickly what happens, but
 nothing depends on it: all pods are listed every `resync`, and one that a list misses is asked for by name before it counts as gone.
 
@@ -29,6 +30,7 @@ from partita.errors import DefinitionError, ExecutorError
 from partita.executors.clusters.cluster import Finished, Gone, Job, News, Runs, Waits
 from partita.executors.clusters.exchange import Exchange
 from partita.executors.clusters.kubernetes_api import ROLE, Api, Refused, job_of, lost_field, open_api
+from partita.executors.clusters.kubernetes_containers import Containers
 from partita.executors.clusters.kubernetes_pod import (
     EXECUTOR_LABEL,
     GRACE_MARGIN_S,
@@ -84,10 +86,14 @@ class KubernetesCluster:
         )
         self._api: Api | None = None
         self._watch: Watch | None = None
-        self._changes: queue.SimpleQueue[tuple[str, dict[str, Any]] | None] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[tuple[str, dict[str, Any]] | News | None] = queue.SimpleQueue()
+        size_of(name, "helper_memory", settings.helper_memory)
+        self._containers = Containers(name, settings, self._patience, self._open, self._changes.put)
         self._live: dict[str, _Live] = {}
         # Told as ended, still in the API until they are forgotten; and those to be removed, as soon as it answers.
         self._ended: set[str] = set()
+        # Among them those of which a container still runs: they are told later.
+        self._awaited: set[str] = set()
         self._removing: set[str] = set()
         # Over the namespace's quota: tried again.
         self._full: dict[str, tuple[Job, float]] = {}
@@ -97,15 +103,15 @@ class KubernetesCluster:
 
     def connect(self) -> None:
         """Read the configuration, list the pods, begin to watch."""
-        self.close()
+        self._disconnect()
         self._api = self._open()
         self._api.list()
-        self._watch = Watch(self._open, self._changes)
+        self._watch = Watch(self._open, self._changes.put)
         self._listed_at = -math.inf
 
     def room(self) -> int:
         """As many as `max_jobs` leaves; none while the namespace's quota is used up."""
-        return 0 if self._full else max(0, self._settings.max_jobs - len(self._live))
+        return 0 if self._full else max(0, self._settings.max_jobs - len(self._live) - len(self._awaited))
 
     def check(self, policies: Policies, options: dict[str, object]) -> str:
         """Options must be allowed ones, images and names on their lists, custom resources known ones."""
@@ -123,6 +129,7 @@ class KubernetesCluster:
         if self._full.pop(name, None):
             self._untold.append(Gone(name, Death(note="cancelled before Kubernetes took it"), begun="no"))
             return
+        self._containers.stop(name, grace_s)
         live = self._live.get(name)
         if live is None:
             return
@@ -145,10 +152,10 @@ class KubernetesCluster:
                 continue
             if change is None:
                 break
-            self._absorb(*change)
+            self._absorb(change)
             while not self._changes.empty():
                 if change := self._changes.get_nowait():
-                    self._absorb(*change)
+                    self._absorb(change)
         news, self._untold = self._untold, []
         return news
 
@@ -181,7 +188,10 @@ class KubernetesCluster:
         for name in names:
             self._live.pop(name, None)
             self._ended.discard(name)
+            self._awaited.discard(name)
             self._removing.add(name)
+            if container := self._containers.forget(name):
+                self._removing.add(container)
         self._remove()
 
     def describe(self) -> list[str]:
@@ -192,14 +202,18 @@ class KubernetesCluster:
 
     def close(self) -> None:
         """End the watch; pods go on."""
+        self._containers.close()
+        self._disconnect()
+
+    # --- the API -----------------------------------------------------------------------------------------------------
+
+    def _disconnect(self) -> None:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
         if self._api is not None:
             self._api.close()
             self._api = None
-
-    # --- the API -----------------------------------------------------------------------------------------------------
 
     def _open(self) -> Api:
         return open_api(self._settings, selector_of(self.name))
@@ -268,13 +282,18 @@ class KubernetesCluster:
                 self._judge(name, live, situation_of(pod))
         self._sweep(pods)
 
-    def _absorb(self, kind: str, pod: dict[str, Any]) -> None:
+    def _absorb(self, change: tuple[str, dict[str, Any]] | News) -> None:
+        if not isinstance(change, tuple):
+            self._absorb_container(change)
+            return
+        kind, pod = change
         if kind == LISTED:
             self._compare(pod)
             return
         name = job_of(pod)
         live = self._live.get(name)
         if live is None:
+            self._containers.hint(pod)
             return
         situation = situation_of(pod)
         if kind == "DELETED" and situation.phase not in ("Succeeded", "Failed"):
@@ -282,7 +301,23 @@ class KubernetesCluster:
         else:
             self._judge(name, live, situation)
 
+    def _absorb_container(self, news: News) -> None:
+        """What is told of the container of a job: a word about it, its loss, or that nothing of it runs any more."""
+        name = news.name
+        if not isinstance(news, Finished | Gone):
+            if name in self._live:
+                self._untold.append(news)
+        elif name in self._awaited:
+            self._awaited.discard(name)
+            self._untold.append(news)
+        elif self._live.pop(name, None):
+            self._connected().delete(name, 1)
+            self._ended.add(name)
+            self._untold.append(news)
+
     def _judge(self, name: str, live: _Live, situation: Situation) -> None:
+        if situation.container and situation.node:
+            self._containers.begin(name, situation.container, situation.uid)
         if live.begun and situation.phase == "Pending" and not situation.node:
             return
         live.seen = situation
@@ -309,7 +344,11 @@ class KubernetesCluster:
     def _end(self, name: str, news: News) -> None:
         self._live.pop(name, None)
         self._ended.add(name)
-        self._untold.append(news)
+        if self._containers.has(name):
+            self._awaited.add(name)
+            self._containers.end(name, news)
+        else:
+            self._untold.append(news)
 
     def _sweep(self, pods: dict[str, dict[str, Any]]) -> None:
         """Remove what no scheduler asks for: ended long ago, or never started in twice the time for it."""

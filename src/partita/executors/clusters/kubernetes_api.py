@@ -80,13 +80,29 @@ class Api:
 
         return _unless_missing("delete a pod", delete) is True
 
-    def last_lines(self, name: str) -> str:
-        """The end of a pod's log, if there is one."""
+    def log(self, name: str, container: str, since_s: int | None) -> tuple[str, ...] | None:
+        """The lines of a container's log, each after its instant; None while there is none. Of the last seconds only.
+
+        Raises `ExecutorError` when it cannot be read.
+        """
+
+        try:
+            with _reaching("read a log"):
+                lines = self._client.log(name, container=container, since=since_s, timestamps=True, newlines=False)
+                return tuple(lines)
+        except Refused as error:
+            # 400: the container has not begun yet. 404: the pod is gone.
+            if error.code in (400, 404):
+                return None
+            raise ExecutorError(f"Kubernetes does not give the log: {error}", hint=ROLE) from None
+
+    def last_lines(self, name: str, container: str = CONTAINER) -> str:
+        """The end of a container's log, if there is one."""
         import httpx2
         from lightkube import ApiError
 
         try:
-            return "".join(self._client.log(name, container=CONTAINER, tail_lines=_TAIL_LINES)).strip()
+            return "".join(self._client.log(name, container=container, tail_lines=_TAIL_LINES)).strip()
         except (ApiError, httpx2.HTTPError):
             # Its node may be gone, or the container never was.
             return ""

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from partita.core.policies import Policies
+from partita.define.durations import size
 from partita.executors.clusters.cluster import Job
 from partita.executors.clusters.tables import read_options
 
@@ -26,6 +27,8 @@ CONTAINER: Final = "step"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 JOB_LABEL: Final = "partita/job"
 EXECUTOR_LABEL: Final = "partita/executor"
+# Of the pod of a container step: where its exchange is.
+CONTAINER_ANNOTATION: Final = "partita/container"
 # From the end of a step's own time to the kubelet's: pulling the image counts as well.
 _DEADLINE_MARGIN_S: Final = 900
 # For the outcome and the rest of the log after the polite end.
@@ -109,6 +112,9 @@ class KubernetesSettings(msgspec.Struct, frozen=True, kw_only=True):
     # Custom resources of steps: {"fpga": "vendor.example/fpga"}.
     resources: dict[str, str] = {}
     memory_overhead: str | int = "128MiB"
+    # Of Partita's own process beside a `pt.container`, which has a pod of its own.
+    helper_cpu: float = 0.1
+    helper_memory: str | int = "256MiB"
     # How long a pod may wait for a node, and for its image, secrets and volumes, before it is given up with the reason.
     unschedulable: str | float = "10m"
     image_pull: str | float = "3m"
@@ -151,7 +157,7 @@ def settings_problem(settings: KubernetesSettings) -> str:
     said = KubernetesOptions(
         env=settings.env, secrets=settings.secrets, env_from=settings.env_from, volumes=settings.volumes
     )
-    return _badly_formed(said) or _privileges(settings, settings.template.get("spec", {}))
+    return _badly_formed(said) or privileges(settings, settings.template.get("spec", {}))
 
 
 def problem_of(settings: KubernetesSettings, policies: Policies, options: dict[str, object]) -> str:
@@ -163,7 +169,7 @@ def problem_of(settings: KubernetesSettings, policies: Policies, options: dict[s
     for key in options:
         if key not in settings.allow:
             return f"executor_options: {key!r} is not allowed for steps here; add it to `allow` of the executor"
-    if problem := _badly_formed(said) or _not_allowed(settings, said):
+    if problem := _badly_formed(said) or not_allowed(settings, said):
         return f"executor_options: {problem}"
     for resource, _ in policies.resources:
         if resource not in settings.resources:
@@ -179,10 +185,41 @@ def problem_of(settings: KubernetesSettings, policies: Policies, options: dict[s
 def pod_of(settings: KubernetesSettings, executor: str, job: Job, overhead_bytes: int) -> dict[str, Any]:
     """The manifest of a job's pod. Raises `ValueError` with one sentence if the policy forbids it."""
     said = read_options(job.options, KubernetesOptions)
+    needs = needs_of(settings, job.policies, overhead_bytes)
+    is_container = job.brief.kind == "container"
+    if is_container:
+        if said.image:
+            raise ValueError("executor_options: `image` is what pt.container says itself")
+        # What the step says is for its container, which has a pod of its own.
+        said = KubernetesOptions(labels=said.labels, annotations=said.annotations)
+        needs = helper_needs(settings)
+    pod = begun_pod(settings, said, executor, job)
+    pod["metadata"]["name"] = job.name
+    pod["metadata"]["labels"][JOB_LABEL] = job.name
+    if is_container:
+        pod["metadata"]["annotations"][CONTAINER_ANNOTATION] = job.exchange
+    spec = pod["spec"]
+    fill_spec(spec, settings, said, job.policies, said.service_account or settings.service_account)
+    container = (spec.get("containers") or [{}])[0]
+    args = ["partita.executors.clusters.job", "--exchange", job.exchange, "--name", job.name]
+    if is_container:
+        args.append("--beside")
+    our_container(container, settings, said, args)
+    give(container, needs)
+    volumes = [*settings.volumes, *said.volumes]
+    add_volumes(spec, volumes)
+    mount(container, volumes)
+    spec["containers"] = [container]
+    if problem := privileges(settings, spec):
+        raise ValueError(problem)
+    return pod
+
+
+def begun_pod(settings: KubernetesSettings, said: KubernetesOptions, executor: str, job: Job) -> dict[str, Any]:
+    """The operator's template with the labels and annotations of a job; its name, spec and containers are to come."""
     pod = copy.deepcopy(settings.template)
     pod |= {"apiVersion": "v1", "kind": "Pod"}
     metadata = pod.setdefault("metadata", {})
-    metadata["name"] = job.name
     if settings.namespace:
         metadata["namespace"] = settings.namespace
     metadata["labels"] = {**metadata.get("labels", {}), **settings.labels, **said.labels, **_labels(executor, job)}
@@ -194,9 +231,7 @@ def pod_of(settings: KubernetesSettings, executor: str, job: Job, overhead_bytes
         "partita/step": f"{job.brief.pipeline}/{job.brief.step}{f'[{job.ticket.index}]' if job.ticket.index else ''}",
         "partita/attempt": str(job.ticket.attempt),
     }
-    _fill_spec(pod.setdefault("spec", {}), settings, said, job, overhead_bytes)
-    if problem := _privileges(settings, pod["spec"]):
-        raise ValueError(problem)
+    pod.setdefault("spec", {})
     return pod
 
 
@@ -218,22 +253,21 @@ def _labels(executor: str, job: Job) -> dict[str, str]:
     return {
         MANAGED_BY: "partita",
         EXECUTOR_LABEL: label_value(executor),
-        JOB_LABEL: job.name,
         "partita/pipeline": label_value(job.brief.pipeline),
         "partita/task": label_value(job.brief.step),
     }
 
 
-def _fill_spec(
-    spec: dict[str, Any], settings: KubernetesSettings, said: KubernetesOptions, job: Job, overhead_bytes: int
+def fill_spec(
+    spec: dict[str, Any], settings: KubernetesSettings, said: KubernetesOptions, policies: Policies, account: str
 ) -> None:
-    policies = job.policies
+    """What is of the pod and not of its containers."""
     spec["restartPolicy"] = "Never"
     spec["terminationGracePeriodSeconds"] = math.ceil(policies.grace_s) + GRACE_MARGIN_S
     spec["enableServiceLinks"] = False
     if policies.timeout_s is not None:
         spec["activeDeadlineSeconds"] = math.ceil(policies.timeout_s + policies.grace_s) + _DEADLINE_MARGIN_S
-    if account := said.service_account or settings.service_account:
+    if account:
         spec["serviceAccountName"] = account
     elif "serviceAccountName" not in spec:
         # A step has no business with the API server unless somebody says so.
@@ -246,39 +280,59 @@ def _fill_spec(
         spec["tolerations"] = tolerations
     if pulls := [*spec.get("imagePullSecrets", []), *({"name": name} for name in settings.image_pull_secrets)]:
         spec["imagePullSecrets"] = pulls
-    volumes = [*settings.volumes, *said.volumes]
-    if found := [*spec.get("volumes", []), *(_volume(f"partita-{no}", one) for no, one in enumerate(volumes))]:
-        spec["volumes"] = found
-    container = (spec.get("containers") or [{}])[0]
-    _fill_container(container, settings, said, job, overhead_bytes)
-    mounts = [_mount(f"partita-{no}", one) for no, one in enumerate(volumes)]
-    if mounts := [*container.get("volumeMounts", []), *mounts]:
-        container["volumeMounts"] = mounts
-    spec["containers"] = [container]
 
 
-def _fill_container(
-    container: dict[str, Any], settings: KubernetesSettings, said: KubernetesOptions, job: Job, overhead_bytes: int
+def our_container(
+    container: dict[str, Any], settings: KubernetesSettings, said: KubernetesOptions, module_and_args: list[str]
 ) -> None:
+    """A container of the executor's image in which a module of Partita runs."""
+    module, *args = module_and_args
     container["name"] = CONTAINER
     container["image"] = said.image or settings.image or container["image"]
     if settings.image_pull_policy:
         container["imagePullPolicy"] = settings.image_pull_policy
-    container["command"] = [settings.python, "-m", "partita.executors.clusters.job"]
-    container["args"] = ["--exchange", job.exchange, "--name", job.name]
+    container["command"] = [settings.python, "-m", module]
+    container["args"] = args
     # The last lines of the log, where the container itself left no message.
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    secure(container)
+    set_variables(container, settings, said)
+
+
+def secure(container: dict[str, Any]) -> None:
+    """No more privileges than it was started with, unless the template says so."""
     security = {"allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"}}
     container["securityContext"] = {**security, **container.get("securityContext", {})}
+
+
+def set_variables(container: dict[str, Any], *layers: KubernetesSettings | KubernetesOptions) -> None:
+    """The variables of these layers over those that are there: plain, out of secrets, all of a source."""
     env = {one["name"]: one for one in container.get("env", [])}
-    for layer in (settings, said):
+    for layer in layers:
         env |= {name: {"name": name, "value": value} for name, value in layer.env.items()}
         env |= {name: _from_secret(name, where) for name, where in layer.secrets.items()}
     if env:
         container["env"] = list(env.values())
-    if sources := [*container.get("envFrom", []), *(_source(one) for one in (*settings.env_from, *said.env_from))]:
+    if sources := [*container.get("envFrom", []), *(_source(one) for layer in layers for one in layer.env_from)]:
         container["envFrom"] = sources
-    if needs := _needs(settings, job.policies, overhead_bytes):
+
+
+def add_volumes(spec: dict[str, Any], volumes: list[Volume]) -> None:
+    """Let the pod have these volumes."""
+    if found := [*spec.get("volumes", []), *(_volume(f"partita-{no}", one) for no, one in enumerate(volumes))]:
+        spec["volumes"] = found
+
+
+def mount(container: dict[str, Any], volumes: list[Volume], first: int = 0) -> None:
+    """Let a container see these volumes of the pod, of which the first has the number `first`."""
+    mounts = [_mount(f"partita-{no}", one) for no, one in enumerate(volumes, first)]
+    if mounts := [*container.get("volumeMounts", []), *mounts]:
+        container["volumeMounts"] = mounts
+
+
+def give(container: dict[str, Any], needs: dict[str, str]) -> None:
+    """Requests, and limits but for the processor: what is free there may be used."""
+    if needs:
         given = container.get("resources", {})
         container["resources"] = {
             **given,
@@ -287,7 +341,14 @@ def _fill_container(
         }
 
 
-def _needs(settings: KubernetesSettings, policies: Policies, overhead_bytes: int) -> dict[str, str]:
+def helper_needs(settings: KubernetesSettings) -> dict[str, str]:
+    """What Partita's own process beside a container is given."""
+    memory = size(settings.helper_memory)
+    return {"cpu": f"{math.ceil(settings.helper_cpu * 1000)}m", "memory": str(memory)}
+
+
+def needs_of(settings: KubernetesSettings, policies: Policies, overhead_bytes: int) -> dict[str, str]:
+    """What a step's policies ask of a node."""
     found = {}
     if policies.cpu:
         found["cpu"] = f"{math.ceil(policies.cpu * 1000)}m"
@@ -354,7 +415,7 @@ def _badly_formed(said: KubernetesOptions) -> str:
     return ""
 
 
-def _not_allowed(settings: KubernetesSettings, said: KubernetesOptions) -> str:
+def not_allowed(settings: KubernetesSettings, said: KubernetesOptions) -> str:
     """The one place where what a step asks for meets the allow-lists."""
     for key, name, allowed in _asked(settings, said):
         if name and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
@@ -381,7 +442,8 @@ def _asked(settings: KubernetesSettings, said: KubernetesOptions) -> Iterator[tu
         yield "allow_claims", volume.claim, settings.allow_claims
 
 
-def _privileges(settings: KubernetesSettings, spec: dict[str, Any]) -> str:
+def privileges(settings: KubernetesSettings, spec: dict[str, Any]) -> str:
+    """What in a finished pod could leave its container, in one sentence; "" if nothing can."""
     if settings.privileged:
         return ""
     hint = "the operator can allow it with `privileged = true`"

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from partita.executors.clusters.cluster import Finished, Gone, News, Runs, Waits
+from partita.executors.clusters.kubernetes_pod import CONTAINER_ANNOTATION
 from partita.executors.verdicts import Death
 
 
@@ -41,6 +42,9 @@ class Situation(msgspec.Struct, frozen=True):
     memory: int | None = None
     deleted_at: float | None = None
     created_at: float | None = None
+    # Of the pod of a container step: the address of its exchange, and its own uid.
+    container: str = ""
+    uid: str = ""
 
 
 def situation_of(pod: dict[str, Any]) -> Situation:
@@ -49,7 +53,7 @@ def situation_of(pod: dict[str, Any]) -> Situation:
     conditions = {one["type"]: one for one in status.get("conditions") or []}
     scheduled, disrupted = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
     state = ((status.get("containerStatuses") or [{}])[0]).get("state") or {}
-    waiting, ended = state.get("waiting") or _waiting_before(status), state.get("terminated") or {}
+    waiting, ended = _waiting(status, state), state.get("terminated") or {}
     exit_code = ended.get("exitCode")
     return Situation(
         phase=status.get("phase") or "Pending",
@@ -68,6 +72,8 @@ def situation_of(pod: dict[str, Any]) -> Situation:
         memory=_limit(pod.get("spec") or {}),
         deleted_at=time_of(metadata.get("deletionTimestamp")),
         created_at=time_of(metadata.get("creationTimestamp")),
+        container=(metadata.get("annotations") or {}).get(CONTAINER_ANNOTATION) or "",
+        uid=metadata.get("uid") or "",
     )
 
 
@@ -143,12 +149,16 @@ def _waits(name: str, pod: Situation, waited_s: float, patience: Patience) -> Wa
     return Waits(name, "waits for the scheduler of Kubernetes", fatal=waited_s >= patience.unschedulable_s)
 
 
-def _waiting_before(status: dict[str, Any]) -> dict[str, Any]:
-    """What an init container waits for: until then the step's own says nothing but PodInitializing."""
+def _waiting(status: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """What the container waits for; while init containers are on their way it says PodInitializing, and one of them says more."""
+    own: dict[str, Any] = state.get("waiting") or {}
+    if state and own.get("reason") not in _ORDINARY:
+        return own
     for one in status.get("initContainerStatuses") or []:
-        if waiting := (one.get("state") or {}).get("waiting"):
+        waiting = (one.get("state") or {}).get("waiting")
+        if waiting and waiting.get("reason") not in _ORDINARY:
             return waiting  # type: ignore[no-any-return]
-    return {}
+    return own
 
 
 def _limit(spec: dict[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""A thread that watches pods and puts every change into a queue.
+"""A thread that watches pods and hands on every change.
 
 Whatever breaks it (410 Gone, a closed connection), it begins anew with a list: what was deleted meanwhile is missing there, and no
 watch would ever tell of it.
@@ -8,7 +8,6 @@ Rule: a hint, never the truth. What it misses (a server that says nothing more) 
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -27,10 +26,10 @@ class Watch:
     def __init__(
         self,
         open: Callable[[], Api],
-        into: queue.SimpleQueue[tuple[str, dict[str, Any]] | None],
+        put: Callable[[tuple[str, dict[str, Any]]], None],
     ) -> None:
         self._open = open
-        self._into = into
+        self._put = put
         self._closed = threading.Event()
         self._failures = 0
         threading.Thread(target=self._run, name="partita-kubernetes-watch", daemon=True).start()
@@ -63,10 +62,10 @@ class Watch:
 
     def _follow(self, api: Api) -> None:
         pods, version = api.list()
-        self._into.put((LISTED, pods))
+        self._put((LISTED, pods))
         self._failures = 0
         for kind, pod in api.watch(version, _SERVER_S):
             if self._closed.is_set():
                 return
             if kind in ("ADDED", "MODIFIED", "DELETED"):
-                self._into.put((kind, pod))
+                self._put((kind, pod))

@@ -25,7 +25,7 @@ class CatalogEntry(msgspec.Struct, frozen=True):
     """An asset with all that a list of assets shows of it.
 
     `partitioned` says how ("" = it has no partitions), `checks` counts its tests, `checks_failed` names those whose last
-    word on some partition is that it failed. `reason` says why it is in its state, since `reason_at`.
+    word on some partition is that it failed, `checks_warned` those that only warn, and did. `reason` says why it is in its state, since `reason_at`.
     `health` is its state for people: also "late" (too old, and nothing worse) and "partial" (some of it was made).
     """
 
@@ -54,6 +54,7 @@ class CatalogEntry(msgspec.Struct, frozen=True):
     freshness_reason: str
     checks: int
     checks_failed: list[str]
+    checks_warned: list[str]
     running: bool
     automated: bool
     reads: int
@@ -99,7 +100,7 @@ class Catalog(msgspec.Struct, frozen=True):
 _ENTRY = CatalogEntry(
     "daily_delays", "shop", "default", "marts", "ann", ["daily"], ["python"], "Mean delay of each route", False, "daily",
     "stale", "stale", "flights of 2026-11-21 has newer data", "2026-11-22T03:00:04.113Z", 365, 364, 3, 0,
-    "2026-11-22T03:04:11.500Z", "2026-11-21", examples.RUN.id, "fresh", "", 1, [], False, False, 1, 2,
+    "2026-11-22T03:04:11.500Z", "2026-11-21", examples.RUN.id, "fresh", "", 1, [], [], False, False, 1, 2,
 )  # fmt: skip
 _FACETS = Facets(
     [Facet("stale", 1)], [Group("marts", 1, [Facet("stale", 1)])], [Facet("ann", 1)], [], [], [Facet("shop", 1)]

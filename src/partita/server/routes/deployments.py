@@ -229,9 +229,8 @@ def rollback(call: Call, project: Name, body: Rollback) -> Deployment:
 
 def _before(call: Call, served: rows.DeploymentRow) -> rows.DeploymentRow:
     """The last deployment before the one that is served, of another bundle."""
-    for row in rows.deployments(call.reader, served.project, before=served.no, limit=500):
-        if row.state == "taken" and row.digest != served.digest:
-            return row
+    if (row := rows.earlier(call.reader, served)) is not None:
+        return row
     raise Refused(422, f"{served.project} has no earlier version", hint="partita deployments lists them")
 
 

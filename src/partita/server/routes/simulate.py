@@ -12,8 +12,10 @@ from typing import Annotated
 
 import msgspec
 
-from partita.core.forecast import WORKERS, Forecast, ForecastTick, Planned, forecast
+from partita.core.forecast import WORKERS, Forecast, ForecastTick, Planned, amount_of, forecast, machine_slots
 from partita.core.manifest import Manifest
+from partita.core.placement import declared
+from partita.executors.capacity import of_machine
 from partita.server import objects
 from partita.server.calling import Call, Cursor, Limit, Name, make_cursor, read_cursor
 from partita.server.objects import Instant
@@ -54,12 +56,12 @@ class TickAhead(msgspec.Struct, frozen=True):
 
 
 class Pressure(msgspec.Struct, frozen=True):
-    """How full a pool gets at most."""
+    """How full a pool gets at most; of what the machine has ("machine cpu") so much: bytes of memory, else a number."""
 
     project: str
     pool: str
-    slots: int | None
-    most: int
+    slots: float | None
+    most: float
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -152,16 +154,22 @@ def simulate(
         [_shown(name, tick) for _, name, tick in ticks[skipped:until]],
         make_cursor((until, start)) if until < len(ticks) else None,
         sum(1 for _, _, tick in ticks if tick.late_s),
-        [Pressure(n, pool, played.slots.get(pool), most) for n, played in found for pool, most in played.peaks.items()],
+        [_pressure(name, pool, played, most) for name, played in found for pool, most in played.peaks.items()],
         {f"{name}/{schedule}": why for name, played in found for schedule, why in played.left_out.items()},
     )
+
+
+def _pressure(project: str, pool: str, played: Forecast, most: int) -> Pressure:
+    slots = played.slots.get(pool)
+    return Pressure(project, pool, None if slots is None else amount_of(pool, slots), amount_of(pool, most))
 
 
 def _played(call: Call, manifest: Manifest, start: float, end: float, *, slow: bool, is_now: bool) -> Forecast:
     planned = list(_planned(call, manifest, slow=slow, is_now=is_now))
     if len(planned) > _MOST_SCHEDULES:
         raise Refused(422, f"more than {_MOST_SCHEDULES} schedules", hint="partita simulate has no such limit")
-    slots = {WORKERS: max(1, os.cpu_count() or 1), **dict(manifest.pools)}
+    machine = machine_slots(declared(of_machine(), [dict(manifest.capacity)]))
+    slots = {WORKERS: max(1, os.cpu_count() or 1), **dict(manifest.pools), **machine}
     return forecast(planned, slots=slots, start=start, end=end)
 
 

@@ -57,13 +57,17 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Storage(msgspec.Struct, frozen=True):
-    """What takes how much space. `free` are bytes of the database that nothing uses: vacuum gives them back."""
+    """What takes how much space. `free` are bytes of the database that nothing uses: vacuum gives them back.
+
+    `elsewhere`: the address of the object storage in which values lie; they are not counted here.
+    """
 
     bytes: int
     free: int
     spaces: list[Space]
     kept: list[Kept]
     removals: list[Removal]
+    elsewhere: str | None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -134,6 +138,7 @@ def removals(call: Call, limit: Limit = 50, cursor: Cursor = "") -> Page[Removal
         [Space("database", 5_242_880, 2), Space("logs", 2_097_152, 310)],
         [Kept("runs", 7_776_000.0, None, 12)],
         [_REMOVAL],
+        None,
     ),
 )
 def storage(call: Call) -> Storage:
@@ -146,6 +151,7 @@ def storage(call: Call) -> Storage:
         [objects.shaped(Space, space) for space in found.spaces],
         [objects.shaped(Kept, kept) for kept in found.kept],
         [_removal(row) for row in found.removals],
+        found.elsewhere.address if found.elsewhere is not None else None,
     )
 
 

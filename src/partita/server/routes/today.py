@@ -40,7 +40,8 @@ class TodayCause(msgspec.Struct, frozen=True):
 
     `runs` are the numbers of all of them, `left` those that no later run has mended or repeated. `mended_in` is the run that mended the
     newest, `trying_in` one that tries now. `instances` of a mapped step failed, `index` is the first. `history` is how the step
-    ended in the runs before, oldest first ("" = not tried there); this is its `nth` failure among these.
+    ended in the runs before, oldest first ("" = not tried there); this is its `nth` failure among these. `asset` is what the step
+    makes, or what it looks at if it is a check: then `check` is its name there.
     """
 
     project: str
@@ -69,6 +70,8 @@ class TodayCause(msgspec.Struct, frozen=True):
     nth: int
     mended_in: int | None
     trying_in: int | None
+    asset: str
+    check: str
 
 
 class LateThing(msgspec.Struct, frozen=True):
@@ -219,7 +222,7 @@ _CAUSE = TodayCause(
     "shop", "default", "nightly", "2026-11-21", examples.RUN.id, 12, False, [12], [12], "load", "", 1, "step",
     "SchemaError: column 'dep_delay' is missing", "exception", "flights", 3, _AT, _AT, 38,
     [Counted("asset", 30), Counted("check", 8)], [MissedAsset("punctuality", "2026-11-22T06:00:00.000Z")],
-    ["succeeded", "succeeded"], 1, None, None,
+    ["succeeded", "succeeded"], 1, None, None, "flights", "",
 )  # fmt: skip
 _TODAY = Today(
     "2026-11-22T08:55:00.000Z",

@@ -137,7 +137,7 @@ _LEADER = Leader("host:4711", 3, "2026-11-22T03:00:10.000Z", "2026-11-22T01:30:0
 def about(call: Call) -> About:
     from partita import __version__
 
-    leaders = [_leader(lease) for lease in call.reader.leases()]
+    leaders = [leader_of(lease) for lease in call.reader.leases()]
     pulse: Pulse | None = None
     lines: tuple[str, ...] = ()
     # Without an engine nobody is there to say.
@@ -159,7 +159,8 @@ def about(call: Call) -> About:
     )
 
 
-def _leader(lease: Lease) -> Leader:
+def leader_of(lease: Lease) -> Leader:
+    """Who has a lease."""
     return Leader(
         lease.holder,
         lease.epoch,

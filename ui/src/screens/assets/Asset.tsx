@@ -160,6 +160,10 @@ function Health({ entry }: { entry: Entry }) {
             <>
               <Glyph state="failed" size={12} /> {entry.checks_failed.join(", ")} failed
             </>
+          ) : entry.checks_warned.length > 0 ? (
+            <>
+              <Glyph state="warned" size={12} /> {entry.checks_warned.join(", ")} failed, only warns
+            </>
           ) : entry.last_at ? (
             `${entry.checks} without a failure`
           ) : (

@@ -328,7 +328,7 @@ function columnsOf(chooseGroup: (group: string) => void): Column<Entry>[] {
     {
       id: "checks",
       head: "Checks",
-      value: (row) => row.checks_failed.length,
+      value: (row) => row.checks_failed.length || row.checks_warned.length / 1e6,
       width: "90px",
       wide: true,
       cell: (row) =>
@@ -336,6 +336,11 @@ function columnsOf(chooseGroup: (group: string) => void): Column<Entry>[] {
           <span className={css.failed} title={row.checks_failed.join(", ")}>
             <Glyph state="failed" size={12} label /> {row.checks_failed.length} of{" "}
             {Math.max(row.checks, row.checks_failed.length)}
+          </span>
+        ) : row.checks_warned.length > 0 ? (
+          <span className="dim num" title={`${row.checks_warned.join(", ")} failed, only warns`}>
+            <Glyph state="warned" size={12} label /> {row.checks_warned.length} of{" "}
+            {Math.max(row.checks, row.checks_warned.length)}
           </span>
         ) : (
           <span className="dim num">{row.checks || "–"}</span>

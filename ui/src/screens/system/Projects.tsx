@@ -4,7 +4,7 @@ import { useState } from "react";
 import { type Schema, useGet, usePages, useSend } from "@/api/client";
 import { useMay } from "@/api/session";
 import { href } from "@/frame/address";
-import { Key } from "@/parts/Command";
+import { Command, Key } from "@/parts/Command";
 import { bytes } from "@/parts/Metadata";
 import { Fact, Panel, Section } from "@/parts/Page";
 import { State } from "@/parts/State";
@@ -17,9 +17,15 @@ import css from "./System.module.css";
 
 type Project = Schema<"Project">;
 type Version = Schema<"Version">;
+type Served = Schema<"ServedVersion">;
 
 export default function Projects() {
   const projects = useGet("/api/v1/projects", {}, { live: ["project_", "version_"] });
+  const system = useGet(
+    "/api/v1/system",
+    {},
+    { every: 5_000, live: ["project_", "version_", "deployment_"] },
+  );
   return (
     <Loaded query={projects}>
       {(found) =>
@@ -28,14 +34,20 @@ export default function Projects() {
             A project is a folder with a pipelines.py.
           </Empty>
         ) : (
-          found.items.map((project) => <OneProject key={project.project} of={project} />)
+          found.items.map((project) => (
+            <OneProject
+              key={project.project}
+              of={project}
+              served={system.data?.projects.find((one) => one.project === project.project)}
+            />
+          ))
         )
       }
     </Loaded>
   );
 }
 
-function OneProject({ of }: { of: Project }) {
+function OneProject({ of, served }: { of: Project; served: Served | undefined }) {
   const may = useMay("author", of.namespace);
   const reload = useSend("post", "/api/v1/projects/{project}/reload");
   const [open, setOpen] = useState(false);
@@ -70,7 +82,20 @@ function OneProject({ of }: { of: Project }) {
         <Fact name="loaded">
           <When at={of.loaded_at} /> in {took(of.took_s)}
         </Fact>
+        {served && (
+          <Fact name="from">
+            {served.deployment === null
+              ? "its folder"
+              : `deployment ${served.deployment} by ${served.deployed_by}`}
+          </Fact>
+        )}
+        {served?.again_at && (
+          <Fact name="tried again">
+            <When at={served.again_at} /> <span className="dim">({served.fruitless} times in vain)</span>
+          </Fact>
+        )}
       </div>
+      {served?.rollback && <Command line={served.rollback} />}
       {reload.data && <p role="status">{reload.data.lines.join(" ")}</p>}
       {reload.error && <Trouble error={reload.error} />}
       {of.error && (

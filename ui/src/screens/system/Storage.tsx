@@ -73,6 +73,12 @@ export default function Storage() {
           >
             {said && <p role="status">{said}</p>}
             <Spaces items={found.spaces} total={found.bytes} />
+            {found.elsewhere && (
+              <p className="dim">
+                Values are in <code>{found.elsewhere}</code>, which is not counted here:{" "}
+                <code>partita db storage</code> does.
+              </p>
+            )}
           </Section>
           <Section title="How long each kind is kept">
             <Keeping items={found.kept} />

@@ -1,4 +1,4 @@
-/** What workers have in hand, over all runs. */
+/** What workers have in hand, over all runs; what machines have, and the executors of the projects. */
 import { type Schema, useGet, usePages } from "@/api/client";
 import { href, useGo } from "@/frame/address";
 import { Section } from "@/parts/Page";
@@ -7,6 +7,7 @@ import { type Column, Export, Table } from "@/parts/Table";
 import { To } from "@/parts/To";
 import { Empty, Loaded } from "@/parts/Waiting";
 import { Took } from "@/parts/When";
+import { Premises } from "./Premises";
 import css from "./System.module.css";
 
 type Work = Schema<"Working">;
@@ -83,7 +84,8 @@ export default function Workers() {
           )}
         </Loaded>
       </Section>
-      <Section title="Workers and engines">
+      <Premises />
+      <Section title="In the scheduler's own words">
         <Loaded query={about}>
           {(found) => (
             <ul className={css.lines}>

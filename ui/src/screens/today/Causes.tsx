@@ -22,6 +22,7 @@ const logOf = (cause: Cause) =>
   cause.step
     ? href(["runs", cause.no, "steps", cause.step], { index: cause.index, tab: "log" })
     : href(["runs", cause.no]);
+const checkOf = (cause: Cause) => href(["assets", cause.asset], { tab: "checks" });
 const whyOf = (cause: Cause) => href(["runs", cause.no], { step: cause.step, index: cause.index });
 
 export function Causes({ causes, before }: { causes: Cause[]; before: number | null }) {
@@ -101,7 +102,14 @@ function CauseRow({
           </To>
           {isNew && <span className={css.new}>new</span>}
         </span>
-        <code className={css.error}>{cause.error || cause.cause || "it failed"}</code>
+        {cause.check ? (
+          // Which rows, and how it ended before, is told where the checks of the asset are.
+          <To to={checkOf(cause)} className={css.error} title={`the check ${cause.check} of ${cause.asset}`}>
+            {cause.error || "it failed"}
+          </To>
+        ) : (
+          <code className={css.error}>{cause.error || cause.cause || "it failed"}</code>
+        )}
       </div>
       <span className={css.owner} title={cause.owner ? `owned by ${cause.owner}` : undefined}>
         {cause.owner}
