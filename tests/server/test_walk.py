@@ -136,7 +136,7 @@ def _says_nothing_of_others(answer: httpx2.Response, path: str, route: Route, wh
 
 def test_a_walk_of_some_hundred_requests_finds_nothing_that_it_must_not(world: World) -> None:
     told = _walk(world, seed=1, steps=600)
-    assert min(told["done"], told["kept out"], told["silent"]) > 30, told
+    assert min(told["done"], told["kept out"], told["silent"]) > 20, told
 
 
 @pytest.mark.slow

@@ -95,6 +95,8 @@ def test_a_secret_is_set_and_removed_and_its_value_never_comes_back(page: Page, 
     dialog.get_by_role("button", name="Set", exact=True).click()
     row = page.get_by_role("table", name="secrets").get_by_role("row").filter(has_text="SHOP_KEY")
     expect(row).to_be_visible()
+    # The field goes with the dialog.
+    expect(dialog).to_have_count(0)
     assert "correct horse" not in page.content()
     row.get_by_role("button", name="remove SHOP_KEY").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
