@@ -213,11 +213,13 @@ class TestLosses:
         second.executor.close(kill=True)
 
     def test_a_cluster_that_comes_back_empty_loses_what_ran_and_goes_on(
-        self, cluster: DaskHere, stage: ClusterStage
+        self, tmp_path: Path, cluster: DaskHere, stage: ClusterStage
     ) -> None:
         # given
-        no = stage.begin("sleep", seconds=60.0)
-        _wait_until_it_runs(stage, no)
+        begun = tmp_path / "begun"
+        no = stage.begin("wait_for", mark=str(tmp_path / "never"), begun=str(begun))
+        # Dask says that it runs before it is claimed: one that was not is refused, rightly.
+        stage.wait_for_file(begun)
         # when the whole cluster is killed
         cluster.close()
         stage.wait_until(lambda: "away" in str(stage.executor.describe()), "the executor to say so")

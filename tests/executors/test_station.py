@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from partita.values.blobs import FileBlobs
 from partita.worker.logs import log_end, read_log
 from partita.worker.wire import Brief, Outcome, Ticket
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +70,7 @@ class Place:
         )
 
     def value(self, outcome: Outcome) -> object:
-        assert outcome.state == "succeeded", outcome
+        assert outcome.state == "succeeded", outcome.detail
         assert outcome.value is not None
         return storing.decode(outcome.value, FileBlobs(self.home.blobs))
 
@@ -186,3 +187,31 @@ def test_a_process_performs_one_job_by_its_name(place: Place) -> None:
     unknown = subprocess.run([*words, "pt-0"], capture_output=True, text=True, timeout=60)
     assert unknown.returncode == 1
     assert "has no job pt-0" in unknown.stderr
+
+
+_ASKS = """
+
+@pt.task
+def signal_of_the_hosts_death() -> int:
+    import ctypes
+
+    found = ctypes.c_int(0)
+    ctypes.CDLL(None).prctl(2, ctypes.byref(found))
+    return found.value
+
+@pt.pipeline
+def bonds():
+    signal_of_the_hosts_death()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel is asked for it on Linux")
+def test_what_runs_ends_also_when_its_host_is_killed_by_the_blow_that_ends_the_machines_process(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    project = tmp_path / "project"
+    with (project / "pipelines.py").open("a") as file:
+        file.write(_ASKS)
+    bundle = pack(project, into=tmp_path)
+    place.exchange.put_code(bundle)
+    place.code = bundle.digest
+    assert place.value(perform(place.job("signal_of_the_hosts_death")).outcome) == signal.SIGKILL

@@ -78,6 +78,7 @@ def start_child(
         evaluating=start.kind == "evaluator",
         where=_where(project, settings),
         values=settings.home.values,
+        host=os.getpid() if settings.ends_with_engine else 0,
     )
     out, into = os.pipe()
     try:

@@ -57,6 +57,11 @@ class _Stop(BaseException):
 def serve(sock_fd: int, claim_fd: int, calls: Mapping[str, Call], setup: Setup) -> None:
     """Be a worker until told to exit, or until the engine is gone. Returns when all outcomes are sent or spooled."""
     sock = socket.socket(fileno=sock_fd)
+    if setup.host:
+        # Needed beside engines of others only.
+        from partita.worker.bond import end_with
+
+        end_with(setup.host)
     if setup.asynchronous:
         from partita.worker.main_async import serve_async
 

@@ -35,6 +35,8 @@ class Setup(msgspec.Struct, frozen=True):
     where: Where = Where()
     # The address of the place for values; "" = the home's own folder.
     values: str = ""
+    # The process with which it ends; 0 = it outlives whoever started it.
+    host: int = 0
 
 
 def runner_of(setup: Setup, calls: Mapping[str, Call], send: Send, capture: Capture) -> StepRunner:

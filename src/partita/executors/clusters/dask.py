@@ -251,6 +251,7 @@ class DaskCluster:
                 memory_limit=self._settings.memory_limit,
                 dashboard_address=None,
                 host="127.0.0.1",
+                silence_logs=False if _has_logging() else logging.CRITICAL,
             )
         return self._local
 
@@ -508,11 +509,19 @@ def _distributed() -> Any:
 
 
 def _quiet() -> None:
-    """What Dask says about lost connections is said by the executor, once; unless the user has set Dask's logging."""
-    config = importlib.import_module("dask").config
-    if not config.get("logging", None) and not config.get("distributed.logging", None):
+    """What Dask says about lost connections is said by the executor, once; unless the user has set Dask's logging.
+
+    Also what it calls critical: the scheduler of a cluster of our own, which is in this process, calls so that its client
+    has gone. Nothing of a user's code is logged here.
+    """
+    if not _has_logging():
         for logger in ("distributed", "distributed.client"):
-            logging.getLogger(logger).setLevel(logging.CRITICAL)
+            logging.getLogger(logger).setLevel(logging.CRITICAL + 1)
+
+
+def _has_logging() -> bool:
+    config = importlib.import_module("dask").config
+    return bool(config.get("logging", None) or config.get("distributed.logging", None))
 
 
 def _words(error: BaseException | None) -> str:

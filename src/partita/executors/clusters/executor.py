@@ -140,6 +140,8 @@ class ClusterExecutor:
         self._room = 0
         # The rest belongs to the thread.
         self._held: dict[str, _Held] = {}
+        # Of those, how many have not ended.
+        self._open = 0
         self._by_no: dict[int, _Held] = {}
         self._unsent: deque[Job] = deque()
         self._bundles: dict[tuple[str, str], str] = {}
@@ -328,9 +330,8 @@ class ClusterExecutor:
 
     def _given(self) -> int:
         """Places that the cluster does not know of yet."""
-        known = sum(1 for held in self._held.values() if not held.has_ended)
         with self._lock:
-            return max(0, self._placed - known)
+            return max(0, self._placed - self._open)
 
     def _set_room(self, room: int) -> None:
         with self._lock:
@@ -402,6 +403,9 @@ class ClusterExecutor:
         )
 
     def _hold(self, held: _Held) -> None:
+        earlier = self._held.get(held.name)
+        if earlier is None or earlier.has_ended:
+            self._open += 1
         self._held[held.name] = held
         self._by_no[held.no] = held
 
@@ -476,6 +480,7 @@ class ClusterExecutor:
 
     def _end(self, held: _Held, outcome: Outcome) -> None:
         held.has_ended = True
+        self._open -= 1
         held.log_until = time.monotonic() + (_LAST_LOG_S if outcome.state != "refused" else 0.0)
         self._by_no.pop(held.no, None)
         with self._lock:

@@ -8,6 +8,7 @@ Rule: user code of a job begins at most once, whoever starts it how often: after
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -32,7 +33,7 @@ def perform(job: Job) -> Spooled:
     Raises `AlreadyClaimed`, and `WorldError` when the exchange cannot be reached.
     """
     exchange = Exchange.at(job.exchange)
-    who = name_of(os.getpid()) or machine()
+    who = _who(os.getpid())
     if not exchange.claim(job.name, who):
         by = exchange.claimed(job.name)
         raise AlreadyClaimed(f"job {job.name} was claimed by {by}", hint="it runs there, or was given up")
@@ -49,6 +50,11 @@ def stop_here(name: str, grace_s: float) -> None:
     Of a job that is not here: nothing. `grace_s` is what the cluster was told, which is the same.
     """
     Station.here().stop(name)
+
+
+@functools.cache
+def _who(pid: int) -> str:
+    return name_of(pid) or machine()
 
 
 def _misfit(job: Job) -> str:

@@ -1,7 +1,9 @@
 """What a job writes on its way home: logs, resource curves and progress, as numbered pieces in the exchange.
 
-The station leaves a piece about twice a second while there is something new, and a last one right after the job's end (not
-before it: an outcome waits for no log). The scheduler takes the pieces in and has the same files as if the job had run there, so
+The station leaves a piece about twice a second while there is something new, and a last one soon after the job's end (not
+before it: an outcome waits for no log). It looks by the clock, and the last pieces of short jobs go together: a thread that is
+woken as a job begins or ends takes the interpreter from that job and from the next just when it matters, and cost a short one
+a third of its time. The scheduler takes the pieces in and has the same files as if the job had run there, so
 whoever shows logs need not know where they were written.
 
 Rule: bytes are moved and never read; masking was done where they were written.
@@ -27,6 +29,8 @@ from partita.worker.logs import log_chunk, log_end, log_path
 from partita.worker.wire import Progress
 
 EVERY_S: Final = 0.5
+# How often is looked for jobs that have ended, while there are jobs.
+_LOOK_S: Final = 0.1
 # How long the station tries to leave the last piece of a job.
 _TRY_S: Final = 60.0
 # How long after its end a job's log may take to be closed, and between two looks at that.
@@ -137,6 +141,8 @@ class Shipping:
         self._lock = threading.Condition()
         self._sources: dict[str, _Source] = {}
         self._thread: threading.Thread | None = None
+        # How many wait for the last pieces of what has ended: they go out at once.
+        self._awaited = 0
 
     def begin(self, job: Job, home: Home, exchange: Exchange) -> None:
         """A job begins."""
@@ -145,7 +151,6 @@ class Shipping:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="partita-shipping", daemon=True)
                 self._thread.start()
-            self._lock.notify()
 
     def progress(self, name: str, report: Progress) -> None:
         """A job says how far it is."""
@@ -158,35 +163,50 @@ class Shipping:
         with self._lock:
             if source := self._sources.get(name):
                 source.ended_at = time.monotonic()
-                self._lock.notify()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until everything of jobs that have ended was shipped."""
         with self._lock:
-            return self._lock.wait_for(lambda: not any(s.ended_at for s in self._sources.values()), timeout_s)
+            self._awaited += 1
+            self._lock.notify_all()
+            try:
+                return self._lock.wait_for(lambda: not self._has_ended(), timeout_s)
+            finally:
+                self._awaited -= 1
+
+    def _has_ended(self) -> bool:
+        return any(source.ended_at for source in self._sources.values())
+
+    def _is_awaited(self) -> bool:
+        return self._awaited > 0 and self._has_ended()
 
     def _serve(self) -> None:
+        shipped_at = 0.0
         while True:
             with self._lock:
-                self._lock.wait_for(lambda: bool(self._sources))
-                self._lock.wait_for(lambda: any(s.ended_at for s in self._sources.values()), EVERY_S)
+                self._lock.wait_for(self._is_awaited, _LOOK_S if self._sources else EVERY_S)
                 sources = list(self._sources.values())
             ended = [source for source in sources if source.ended_at]
             if ended:
                 # One for all that ended meanwhile.
                 self._flush()
-            for source in sources:
+            is_time = time.monotonic() - shipped_at >= EVERY_S
+            for source in sources if is_time else ended:
                 self._ship(source, last=source in ended and source.is_whole)
+            if is_time:
+                shipped_at = time.monotonic()
             if any(not source.is_whole for source in ended):
                 time.sleep(_AGAIN_S)
 
     def _ship(self, source: _Source, *, last: bool) -> None:
-        items: list[Item] = []
         try:
-            while items := source.items():
-                self._leave(source, Piece(items))
-            if last:
-                self._leave(source, Piece(last=True))
+            items = source.items()
+            while items or last:
+                following = source.items() if items else []
+                self._leave(source, Piece(items, last=last and not following))
+                if not following:
+                    break
+                items = following
         except PartitaError:
             # The exchange cannot be reached. Bytes that were read are lost; the log says so by its last line.
             if not last or time.monotonic() - source.ended_at < _TRY_S:

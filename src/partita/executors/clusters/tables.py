@@ -30,6 +30,9 @@ def read_settings(name: str, table: Mapping[str, object], into: type[T]) -> T:
 
 def read_options(options: Mapping[str, object], into: type[T]) -> T:
     """What a step said. Raises `ValueError` with one sentence."""
+    if not options:
+        # Of nearly every step, and asked twice for each.
+        return into()
     if problem := _unknown(options, into):
         raise ValueError(f"executor_options: {problem}")
     try:
