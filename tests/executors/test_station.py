@@ -215,3 +215,12 @@ def test_what_runs_ends_also_when_its_host_is_killed_by_the_blow_that_ends_the_m
     place.exchange.put_code(bundle)
     place.code = bundle.digest
     assert place.value(perform(place.job("signal_of_the_hosts_death")).outcome) == signal.SIGKILL
+
+
+def test_a_station_that_is_closed_right_after_a_job_ships_nothing_more(place: Place, tmp_path: Path) -> None:
+    station = Station(tmp_path / "station")
+    assert station.perform(place.job("double", i=1), place.exchange).state == "succeeded"
+    before = {thread for thread in threading.enumerate() if thread.name == "partita-shipping"}
+    station.close()
+    after = {thread for thread in threading.enumerate() if thread.name == "partita-shipping"}
+    assert len(before - after) == 1

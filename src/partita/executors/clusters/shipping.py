@@ -36,6 +36,7 @@ _TRY_S: Final = 60.0
 # How long after its end a job's log may take to be closed, and between two looks at that.
 _END_S: Final = 1.0
 _AGAIN_S: Final = 0.01
+_CLOSING_S: Final = 5.0
 _MOST_BYTES: Final = 4 << 20
 # Files of a log's tail that are kept beside the one that grows (worker/logs.py keeps about so many).
 _TAIL_FILES: Final = 9
@@ -143,6 +144,7 @@ class Shipping:
         self._thread: threading.Thread | None = None
         # How many wait for the last pieces of what has ended: they go out at once.
         self._awaited = 0
+        self._is_closed = False
 
     def begin(self, job: Job, home: Home, exchange: Exchange) -> None:
         """A job begins."""
@@ -174,17 +176,27 @@ class Shipping:
             finally:
                 self._awaited -= 1
 
+    def close(self) -> None:
+        """Ship nothing more; afterwards `flush` is not called again."""
+        with self._lock:
+            self._is_closed = True
+            self._lock.notify_all()
+        if self._thread is not None:
+            self._thread.join(_CLOSING_S)
+
     def _has_ended(self) -> bool:
         return any(source.ended_at for source in self._sources.values())
 
-    def _is_awaited(self) -> bool:
-        return self._awaited > 0 and self._has_ended()
+    def _is_called(self) -> bool:
+        return self._is_closed or (self._awaited > 0 and self._has_ended())
 
     def _serve(self) -> None:
         shipped_at = 0.0
         while True:
             with self._lock:
-                self._lock.wait_for(self._is_awaited, _LOOK_S if self._sources else EVERY_S)
+                self._lock.wait_for(self._is_called, _LOOK_S if self._sources else EVERY_S)
+                if self._is_closed:
+                    return
                 sources = list(self._sources.values())
             ended = [source for source in sources if source.ended_at]
             if ended:

@@ -136,6 +136,8 @@ class Station:
 
     def close(self) -> None:
         """End all workers by force and remove what lies here; the process is about to end."""
+        # It asks this station's thread, and must not once that is gone.
+        self.shipping.close()
         done: Future[None] = Future()
 
         def close() -> None:
