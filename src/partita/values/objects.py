@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from partita.errors import DefinitionError, WorldError
-from partita.values.blobs import new_file, write_then_rename
+from partita.values.blobs import temporary_name, write_small_file, write_then_rename
 
 BUCKETS = ("s3", "gs", "az", "abfs", "abfss")
 _HINT = "write file:///shared/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
@@ -84,22 +84,20 @@ class Folder:
 
     def put(self, key: str, data: bytes) -> None:
         with self._doing():
-            write_then_rename(self.root / key, data, sync=False)
+            write_then_rename(f"{self.root}/{key}", data, sync=False)
 
     def create(self, key: str, data: bytes) -> bool:
-        path = self.root / key
+        path = f"{self.root}/{key}"
+        temporary = temporary_name(path)
         with self._doing():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name[:80]}.{os.getpid():x}-{os.urandom(4).hex()}")
+            write_small_file(temporary, data, sync=False)
             try:
-                with new_file(temporary) as file:
-                    file.write(data)
                 # A link is made or refused as one act, also on network file systems, where an exclusive open is not.
                 os.link(temporary, path)
             except FileExistsError:
                 return False
             finally:
-                temporary.unlink(missing_ok=True)
+                os.unlink(temporary)
         return True
 
     def names(self, prefix: str) -> list[str]:

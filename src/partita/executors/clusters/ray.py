@@ -9,30 +9,26 @@ Rule: no package of Ray is imported here.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
-import queue
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 from partita.core.policies import Policies
 from partita.errors import ExecutorError
 from partita.executors.clusters.cluster import Finished, Gone, Job, News, Runs, Waits
-from partita.executors.clusters.ray_driver import send
+from partita.executors.clusters.line import Line, Message, Waker
 from partita.executors.clusters.tables import duration_of, read_options, read_settings
 from partita.executors.verdicts import Death
 from partita.worker.wire import Spooled
 
 _ANSWER_S: Final = 15.0
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder()
 _spooled = msgspec.msgpack.Decoder(Spooled)
 
 
@@ -85,7 +81,9 @@ class RayCluster:
         self._open: set[str] = set()
         # What was said of a job that waits, for it is said again and again.
         self._said: dict[str, str] = {}
-        self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._line: Line | None = None
+        # From the first `connect` on.
+        self._waker: Waker | None = None
         self._news: list[News] = []
         self._asked = 0
 
@@ -135,12 +133,15 @@ class RayCluster:
         self._asked += 1
         self._order("find", no=self._asked, names=list(names))
         until = time.monotonic() + _ANSWER_S
-        while time.monotonic() < until:
-            with contextlib.suppress(queue.Empty):
-                message = self._inbox.get(timeout=0.2)
+        answer: Message | None = None
+        while answer is None and (left := until - time.monotonic()) > 0:
+            for message in self._heard(left):
                 if message.get("answer") == self._asked:
-                    return [self._known(name, message["found"]) for name in names]
-                self._understand(message)
+                    answer = message
+                else:
+                    self._understand(message)
+        if answer is not None:
+            return [self._known(name, answer["found"]) for name in names]
         raise ExecutorError(f"the Ray cluster at {self._address} does not say what it performs")
 
     def forget(self, names: Sequence[str]) -> None:
@@ -148,7 +149,8 @@ class RayCluster:
 
     def wake(self) -> None:
         """Let a `poll` that waits return now. Any thread."""
-        self._inbox.put({})
+        if self._waker is not None:
+            self._waker.wake()
 
     def describe(self) -> list[str]:
         """The cluster."""
@@ -161,10 +163,13 @@ class RayCluster:
     def close(self) -> None:
         """Let go of the cluster; its jobs go on."""
         self._let_go()
+        if self._waker is not None:
+            self._waker.close()
 
     # --- the driver ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        self._waker = self._waker or Waker()
         ours, theirs = os.pipe()
         settings = {"address": self._settings.address, "init": self._settings.init, "idle_s": self._idle_s}
         try:
@@ -176,19 +181,20 @@ class RayCluster:
             )
         finally:
             os.close(theirs)
-        # What an earlier driver said is not this one's.
-        self._inbox = queue.SimpleQueue()
-        threading.Thread(target=_hear, args=(ours, self._inbox), name="partita-ray", daemon=True).start()
-        until = time.monotonic() + self._timeout_s
-        while (left := until - time.monotonic()) > 0:
-            with contextlib.suppress(queue.Empty):
-                message = self._inbox.get(timeout=left)
-                if "ready" in message:
-                    self._version, self._address = message["ready"], message["address"] or self._settings.address
-                    return
-                if "failed" in message or "over" in message:
-                    why = message.get("failed", f"its driver ended with {driver.wait()}")
-                    break
+        assert driver.stdin is not None
+        line = self._line = Line(os.dup(driver.stdin.fileno()), ours, self._waker)
+        driver.stdin.close()
+        # What it says first is whether it is there.
+        first = line.news(self._timeout_s)
+        if first and "ready" in first[0]:
+            self._version, self._address = first[0]["ready"], first[0]["address"] or self._settings.address
+            for message in first[1:]:
+                self._understand(message)
+            return
+        if first:
+            why = first[0].get("failed", "")
+        elif line.is_over:
+            why = f"its driver ended with {driver.wait()}"
         else:
             why = f"no answer within {self._timeout_s:g} s"
         self._let_go()
@@ -198,15 +204,22 @@ class RayCluster:
         )
 
     def _order(self, what: str, **details: Any) -> None:
-        driver = self._driver
+        if self._line is None:
+            self._lost()
         try:
-            if driver is None or driver.stdin is None:
-                raise BrokenPipeError
-            send(driver.stdin.fileno(), {"do": what, **details})
+            self._line.send({"do": what, **details})
         except OSError:
             self._lost()
 
-    def _lost(self) -> None:
+    def _heard(self, timeout_s: float) -> list[Message]:
+        if self._line is None:
+            self._lost()
+        news = self._line.receive(timeout_s)
+        if self._line.is_over and not news:
+            self._lost()
+        return news
+
+    def _lost(self) -> NoReturn:
         self._let_go()
         raise ExecutorError(
             f"the Ray cluster at {self._address} is away", hint="what it performs is looked for when it is back"
@@ -214,10 +227,11 @@ class RayCluster:
 
     def _let_go(self) -> None:
         driver, self._driver = self._driver, None
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
         if driver is None:
             return
-        assert driver.stdin is not None
-        driver.stdin.close()
         try:
             driver.wait(5.0)
         except subprocess.TimeoutExpired:
@@ -227,16 +241,10 @@ class RayCluster:
     # --- news ---------------------------------------------------------------------------------------------------------
 
     def _listen(self, timeout_s: float) -> None:
-        if self._driver is None:
-            self._lost()
-        with contextlib.suppress(queue.Empty):
-            self._understand(self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait())
-            while True:
-                self._understand(self._inbox.get_nowait())
+        for message in self._heard(timeout_s):
+            self._understand(message)
 
-    def _understand(self, message: dict[str, Any]) -> None:
-        if "over" in message:
-            self._lost()
+    def _understand(self, message: Message) -> None:
         self._processors = message.get("room", self._processors)
         name = message.get("name", "")
         if name not in self._open:
@@ -261,7 +269,7 @@ class RayCluster:
         self._said.pop(name, None)
 
 
-def _ended(name: str, message: dict[str, Any]) -> News:
+def _ended(name: str, message: Message) -> News:
     match message["end"]:
         case "ended":
             outcome = message["outcome"]
@@ -288,14 +296,6 @@ def _demands(job: Job) -> dict[str, Any]:
     if options.accelerator_type:
         demands["accelerator_type"] = options.accelerator_type
     return demands
-
-
-def _hear(pipe: int, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Read frames until the driver ends."""
-    with os.fdopen(pipe, "rb") as file:
-        while len(head := file.read(4)) == 4:
-            inbox.put(_decoder.decode(file.read(int.from_bytes(head, "big"))))
-    inbox.put({"over": True})
 
 
 def _json(value: object) -> str:

@@ -14,12 +14,15 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 import uuid
 from collections import deque
+from concurrent.futures import Future
 from typing import Any, Final
 
 import msgspec
 
+from partita.executors.clusters.line import Message, frame_of
 from partita.executors.clusters.ray_worker import Performer
 
 ACTOR: Final = "partita-"
@@ -60,6 +63,7 @@ class Driver:
     def __init__(self, ray: Any, out: int, idle_s: float) -> None:
         self._ray = ray
         self._out = out
+        self._telling = threading.Lock()
         self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
         self._shapes: dict[bytes, Shape] = {}
@@ -68,8 +72,9 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def tell(self, **news: Any) -> None:
-        """Send news. A frame is written whole: the other end reads all the time."""
-        send(self._out, news)
+        """Send news, from any thread. A frame is written whole: the other end reads whenever it waits for us."""
+        with self._telling:
+            send(self._out, news)
 
     async def obey(self, reader: asyncio.StreamReader) -> None:
         """Take orders until there are no more."""
@@ -168,7 +173,7 @@ class Driver:
         # Not at once: of a short job only the end is worth a message.
         saying = self._loop.call_later(SAID_AFTER_S, lambda: self.tell(name=name, where=actor.where))
         try:
-            end = _decoder.decode(await actor.handle.perform.remote(body))
+            await self._performed(actor, name, body)
         except self._ray.exceptions.ActorUnavailableError:
             actor.shape.actors -= 1
             await self._watched(name, actor)
@@ -179,15 +184,31 @@ class Driver:
             return
         finally:
             saying.cancel()
-        self._end(name, end)
+        self._close(name)
         actor.idle_since = self._loop.time()
         actor.shape.idle.append(actor)
         self._serve(actor.shape)
 
+    def _performed(self, actor: Actor, name: str, body: bytes) -> asyncio.Future[None]:
+        """Have an actor perform a job. Its end is told from Ray's own thread: this one would have to be woken for it."""
+        has_ended: asyncio.Future[None] = self._loop.create_future()
+
+        def hear(call: Future[bytes]) -> None:
+            error = call.exception()
+            if error is None:
+                self.tell(name=name, **_decoder.decode(call.result()))
+            self._loop.call_soon_threadsafe(_settle, has_ended, error)
+
+        actor.handle.perform.remote(body).future().add_done_callback(hear)
+        return has_ended
+
     def _end(self, name: str, end: dict[str, Any]) -> None:
+        self._close(name)
+        self.tell(name=name, **end)
+
+    def _close(self, name: str) -> None:
         self._running.pop(name, None)
         self._open.discard(name)
-        self.tell(name=name, **end)
 
     async def _start(self, shape: Shape) -> None:
         try:
@@ -265,12 +286,18 @@ class Driver:
     _total: dict[str, float] = {}
 
 
-def send(out: int, message: dict[str, Any]) -> None:
-    """Write one frame."""
-    body = _encoder.encode(message)
-    frame = memoryview(len(body).to_bytes(4, "big") + body)
+def send(out: int, message: Message) -> None:
+    """Write one frame, whole."""
+    frame = memoryview(frame_of(message))
     while frame:
         frame = frame[os.write(out, frame) :]
+
+
+def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 def words(error: BaseException) -> str:

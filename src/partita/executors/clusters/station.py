@@ -5,8 +5,12 @@ It unpacks each version of a project once, has it imported by a host with warm w
 trip on a pipe and not a process, and a crash in native code ends our worker and not the cluster's. A version that was
 not wanted for a while is let go.
 
-Rule: one thread owns the workers; whoever has a job waits for its end in a thread of their own. When this process dies,
-its hosts and workers die with it: what the cluster says is gone must not go on.
+The workers belong to one thread at a time. That is the thread of whoever waits for something, if nobody else turns just then:
+handing a short job to another thread and back cost it a tenth of a millisecond. What they leave undone, a thread of
+the station's own takes up.
+
+Rule: nobody touches the workers but who turns. When this process dies, its hosts and workers die with it: what the
+cluster says is gone must not go on.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -52,6 +56,7 @@ _STOPS_KEPT: Final = 10_000
 _FOLDER: Final = "partita-station-"
 
 _encoder = msgspec.msgpack.Encoder()
+T = TypeVar("T")
 Version = tuple[str, str]
 
 
@@ -75,6 +80,10 @@ class Station:
         self._root = root
         self._executor = ProcessExecutor({}, home=Home(root))
         self._lock = threading.Lock()
+        # Held by whoever turns.
+        self._turning = threading.Lock()
+        # Nobody turns, and there is something to do.
+        self._called = threading.Event()
         self._loading: dict[Version, threading.Lock] = {}
         self._served: dict[Version, float] = {}
         # What the versions define here: modules that cannot be imported may be others than on the scheduler's machine.
@@ -116,9 +125,9 @@ class Station:
             task = _Task(job, self._no, msgspec.structs.replace(job.brief, id=self._brief_id(job.brief)))
             self._by_name[job.name] = task
         self.shipping.begin(job, self._home(job), exchange)
-        self._ask(lambda: self._waiting.append(task))
+        self._asked.append(lambda: self._waiting.append(task))
         try:
-            outcome = task.done.result()
+            outcome = self._turn_until(task.done)
         finally:
             with self._lock:
                 del self._by_name[job.name]
@@ -132,7 +141,9 @@ class Station:
             if task is None:
                 self._unwanted.append(name)
         if task is not None:
-            self._ask(lambda: self._stop(task))
+            self._asked.append(lambda: self._stop(task))
+            self._executor.wake()
+            self._call()
 
     def close(self) -> None:
         """End all workers by force and remove what lies here; the process is about to end."""
@@ -145,8 +156,8 @@ class Station:
             self.is_closed = True
             done.set_result(None)
 
-        self._ask(close)
-        done.result()
+        self._asked.append(close)
+        self._turn_until(done)
         shutil.rmtree(self._root, ignore_errors=True)
 
     # --- versions: in the thread of whoever has a job -----------------------------------------------------------------
@@ -176,8 +187,8 @@ class Station:
             connection.close(kill=True)
             raise
         done: Future[None] = Future()
-        self._ask(lambda: self._take_in(version, connection, folder, done))
-        done.result()
+        self._asked.append(lambda: self._take_in(version, connection, folder, done))
+        self._turn_until(done)
         return manifest
 
     def _settings(self, job: Job, folder: Path) -> Settings:
@@ -207,15 +218,46 @@ class Station:
             known = self._briefs[content] = self._brief_no
         return known
 
-    # --- the thread that owns the workers -----------------------------------------------------------------------------
+    # --- turning ------------------------------------------------------------------------------------------------------
 
-    def _ask(self, what: Callable[[], None]) -> None:
-        self._asked.append(what)
-        self._executor.wake()
+    def _turn_until(self, done: Future[T]) -> T:
+        """Turn until something has been done that was asked for, or wait for it if somebody else turns."""
+        if self._turning.acquire(blocking=False):
+            try:
+                self._turn_while(lambda: not done.done())
+            finally:
+                self._turning.release()
+        else:
+            self._executor.wake()
+        # Only now: what was asked for before the release would be left to nobody.
+        self._call()
+        return done.result()
+
+    def _call(self) -> None:
+        """Have the station's own thread turn, if nobody does and there is something to do."""
+        if self._has_work() and not self._turning.locked():
+            self._called.set()
+
+    def _has_work(self) -> bool:
+        return bool(self._asked or self._waiting or self._running)
 
     def _serve(self) -> None:
+        while not self.is_closed:
+            self._called.wait(_TURN_S)
+            self._called.clear()
+            with self._turning:
+                self._turn_while(self._has_work)
+                # What workers without a job have said, and those that have ended.
+                self._take(0.0)
+
+    def _turn_while(self, is_wanted: Callable[[], bool]) -> None:
         try:
-            self._turn_until_closed()
+            while not self.is_closed and is_wanted():
+                while self._asked:
+                    self._asked.popleft()()
+                self._hand_out()
+                if not self.is_closed and is_wanted():
+                    self._take(_NO_ROOM_S if self._waiting else _TURN_S)
         except Exception as error:
             # A mistake of ours: whoever waits is told, and the next job gets another station.
             self.is_closed = True
@@ -225,18 +267,14 @@ class Station:
             self._executor.close(kill=True)
             raise
 
-    def _turn_until_closed(self) -> None:
-        while True:
-            while self._asked:
-                self._asked.popleft()()
-            if self.is_closed:
-                return
-            self._hand_out()
-            for report in self._executor.poll(_NO_ROOM_S if self._waiting else _TURN_S):
-                if isinstance(report, Ended):
-                    self._ended(report.outcome)
-                elif isinstance(report, Progress) and (task := self._running.get(report.no)) is not None:
-                    self.shipping.progress(task.job.name, report)
+    def _take(self, timeout_s: float) -> None:
+        if self.is_closed:
+            return
+        for report in self._executor.poll(timeout_s):
+            if isinstance(report, Ended):
+                self._ended(report.outcome)
+            elif isinstance(report, Progress) and (task := self._running.get(report.no)) is not None:
+                self.shipping.progress(task.job.name, report)
 
     def _hand_out(self) -> None:
         assignments = []
@@ -303,8 +341,8 @@ class Station:
             self._executor.flush_logs()
             done.set_result(None)
 
-        self._ask(flush)
-        done.result()
+        self._asked.append(flush)
+        self._turn_until(done)
 
 
 _making = threading.Lock()
