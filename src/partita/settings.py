@@ -96,7 +96,8 @@ class Home:
 
     def of_namespace(self, namespace: str) -> Home:
         """The home of a scheduler that is for one namespace: what is its own lies there, all else is where it is for all."""
-        return replace(self, root=self.root / "schedulers" / namespace) if namespace else self
+        # A name may have slashes in it, and be made by whoever deploys: it is no path here.
+        return replace(self, root=self.root / "schedulers" / namespace.replace("/", "%")) if namespace else self
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,11 @@ def tell(part, event):
 web = listen("127.0.0.1", 0) if "web" in sys.argv[2:] else None
 print(json.dumps({"event": "port", "port": web.getsockname()[1] if web else 0}), flush=True)
 parts = [PartSpec(name, f"parts.{name}", (), listen=web if name == "web" else None, vital=name != "web") for name in sys.argv[2:]]
-sys.exit(Supervisor(parts, tell=tell, patience_s=float(sys.argv[1])).run())
+
+def grown(event):
+    return [PartSpec(name, f"parts.{name}", (), vital=False) for name in event.get("names", ())]
+
+sys.exit(Supervisor(parts, tell=tell, grown=grown, patience_s=float(sys.argv[1])).run())
 """
 
 PARTS = {
@@ -33,6 +37,21 @@ import json, signal, socket, sys
 channel = socket.socket(fileno=3)
 channel.sendall(b'no json' + chr(10).encode() + b'{"event": "ready"}' + chr(10).encode())
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+channel.recv(1)
+""",
+    "growing": """
+import json, signal, socket, sys
+channel = socket.socket(fileno=3)
+for names in (["steady"], ["steady", "other"]):
+    channel.sendall(json.dumps({"event": "namespaces", "names": names}).encode() + b"\\n")
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+channel.recv(1)
+""",
+    "other": """
+import signal, socket, sys
+channel = socket.socket(fileno=3)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+channel.sendall(b'{"event": "ready"}' + chr(10).encode())
 channel.recv(1)
 """,
     "failing": "import sys; sys.exit(7)",
@@ -120,6 +139,16 @@ def test_it_ends_with_0_when_its_parts_do(watched: Any) -> None:
     up = watched("steady")
     up.wait("ready")
     assert up.end() == 0
+
+
+def test_parts_that_are_asked_for_later_are_started_once_and_end_with_the_others(watched: Any) -> None:
+    up = watched("growing")
+    assert {up.wait("ready")["part"] for _ in range(2)} == {"steady", "other"}
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.stdout is not None
+    # Whatever came until the end: nobody was started twice, and nobody died.
+    assert [json.loads(line)["event"] for line in up.process.stdout] == ["stopping"]
+    assert up.process.wait(30) == 0
 
 
 def test_a_part_that_dies_again_and_again_is_given_up_and_it_says_why(watched: Any) -> None:

@@ -85,6 +85,39 @@ def test_giving_out_twice_changes_nothing(schedulers: Open) -> None:
     own.commit(run("r2"), epoch=epochs[1])
 
 
+def test_whoever_leads_and_has_begun_nothing_of_a_namespace_gives_it_out_and_goes_on(schedulers: Open) -> None:
+    rest, own = schedulers(""), schedulers("team")
+    epoch = rest.acquire(ENGINE, "a", 10.0).epoch
+    rest.give_out("team", by=epoch)
+    rest.give_out("team", by=epoch)
+    rest.commit(run("r1"), epoch=epoch)
+    of_team = own.acquire(shard_of("team"), "b", 10.0).epoch
+    assert of_team > epoch, "no epoch in which the namespace was led comes again"
+    own.commit(run("r2"), epoch=of_team)
+    assert rest.given_out() == {"team"}
+    # One that leads no more gives nothing out.
+    rest.release(rest.acquire(ENGINE, "a", 10.0))
+    with pytest.raises(Fenced):
+        rest.give_out("sales", by=epoch)
+    assert rest.given_out() == {"team"}
+    # Taken back and given out once more, it is in an epoch of its own again.
+    rest.take_back("team")
+    after = rest.acquire(ENGINE, "a", 10.0).epoch
+    rest.give_out("team", by=after)
+    assert own.acquire(shard_of("team"), "b", 10.0).epoch > of_team
+    with pytest.raises(Fenced):
+        own.commit(run("r3"), epoch=of_team)
+
+
+def test_every_namespace_that_was_given_out_is_known_however_many_there_are() -> None:
+    with closing(open_in_memory()) as store:
+        epoch = store.acquire(ENGINE, "a", 10.0).epoch
+        names = {f"n{i}" for i in range(2001)}
+        for name in names:
+            store.give_out(name, by=epoch)
+        assert store.given_out() == names
+
+
 def test_a_namespace_that_is_taken_back_is_led_by_nobody_of_before(schedulers: Open) -> None:
     rest, own = schedulers(""), schedulers("team")
     own.give_out("team")

@@ -83,8 +83,10 @@ def deployments(
         terminal.note("nothing is deployed there")
         terminal.hint("bring a project: partita deploy --to URL")
         return 0
+    several = len({each["namespace"] for each in found}) > 1
     columns = (
         Column("project"),
+        *([Column("namespace")] if several else []),
         Column("no", right=True),
         Column("state"),
         Column("version"),
@@ -94,7 +96,7 @@ def deployments(
         Column("lock", flexible=True),
         Column("why", flexible=True),
     )
-    print_table(terminal.out(), columns, [_cells(each) for each in found])
+    print_table(terminal.out(), columns, [_cells(each, several) for each in found])
     return 0
 
 
@@ -180,12 +182,13 @@ def _followed(client: Client, begun: dict[str, Any], *, json: bool) -> int:
     return _FAILED
 
 
-def _cells(found: dict[str, Any]) -> list[Any]:
+def _cells(found: dict[str, Any], several: bool) -> list[Any]:
     state = "served" if found["served"] else found["state"]
     since = (found["ended_at"] or found["at"] or "")[:16].replace("T", " ")
     why = found["error"].partition("\n")[0] or found["reason"]
     return [
         found["project"],
+        *([found["namespace"]] if several else []),
         str(found["no"]),
         (state, "green" if found["served"] else "red" if state == "refused" else "dim"),
         found["code"],

@@ -42,7 +42,7 @@ def system(json: options.Json = False, folder: options.Project = None) -> int:
     _print_leaders(leases, now)
     for each in schedulers:
         _print_scheduler(each, several=len(schedulers) > 1)
-    _print_served(served, told)
+    _print_served(served, told, spread=len(leases) > 1)
     return 0
 
 
@@ -125,8 +125,8 @@ def _print_scheduler(has: SchedulerHas, *, several: bool) -> None:
             out.line("    ", line)
 
 
-def _print_served(served: list[ServedVersion], told: Sequence[Premises]) -> None:
-    """The version of each project, and how to go back."""
+def _print_served(served: list[ServedVersion], told: Sequence[Premises], *, spread: bool) -> None:
+    """The version of each project, and how to go back. `spread`: it matters in which namespace each is."""
     if not served:
         return
     out = terminal.out()
@@ -135,6 +135,7 @@ def _print_served(served: list[ServedVersion], told: Sequence[Premises]) -> None
     rows: list[list[Cell]] = [
         [
             one.project,
+            *([one.namespace] if spread else []),
             one.code or ("none", "red"),
             "" if one.loaded_at is None else one.loaded_at[:19].replace("T", " "),
             "its folder" if one.deployment is None else f"deployment {one.deployment} by {one.deployed_by}",
@@ -142,8 +143,8 @@ def _print_served(served: list[ServedVersion], told: Sequence[Premises]) -> None
         ]
         for one in served
     ]
-    columns = (Column("project"), Column("version"), Column("loaded (UTC)"), Column("from"), Column("to go back"))
-    print_table(out, columns, rows)
+    names = ("project", *(["namespace"] if spread else []), "version", "loaded (UTC)", "from", "to go back")
+    print_table(out, [Column(name) for name in names], rows)
     for one in served:
         if one.error:
             out.line(("■ ", "red"), (one.project, "bold"), f" cannot be loaded: {one.error.partition(chr(10))[0]}")

@@ -78,11 +78,17 @@ def up(
         kept = home_at(kept.root)
         service = _ServiceFile(kept, served)
         words.on_ready = service.ready
-        own = _namespaces(kept, served, deployments) if spread else []
-        parts = _parts(kept, served, listening, workers=workers, wait=wait, own=own)
+        own = _namespaces(kept, served) if spread else []
+        schedulers = _Schedulers(kept, served, workers=workers, wait=wait)
+        parts = [*schedulers.parts(own, spread=spread), *_web(kept, listening)]
         words.begin(served, kept)
         supervisor = Supervisor(
-            parts, tell=words.tell, changed=service.changed, is_left=_terminal_watch(), patience_s=20.0 + wait
+            parts,
+            tell=words.tell,
+            changed=service.changed,
+            grown=schedulers.grown,
+            is_left=_terminal_watch(),
+            patience_s=20.0 + wait,
         )
         try:
             return supervisor.run()
@@ -215,15 +221,11 @@ def _listening(listen: Callable[[str, int], socket.socket], host: str, port: int
             ) from error
 
 
-def _namespaces(home: Home, served: list[Path], deployments: Path | None) -> list[str]:
+def _namespaces(home: Home, served: list[Path]) -> list[str]:
     """The namespaces of the projects, each of which is to have a scheduler of its own."""
     from partita.define.project import read_config
     from partita.store.opening import is_shared
 
-    if deployments is not None:
-        raise DefinitionError(
-            "--spread is for folders, and --deployments for what comes later", hint="leave one of them out"
-        )
     if not is_shared(home):
         raise DefinitionError(
             "--spread needs a store that several schedulers can write to",
@@ -232,23 +234,46 @@ def _namespaces(home: Home, served: list[Path], deployments: Path | None) -> lis
     return sorted({read_config(folder).namespace for folder in served})
 
 
-def _parts(
-    home: Home, served: list[Path], web: socket.socket | None, *, workers: int, wait: int, own: Sequence[str] = ()
-) -> list[PartSpec]:
+class _Schedulers:
+    """The scheduler processes: one for all namespaces, or beside it one for each that is given out."""
+
+    def __init__(self, home: Home, served: list[Path], *, workers: int, wait: int) -> None:
+        from partita.server.supervisor import CHANNEL_FD
+
+        self._served = [str(folder) for folder in served]
+        more = (("--workers", str(workers)) if workers else ()) + (("--wait", str(wait)) if wait else ())
+        self._words = ("--home", str(home.root), "--supervisor-fd", str(CHANNEL_FD), *more)
+
+    def parts(self, own: Sequence[str], *, spread: bool) -> list[PartSpec]:
+        """At the beginning; `own` are the namespaces that are given out now."""
+        words = [word for namespace in own for word in ("--given-out", namespace)]
+        rest = self._part("scheduler", *words, *(("--spread",) if spread else ()))
+        return [rest, *(self._of(namespace, vital=True) for namespace in own)]
+
+    def grown(self, event: Event) -> list[PartSpec]:
+        """Those of namespaces that were given out since, as the scheduler of all others says."""
+        # One that cannot be, or fails again and again, does not end what the others do.
+        names = event.get("names", ()) if event["event"] == "namespaces" else ()
+        return [self._of(namespace, vital=False) for namespace in names]
+
+    def _of(self, namespace: str, *, vital: bool) -> PartSpec:
+        return self._part(f"scheduler of {namespace}", "--namespace", namespace, vital=vital)
+
+    def _part(self, name: str, *words: str, vital: bool = True) -> PartSpec:
+        from partita.server.supervisor import PartSpec
+
+        return PartSpec(name, "partita.engine.main", (*self._words, *words, *self._served), vital=vital)
+
+
+def _web(home: Home, listening: socket.socket | None) -> list[PartSpec]:
     from partita.server.supervisor import CHANNEL_FD, LISTEN_FD, PartSpec
 
+    if listening is None:
+        return []
+    host, port = listening.getsockname()[:2]
     common = ("--home", str(home.root), "--supervisor-fd", str(CHANNEL_FD))
-    more = (("--workers", str(workers)) if workers else ()) + (("--wait", str(wait)) if wait else ())
-    given_out = [word for namespace in own for word in ("--given-out", namespace)]
-    schedulers = [PartSpec("scheduler", "partita.engine.main", (*common, *more, *given_out, *map(str, served)))]
-    for namespace in own:
-        words = (*common, *more, "--namespace", namespace, *map(str, served))
-        schedulers.append(PartSpec(f"scheduler of {namespace}", "partita.engine.main", words))
-    if web is None:
-        return schedulers
-    host, port = web.getsockname()[:2]
     arguments = (*common, "--listen-fd", str(LISTEN_FD), "--host", str(host), "--port", str(port))
-    return [*schedulers, PartSpec("web", "partita.server.main", arguments, listen=web, vital=False)]
+    return [PartSpec("web", "partita.server.main", arguments, listen=listening, vital=False)]
 
 
 def _terminal_watch() -> Callable[[], bool]:
@@ -288,7 +313,7 @@ class _ServiceFile:
 
     def ready(self, part: str, event: Event) -> None:
         """A part answers."""
-        self._is_ours = self._is_ours or part == "scheduler"
+        self._is_ours = self._is_ours or part.startswith("scheduler")
         self._content["address"] = event.get("address") or self._content["address"]
         self._write()
 
@@ -338,8 +363,11 @@ class _Words:
             "reloading": lambda part, event: self._line(("↻ ", "blue"), "reading all definitions again"),
             "left": self._left,
             "health": self._health,
+            "namespaces": self._namespaces,
         }
         self._hint = ""
+        # Namespaces that were told of.
+        self._told: set[str] = set()
 
     def begin(self, served: list[Path], home: Home) -> None:
         if not self._json:
@@ -434,6 +462,12 @@ class _Words:
     def _health(self, part: str, event: Event) -> None:
         look: Span = ("■ ", "amber") if event.get("problem") else ("● ", "green")
         self._line(look, f"{event['of']}: {event.get('problem') or 'well again'}")
+
+    def _namespaces(self, part: str, event: Event) -> None:
+        new = [name for name in event["names"] if name not in self._told]
+        self._told.update(new)
+        if new:
+            self._line(("● ", "green"), f"namespaces with a scheduler of their own: {', '.join(new)}")
 
     def _line(self, *spans: Span | str) -> None:
         from partita.cli.styled import paint

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from partita.core.manifest import Problem
 from partita.errors import LoadError, PartitaError
 from partita.executors.bundle import unpack
 from partita.executors.interpreter import python_of
+from partita.executors.kept import kept_folder
 from partita.executors.loading import load_project
 from partita.executors.packages import compared, packages_of, wanted_by
 from partita.settings import Home, Settings
@@ -58,9 +60,10 @@ def bundle_of(home: Home, project: str, digest: str) -> bytes:
     """A bundle of the shelf. Raises `LoadError` if it is not there any more."""
     data = shelf_of(home).get(_key(project, digest))
     if data is None:
-        raise LoadError(
-            f"bundle {digest[:12]} of {project} is not kept any more", hint="deploy it again from its folder"
-        )
+        hint = "deploy it again from its folder"
+        if home.store and not home.values:
+            hint += "; for several machines bundles must lie where all of them are: set `values` or PARTITA_VALUES"
+        raise LoadError(f"bundle {digest[:12]} of {project} is not kept any more", hint=hint)
     return data
 
 
@@ -117,6 +120,25 @@ def lay_out(home: Home, project: str, digest: str) -> None:
     write_then_rename(folder / _LIST, "\n".join(sorted(new)).encode(), sync=True)
     write_then_rename(folder / _MARK, digest.encode(), sync=True)
     _remove_versions(home, project, digest)
+
+
+def keep_version(home: Home, project: str, code: str, digest: str) -> None:
+    """Keep the files of a bundle as those of a version: a run that began with it elsewhere ends on it here.
+
+    Raises `PartitaError`, `OSError`.
+    """
+    target = kept_folder(home, project, code, folder_of(home, project))
+    making = target.parent.with_name(f".{target.parent.name}.{os.getpid()}.{threading.get_ident()}")
+    making.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        packed = making / "bundle.tar.gz"
+        write_then_rename(packed, bundle_of(home, project, digest), sync=False)
+        unpack(packed, making / target.name, digest=digest)
+        packed.unlink()
+        making.rename(target.parent)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
 
 
 def prune(home: Home, project: str, digests: Iterable[str]) -> None:

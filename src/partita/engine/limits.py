@@ -105,7 +105,8 @@ class Limits:
 
     def start(self, now: float) -> None:
         """Take up what people have set. Rates of which an earlier engine may have used something count as used up."""
-        self._set = {(row.namespace, row.of, row.name): row for row in rows.limits(self._store)}
+        has = self._engine.realm.has
+        self._set = {(row.namespace, row.of, row.name): row for row in rows.limits(self._store) if has(row.namespace)}
         manifests = self._store.manifests()
         open_ones = {run.run.project for run in self._engine.active.values()}
         self._known = {m.project: m for m in manifests if m.project in open_ones}
@@ -216,7 +217,9 @@ class Limits:
 
     def _on_list(self, request: ListLimits) -> list[LimitState]:
         keys = sorted({*self._declared, *self._set}, key=lambda key: (key[1], key[0], key[2]))
-        states = [self._state(key) for key in keys if request.namespace in ("", key[0])]
+        # Of a namespace that was given out since, another scheduler tells.
+        has = self._engine.realm.has
+        states = [self._state(key) for key in keys if request.namespace in ("", key[0]) and has(key[0])]
         for key, rate in sorted(self._engine.admission.rates.items()):
             if request.namespace in ("", key[1]):
                 used = rate.count - rate.free(self._clock.now())

@@ -38,6 +38,7 @@ from partita.engine.control import ControlServer
 from partita.engine.postbox import Postbox
 from partita.engine.realm import Realm
 from partita.engine.service import Service
+from partita.engine.spreading import Spreading
 from partita.engine.tenure import stand_by
 from partita.errors import PartitaError, StoreError, StoreFull, StoreLocked
 from partita.executors.identity import is_alive, name_of, pid_of
@@ -74,7 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _serve(_settings(options), tell, stop, channel, options)
     except PartitaError as error:
         # What was well once may be so again: the disk is full, another one had the lease or the file.
-        was_well = isinstance(error, StoreError) and _is_ours(home_at(options.home.resolve()))
+        was_well = isinstance(error, StoreError) and (
+            bool(options.namespace) or _is_ours(home_at(options.home.resolve()))
+        )
         passes = isinstance(error, StoreFull) or was_well
         is_fatal = not stop.was_ready and not passes
         tell({"event": "failed", "message": error.message, "hint": error.hint or "", "fatal": is_fatal})
@@ -91,6 +94,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--namespace", default="", help="for this namespace alone: it is given out to a scheduler of its own"
     )
     parser.add_argument("--given-out", action="append", help="a namespace that another scheduler is for")
+    parser.add_argument("--spread", action="store_true", help="give out each namespace that is deployed into")
     parser.add_argument("--no-reload", action="store_true", help="load projects only when told to")
     parser.add_argument("folders", nargs="*", type=Path, help="the projects")
     return parser.parse_args(arguments)
@@ -120,8 +124,11 @@ def _serve(
         for own in options.given_out or [namespace]:
             if own:
                 store.give_out(own)
-        if is_shared(home) and not _stands_by(store, settings[0], holder, stop, tell, namespace):
+        spread = Spreading(store, tell) if options.spread else None
+        if is_shared(home) and not _stands_by(store, settings[0], holder, stop, tell, namespace, spread):
             return 0
+        if spread is not None:
+            spread.begin(holder)
         realm = Realm.of(store, namespace)
         executor = RoutedExecutor({}, home=home, source=lambda *key: _host_of(service, *key), patient=True)
         service = Service(
@@ -135,6 +142,7 @@ def _serve(
             tell=tell,
             namespace=namespace,
             deployments=True,
+            spread=spread,
         )
         if service.projects is not None:
             # Hosts import the projects while the engine takes up what is open.
@@ -188,7 +196,9 @@ def _home_of(home: Home, namespace: str) -> Home:
     return own
 
 
-def _stands_by(store: SqlStore, settings: Settings, holder: str, stop: _Stop, tell: Tell, namespace: str = "") -> bool:
+def _stands_by(
+    store: SqlStore, settings: Settings, holder: str, stop: _Stop, tell: Tell, namespace: str, spread: Spreading | None
+) -> bool:
     """Wait until no other scheduler is at work on the store; False if told to end meanwhile."""
     # Whoever else may be at work on a database that is on this machine only is on this machine.
     is_here = own_server(settings.home) is not None
@@ -196,12 +206,18 @@ def _stands_by(store: SqlStore, settings: Settings, holder: str, stop: _Stop, te
     def is_gone(name: str) -> bool:
         return is_here and pid_of(name) is not None and not is_alive(name)
 
+    def wait(seconds: float) -> bool:
+        if spread is not None:
+            # Whoever leads may be on another machine: this one has schedulers for the same namespaces.
+            spread.look()
+        return stop.asked.wait(seconds)
+
     return stand_by(
         store,
         holder=holder,
         lease_s=settings.lease_s,
         is_gone=is_gone,
-        wait=stop.asked.wait,
+        wait=wait,
         tell=lambda problem: tell({"event": "standby", "message": problem}),
         resource=shard_of(namespace),
         courtesy_s=_courtesy_s(settings.home, namespace),

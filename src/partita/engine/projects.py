@@ -14,6 +14,7 @@ decided is decided there.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -85,8 +86,10 @@ class _Served:
     # Of loads that took too long or were killed: how many one after the other, and when the next one is (engine's clock).
     fruitless: int = 0
     again_at: float = _NEVER
-    # Of a folder that is not a person's: what lays it out, before each load.
+    # Of a folder that is not a person's: what lays it out, before each load; and what brings back the files of an
+    # earlier version, if that can be.
     prepare: Callable[[], None] | None = None
+    earlier: Callable[[str], Callable[[], None] | None] = lambda code: None
 
     @property
     def code(self) -> str:
@@ -139,6 +142,8 @@ class Projects:
         self._served = {s.project: _Served(s) for s in settings}
         # Projects with older versions that may be of no more use.
         self._untidy: set[str] = set()
+        # Earlier versions that were asked for, and whether their files are on their way.
+        self._coming: dict[tuple[str, str], bool] = {}
         self._ended = threading.Event()
         self._changes = Changes(list(self._served), self._look) if watch else None
         # Told when every project was loaded for the first time, well or not.
@@ -155,8 +160,11 @@ class Projects:
     def start(self, now: float) -> None:
         self.begin()
         folders = {str(folder) for folder in self._served}
+        # What was deployed lies in another folder on another machine.
+        names = {served.project for served in self._served.values()}
         for row in versions.projects(self._store):
-            if row.active and row.folder not in folders and self._engine.realm.has(row.namespace):
+            is_here = row.folder in folders or row.project in names
+            if row.active and not is_here and self._engine.realm.has(row.namespace):
                 self._engine.record(ProjectRemoved(now, row.project))
         if self._changes is not None:
             self._changes.start()
@@ -198,10 +206,19 @@ class Projects:
         if self._changes is not None:
             self._changes.close()
 
-    def serve(self, settings: Settings, prepare: Callable[[], None]) -> None:
-        """Serve a folder that `prepare` lays out before each load, in a thread; if it is served, load it again."""
-        served = self._served.setdefault(settings.project, _Served(settings))
-        served.prepare = prepare
+    def serve(
+        self,
+        project: str,
+        settings: Settings,
+        prepare: Callable[[], None],
+        earlier: Callable[[str], Callable[[], None] | None],
+    ) -> None:
+        """Serve the folder of a project that `prepare` lays out before each load, in a thread; if it is served, load it again.
+
+        `earlier` answers with what keeps the files of an earlier version (also in a thread), or None if nothing can.
+        """
+        served = self._served.setdefault(settings.project, _Served(settings, project))
+        served.prepare, served.earlier = prepare, earlier
         self._load(served)
 
     # --- questions ------------------------------------------------------------------------------------------------
@@ -250,9 +267,29 @@ class Projects:
         kept = kept_folder(settings.home, project, code, settings.project) if settings is not None else None
         if settings is not None and kept is not None and kept.is_dir():
             return start_host(replace(settings, source=kept), workers=1)
-        if self.is_loading:
+        if self.is_loading or self._is_brought_back(project, code):
             return None
         raise LookupError(f"version {code} of project {project!r} is not kept any more")
+
+    def _is_brought_back(self, project: str, code: str) -> bool:
+        """Whether the files of an earlier version are on their way; it is begun when they are asked for first."""
+        key = project, code
+        if key not in self._coming:
+            keep = next((s.earlier(code) for s in self._served.values() if s.project == project), None)
+            self._coming[key] = keep is not None
+            if keep is not None:
+                threading.Thread(
+                    target=self._bring_back, args=(key, keep), name=f"partita-keep-{project}", daemon=True
+                ).start()
+        return self._coming[key]
+
+    def _bring_back(self, key: tuple[str, str], keep: Callable[[], None]) -> None:
+        """In a thread."""
+        # If it cannot be had, runs go on with the version that is served.
+        with contextlib.suppress(PartitaError, OSError):
+            keep()
+        if not self._ended.is_set():
+            self._engine.post(lambda: self._coming.update({key: False}))
 
     def _settings_of(self, project: str) -> Settings | None:
         """Of a project that is served, or was."""
@@ -361,7 +398,9 @@ class Projects:
         """Why what was loaded is not to be served; "" if it is."""
         if not self._engine.realm.has(manifest.namespace):
             return f"it is of namespace {manifest.namespace!r} now, which another scheduler leads: start `partita up` again"
-        other = next((s for s in self._served.values() if s is not served and s.project == manifest.project), None)
+        others = (s for s in self._served.values() if s is not served and s.project == manifest.project)
+        # What is deployed has its name before it was ever loaded, and a folder of this name may be first.
+        other = next((s for s in others if s.manifest is not None or s.prepare is None), None)
         if other is not None:
             return (
                 f"{served.settings.project} and {other.settings.project} are both project {manifest.project!r}"
@@ -445,9 +484,12 @@ class Projects:
         """Kept files that nobody will want; in a thread, for there may be many."""
         wanted = {(s.project, s.code) for s in self._served.values()}
         wanted |= {(run.run.project, run.run.code) for run in self._engine.active.values()}
+        realm = self._engine.realm
+        # Schedulers of one machine share the folder, and know only what they want themselves.
+        of = {project for project, _ in wanted} if realm.only or realm.without else None
         homes = {s.settings.home for s in self._served.values()}
         for home in homes:
-            threading.Thread(target=forget, args=(home, wanted), name="partita-forget", daemon=True).start()
+            threading.Thread(target=forget, args=(home, wanted, of), name="partita-forget", daemon=True).start()
 
     # --- what is said ---------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from partita.engine.reporting import Reporting
 from partita.engine.resources import Resources
 from partita.engine.retention import Retention
 from partita.engine.sensing import Sensing
+from partita.engine.spreading import Spreading
 from partita.engine.submitter import Submitter
 from partita.engine.ticker import Ticker
 from partita.engine.tokens import GateTokens
@@ -89,7 +90,10 @@ class Service:
         machine: Capacity | None = None,
         namespace: str = "",
         deployments: bool = False,
+        spread: Spreading | None = None,
     ) -> None:
+        # Who gives namespaces out that are deployed into; None: they are served here.
+        self._spread = spread
         # Of a namespace that was given out; "" = of all others (`engine.realm`).
         store.shard = shard_of(namespace)
         # What there is for steps on this machine.
@@ -168,7 +172,7 @@ class Service:
         asking = Asking(self.engine, self.store, self.catalog, self.submitter, bind=bind, loading=served)
         if served is None:
             return [asking]
-        return [Deployments(self.engine, self.store, served, self.settings), served, asking]
+        return [Deployments(self.engine, self.store, served, self.settings, self._spread), served, asking]
 
     def _make_telling(self) -> list[Part]:
         evaluator = getattr(self.engine.executor, "evaluator", None)

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from partita.settings import Home, outputs_of
@@ -92,13 +92,15 @@ def discard(home: Home, project: str, code: str, folder: Path) -> None:
     shutil.rmtree(kept_folder(home, project, code, folder).parent, ignore_errors=True)
 
 
-def forget(home: Home, wanted: Iterable[tuple[str, str]]) -> None:
-    """Remove kept versions but the newest few and those that are wanted: (project, code)."""
+def forget(home: Home, wanted: Iterable[tuple[str, str]], of: Collection[str] | None = None) -> None:
+    """Remove kept versions but the newest few and those that are wanted: (project, code). `of`: of these projects alone."""
     names = {f"{project}-{code}" for project, code in wanted}
     try:
         entries = [e for e in os.scandir(home.code) if e.is_dir(follow_symlinks=False) and e.name not in names]
     except FileNotFoundError:
         return
+    if of is not None:
+        entries = [e for e in entries if e.name.rpartition("-")[0] in of]
     entries.sort(key=lambda e: e.stat().st_mtime_ns, reverse=True)
     for entry in entries[_MOST_VERSIONS:]:
         shutil.rmtree(entry.path, ignore_errors=True)

@@ -130,7 +130,10 @@ class _Part:
 
 
 class Supervisor:
-    """Keeps its parts alive until it is told to end. `tell` hears every event; `changed` that a process is another one."""
+    """Keeps its parts alive until it is told to end. `tell` hears every event; `changed` that a process is another one.
+
+    `grown` says which parts are to be there as well, after an event of one.
+    """
 
     def __init__(
         self,
@@ -138,12 +141,14 @@ class Supervisor:
         *,
         tell: Callable[[str, Event], None],
         changed: Callable[[dict[str, int]], None] = lambda pids: None,
+        grown: Callable[[Event], Sequence[PartSpec]] = lambda event: (),
         is_left: Callable[[], bool] = lambda: False,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._parts = [_Part(spec) for spec in parts]
         self._tell = tell
         self._changed = changed
+        self._grown = grown
         # Whether nobody is at the terminal any more: then SIGHUP ends it.
         self._is_left = is_left
         self._patience_s = patience_s
@@ -224,6 +229,7 @@ class Supervisor:
                 part.failure = str(event.get("message", ""))
                 part.is_fatal = bool(event.get("fatal"))
             self._tell(part.spec.name, event)
+            self._grow(self._grown(event))
         try:
             return part.channel is not None and bool(part.channel.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
@@ -231,8 +237,15 @@ class Supervisor:
         except OSError:
             return False
 
+    def _grow(self, specs: Sequence[PartSpec]) -> None:
+        """Start parts that are not there yet."""
+        for spec in specs:
+            if not self._answered and all(part.spec.name != spec.name for part in self._parts):
+                self._parts.append(_Part(spec))
+                self._start(self._parts[-1])
+
     def _reap(self) -> None:
-        for part in self._parts:
+        for part in list(self._parts):
             if not part.pid:
                 continue
             pid, status = os.waitpid(part.pid, os.WNOHANG)

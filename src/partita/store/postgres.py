@@ -136,10 +136,10 @@ class PostgresStore(SqlStore):
             self._fetch("make_lease", (resource,))
         return super().acquire(resource, holder, ttl_s)
 
-    def give_out(self, namespace: str) -> None:
+    def give_out(self, namespace: str, *, by: int | None = None) -> None:
         if self._lease_row(ENGINE) is None:
             self._fetch("make_lease", (ENGINE,))
-        super().give_out(namespace)
+        super().give_out(namespace, by=by)
 
     def _lease_row(self, resource: str) -> Lease | None:
         """Inside a transaction the row is ours until its end: nobody takes over in the midst of a commit.

@@ -35,7 +35,7 @@ from partita.store.contract import (
     VoteRow,
 )
 from partita.store.database import Database, Params, Row
-from partita.store.leases import namespace_of
+from partita.store.leases import ENGINE, namespace_of
 from partita.store.listing import LAST_RUN, Wanted, statement
 from partita.store.order import as_number, by_instance, by_voter
 from partita.store.rows import AttemptDetail
@@ -52,6 +52,8 @@ _ALL_STEPS = tuple(STEP_MOVES)
 _NO_DETAIL = AttemptDetail()
 # SQLite puts at most 500 together.
 _TOGETHER = 100
+# Leases of a page.
+_LEASES = 1000
 
 
 class SqlReader:
@@ -249,11 +251,16 @@ class SqlReader:
             + list(schedules.findings(self))
         )
 
-    def leases(self, *, after: str = "", limit: int = 1000) -> list[Lease]:
+    def leases(self, *, after: str = "", limit: int = _LEASES) -> list[Lease]:
         return [Lease(*row) for row in self._fetch("leases", (after, limit))]
 
     def given_out(self) -> frozenset[str]:
-        return frozenset(filter(None, (namespace_of(lease.resource) for lease in self.leases())))
+        found: list[str] = []
+        after = ENGINE
+        while len(page := self.leases(after=after)) == _LEASES:
+            found += [namespace_of(lease.resource) for lease in page]
+            after = page[-1].resource
+        return frozenset([*found, *(namespace_of(lease.resource) for lease in page)]) - {""}
 
     def _lease_row(self, resource: str) -> Lease | None:
         rows = self._fetch("lease", (resource,))

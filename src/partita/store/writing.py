@@ -67,13 +67,20 @@ class SqlStore(SqlReader):
             if after is not None:
                 self._put_lease(after)
 
-    def give_out(self, namespace: str) -> None:
-        """A namespace has a scheduler of its own from now on. Whoever led it is fenced; if it has one already, nothing changes."""
+    def give_out(self, namespace: str, *, by: int | None = None) -> None:
+        """A namespace has a scheduler of its own from now on. Whoever led it is fenced; if it has one already, nothing changes.
+
+        `by`: the epoch of who leads it with all others, and has begun nothing of it: that one goes on. Raises `Fenced`.
+        """
         with self._db.transaction():
             rest = self._lease_row(ENGINE)
-            if self._lease_row(shard_of(namespace)) is None:
-                for lease in given_out(rest, namespace):
-                    self._put_lease(lease)
+            if by is not None:
+                check_epoch(rest, by)
+            if self._lease_row(shard_of(namespace)) is not None:
+                return
+            others, own = given_out(rest, namespace)
+            for lease in [own] if by is not None else [others, own]:
+                self._put_lease(lease)
 
     def take_back(self, namespace: str) -> bool:
         """A namespace is led with all others again. Whoever led one or the other is fenced. False if it was not given out."""

@@ -238,6 +238,9 @@ def _begun(call: Call, request: Deploy) -> Deployment:
     answer = call.change(request, Deploying, namespace=request.namespace, object=f"project:{request.project}")
     row = rows.deployment(call.reader, request.project, answer.no)
     assert row is not None
+    if (row.namespace, row.digest) != (request.namespace, request.digest):
+        why = f"another deployment of {request.project} was begun in the same moment, into namespace {row.namespace!r}"
+        raise Refused(422, why, hint="a project is in one namespace: give one of the two another name")
     return _shown(call, row)
 
 
