@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from executors.left import nothing_left
 from partita.define.container_run import _problem_of
 
 
@@ -49,6 +50,12 @@ def make_stand_in(folder: Path, name: str = "docker") -> StandIn:
     )
     program.chmod(0o755)
     return StandIn(home)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _nothing_left() -> Iterator[None]:
+    with nothing_left():
+        yield
 
 
 @pytest.fixture

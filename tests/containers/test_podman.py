@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 import partita as pt
+from executors.needed import give_up
 from partita.define.container_run import ContainerFailed, ContainerOutOfMemory, _problem_of
 from partita.define.context import enter, leave
 from partita.errors import Cancelled
 
-IMAGE = "localhost/partita-test:1"
+# Of this process: two of them take nothing from each other.
+NAME = f"localhost/partita-test-{os.getpid()}"
+IMAGE = f"{NAME}:1"
 PROGRAMS = ("sh", "cat", "echo", "wc", "sleep", "head", "tail", "true", "id", "env")
 # Machines on which nobody may raise limits, or whose control groups crun cannot use.
 NARROW = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n[engine]\nruntime = "runc"\n'
@@ -30,8 +33,9 @@ def podman(*arguments: str, data: bytes | None = None) -> subprocess.CompletedPr
 def image() -> bytes:
     """A root file system with one program under many names."""
     busybox = shutil.which("busybox")
-    if busybox is None or b"dynamic" in subprocess.run(["file", busybox], capture_output=True).stdout:
-        pytest.skip("there is no busybox to make an image of")
+    # Of a static program `ldd` has nothing to say.
+    if busybox is None or subprocess.run(["ldd", busybox], capture_output=True).returncode == 0:
+        give_up("there is no static busybox to make an image of; say: apt-get install busybox-static")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for folder in ("bin", "tmp", "etc"):
@@ -49,19 +53,20 @@ def image() -> bytes:
 @pytest.fixture(scope="module")
 def with_podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if shutil.which("podman") is None:
-        pytest.skip("podman is not installed")
+        give_up("podman is not installed; say: apt-get install podman runc")
+    _remove_left()
     before = {name: os.environ.get(name) for name in ("CONTAINERS_CONF", "PARTITA_CONTAINER_RUNTIME")}
     os.environ["PARTITA_CONTAINER_RUNTIME"] = "podman"
     try:
         if podman("import", "-", IMAGE, data=image()).returncode != 0:
-            pytest.skip("podman cannot make an image here")
+            give_up("podman cannot make an image here")
         if podman("run", "--rm", "--network=none", IMAGE, "true").returncode != 0:
             narrow = tmp_path_factory.mktemp("podman") / "containers.conf"
             narrow.write_text(NARROW)
             os.environ["CONTAINERS_CONF"] = str(narrow)
         tried = podman("run", "--rm", "--network=none", IMAGE, "true")
         if tried.returncode != 0:
-            pytest.skip(f"podman runs no container here: {tried.stderr.decode()[-200:]}")
+            give_up(f"podman runs no container here: {tried.stderr.decode()[-200:]}")
         _problem_of.cache_clear()
         yield
     finally:
@@ -73,8 +78,17 @@ def with_podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         _problem_of.cache_clear()
 
 
+def _remove_left() -> None:
+    """The images, and what runs in them, of processes that were killed before they could do it."""
+    for image in podman(
+        "images", "--format={{.Repository}}", "--filter=reference=localhost/partita-test-*"
+    ).stdout.split():
+        if not Path(f"/proc/{image.decode().rpartition('-')[2]}").exists():
+            podman("rmi", "-f", f"{image.decode()}:1")
+
+
 def left() -> list[str]:
-    return podman("ps", "-aq", "--filter=label=partita=1").stdout.decode().split()
+    return podman("ps", "-aq", "--filter=label=partita=1", f"--filter=ancestor={IMAGE}").stdout.decode().split()
 
 
 pytestmark = pytest.mark.usefixtures("with_podman")
@@ -138,10 +152,10 @@ def test_a_step_that_is_to_stop_stops_its_container(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_an_earlier_attempt_left_is_removed(tmp_path: Path) -> None:
-    labels = [f"--label={label}" for label in ("partita=1", "partita.run=p", "partita.step=s", "partita.index=-")]
+    labels = [f"--label={label}" for label in ("partita=1", f"partita.run={NAME}", "partita.step=s", "partita.index=-")]
     assert podman("run", "-d", "--network=none", *labels, IMAGE, "sleep", "600").returncode == 0
     assert len(left()) == 1
-    token = enter(pt.Context(run_id="p", step="s", attempt=2))
+    token = enter(pt.Context(run_id=NAME, step="s", attempt=2))
     try:
         pt.container(IMAGE, ["true"], network="none")
     finally:

@@ -24,10 +24,9 @@ from partita.executors.contract import Assignment
 from partita.settings import Home
 
 from .jobs import moments
+from .needed import needs
 
-needs_dask = pytest.mark.skipif(
-    importlib.util.find_spec("distributed") is None, reason="the package `distributed` is not installed"
-)
+needs_dask = needs(importlib.util.find_spec("distributed") is not None, "the package `distributed`")
 # Importing distributed in a test's process leaves sockets to the garbage collector and warns of its own future.
 quiet = (
     pytest.mark.filterwarnings("default::ResourceWarning"),

@@ -9,6 +9,7 @@ Rule: faults are asked for by name (`World.stale_lists`, `evict` ...); without t
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import copy
 import datetime as dt
@@ -24,6 +25,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .left import MARK
 
 Object = dict[str, Any]
 Key = tuple[str, str, str]
@@ -148,7 +151,8 @@ class World:
             with self.changed:
                 if since < self.compacted:
                     raise Refusal(410, "Expired", f"too old resource version: {since} ({self.compacted})")
-                new = [] if self.silent_watches else [one for one in self.history if one[0] > since]
+                behind = bisect.bisect_right(self.history, since, key=lambda one: one[0])
+                new = [] if self.silent_watches else self.history[behind:]
                 if not new:
                     if time.monotonic() >= until or not self.changed.wait(0.1):
                         yield None
@@ -336,7 +340,8 @@ class World:
 
     def _environment(self, pod: Object, container: Object) -> dict[str, str]:
         namespace = pod["metadata"]["namespace"]
-        found = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "LANG") if name in os.environ}
+        names = ("PATH", "HOME", "PYTHONPATH", "LANG", MARK)
+        found = {name: os.environ[name] for name in names if name in os.environ}
         for one in container.get("envFrom", []):
             for kind, where in (("Secret", "secretRef"), ("ConfigMap", "configMapRef")):
                 if where in one:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,11 +15,11 @@ import uuid
 from pathlib import Path
 
 import psutil
-import pytest
 
 from .jobs import moments
+from .needed import needs
 
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the package `ray` is not installed")
+needs_ray = needs(importlib.util.find_spec("ray") is not None, "the package `ray`")
 
 
 # A token of this test's own, and a node that is gone is missed soon.
@@ -58,14 +59,31 @@ class RayHere:
         # What started it ends with it.
         node.wait(30.0)
 
+    def free(self) -> None:
+        """Nobody wants the actors any more that are here: they would idle for a while, on processors that others need."""
+        for process in self._family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name().startswith("ray::Performer"):
+                    process.kill()
+
     def close(self) -> None:
+        family = self._family()
         for node in [*self.nodes, self.head]:
-            family = psutil.Process(node.pid).children(recursive=True) if node.poll() is None else []
             node.kill()
             node.wait()
-            for process in family:
-                if process.is_running():
-                    process.kill()
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, 30.0)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _family(self) -> list[psutil.Process]:
+        """What the nodes have started."""
+        found: list[psutil.Process] = []
+        for node in [*self.nodes, self.head]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += psutil.Process(node.pid).children(recursive=True)
+        return found
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address", "127.0.0.2"]
@@ -76,7 +94,7 @@ class RayHere:
                 [*command, "--disable-usage-stats", "--object-store-memory", str(80 << 20), *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | ENVIRONMENT | {"RAY_TMPDIR": str(self.folder)},
+                env=os.environ | ENVIRONMENT | {"RAY_TMPDIR": str(self.folder), "TMPDIR": str(self.folder)},
             )
 
 

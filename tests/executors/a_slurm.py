@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 _PROGRAMS: Final = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
-_PATIENCE_S: Final = 30.0
+_PATIENCE_S: Final = 60.0
 _CONFIGURATION: Final = """\
 ClusterName=partita
 SlurmctldHost=localhost(127.0.0.1)

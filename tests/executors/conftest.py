@@ -12,6 +12,8 @@ from partita.executors.loading import start_host
 from partita.executors.processes import ProcessExecutor
 from partita.settings import Settings
 
+from .left import nothing_left
+
 # Fixtures that start an engine of others: what needs one belongs to `make test-engines`.
 _ENGINES = {"slurm", "cluster"}
 
@@ -22,6 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "executors" in item.path.parts and _ENGINES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _nothing_left() -> Iterator[None]:
+    with nothing_left():
+        yield
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from partita.core.policies import Policies
 from partita.executors.clusters.cluster import Finished, Gone, Job, News, name_of
 from partita.worker.wire import Brief, Ticket
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Polled(Protocol):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from partita.executors.clusters.kubernetes_pod import pod_of
 from .a_kubernetes import Object, World
 from .a_kubernetes_api import Server, _validate, serving
 from .jobs import Stand, a_job, end_of, moments, told_until
+from .needed import needs
 from .whole import NewCluster, Whole
 
 NAMESPACE = "pipelines"
@@ -398,7 +400,7 @@ class TestFaults:
             cluster.connect()
 
 
-def _seeded_fates(count: int, tmp_path: Path, seed: int) -> tuple[Counter[str], Counter[str]]:
+def _seeded_fates(count: int, tmp_path: Path, seed: int, patience_s: float) -> tuple[Counter[str], Counter[str]]:
     """Many attempts whose pods meet every fault by chance; how they ended, and what was broken."""
     chance = random.Random(seed)
     fates = {
@@ -413,8 +415,9 @@ def _seeded_fates(count: int, tmp_path: Path, seed: int) -> tuple[Counter[str], 
     def perform(pod: Object) -> int | None:
         name = pod["metadata"]["name"]
         fate = fates[jobs[name]]
-        with lock:
-            todo.append((fate, name))
+        if fate not in ("good", "fails"):
+            with lock:
+                todo.append((fate, name))
         return {"good": 0, "fails": 3}.get(fate)
 
     ends: Counter[str] = Counter()
@@ -423,7 +426,9 @@ def _seeded_fates(count: int, tmp_path: Path, seed: int) -> tuple[Counter[str], 
         world = server.world
         cluster = connected(server, resync="300ms", max_jobs=60)
         waiting = list(range(count))
+        until = time.monotonic() + patience_s
         while waiting or cluster._live:
+            assert time.monotonic() < until, f"{len(waiting)} wait; these have not ended: {sorted(cluster._live)}"
             if chance.random() < 0.02:
                 world.compact()
             if chance.random() < 0.02:
@@ -438,7 +443,9 @@ def _seeded_fates(count: int, tmp_path: Path, seed: int) -> tuple[Counter[str], 
             except ExecutorError:
                 continue
             with lock:
-                acts, todo = todo, []
+                # A pod may run whose making was not answered: nothing meets it before it is the cluster's.
+                acts = [one for one in todo if one[1] in cluster._live]
+                todo = [one for one in todo if one[1] not in cluster._live]
             for fate, name in acts:
                 _meet(world, cluster, fate, name)
             for one in news:
@@ -467,11 +474,17 @@ def _meet(world: World, cluster: KubernetesCluster, fate: str, name: str) -> Non
                 return
             except ExecutorError:
                 continue
+        raise AssertionError(f"{name} could not be stopped")
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(5000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-def test_whatever_fails_every_attempt_ends_once_and_no_pod_is_left(tmp_path: Path, count: int) -> None:
-    ends, kinds = _seeded_fates(count, tmp_path, seed=7)
+@pytest.mark.parametrize(
+    ("count", "patience_s"),
+    [(200, 120.0), pytest.param(5000, 800.0, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+)
+def test_whatever_fails_every_attempt_ends_once_and_no_pod_is_left(
+    tmp_path: Path, count: int, patience_s: float
+) -> None:
+    ends, kinds = _seeded_fates(count, tmp_path, seed=7, patience_s=patience_s)
     assert set(ends.values()) == {1}, kinds
     assert kinds["good: Finished"] > count / 2
     assert not any(kinds[f"{fate}: Finished"] for fate in ("fails", "oom", "evicted"))
@@ -564,7 +577,7 @@ class TestManifest:
             make("k8s", {**SETTINGS, **table})
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+@needs(shutil.which("kubectl") is not None, "kubectl (apt-get install kubernetes-client)")
 class TestKubectl:
     """The real kubectl against the double: what it takes for a server is one."""
 
@@ -584,7 +597,10 @@ class TestKubectl:
     def test_it_applies_shows_reads_and_deletes(self, kubectl: Any) -> None:
         assert kubectl("apply", "-f", "-", body=self.POD).stdout == "pod/hello created\n"
         assert kubectl("apply", "-f", "-", body=self.POD).stdout == "pod/hello unchanged\n"
-        assert "condition met" in kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/hello").stdout
+        for _ in moments():
+            if (phase := kubectl("get", "pod/hello", "-o", "jsonpath={.status.phase}").stdout) == "Succeeded":
+                break
+        assert phase == "Succeeded"
         assert "Completed" in kubectl("get", "pods").stdout
         assert kubectl("logs", "-f", "hello").stdout == "hi\n"
         assert "deleted" in kubectl("delete", "pod", "hello").stdout
@@ -614,7 +630,3 @@ class TestKubectl:
         kubectl("delete", "pod", job.name, "--grace-period=1")
         end = end_of(cluster, job)
         assert isinstance(end, Gone)
-
-
-def test_ci_has_what_is_skipped_elsewhere() -> None:
-    assert not (os.environ.get("CI") and shutil.which("kubectl") is None)

@@ -23,13 +23,19 @@ pytestmark = needs_ray
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[RayHere]:
+def ray_here() -> Iterator[RayHere]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         here = RayHere()
         yield here
         here.close()
+
+
+@pytest.fixture
+def cluster(ray_here: RayHere) -> Iterator[RayHere]:
+    yield ray_here
+    ray_here.free()
 
 
 @pytest.fixture

@@ -19,12 +19,10 @@ from partita.executors.clusters.slurm_states import news_of, read_accounting, re
 
 from .a_slurm import Slurm, missing
 from .jobs import Stand, a_job, end_of, moments, told_until
+from .needed import needs
 from .whole import NewCluster, Whole
 
-needs_slurm = pytest.mark.skipif(
-    bool(missing()) and not os.environ.get("CI"),
-    reason="needs slurmctld, slurmd, slurm-client and munge (apt-get install)",
-)
+needs_slurm = needs(not missing(), "slurmctld, slurmd, slurm-client and munge (apt-get install)")
 MIB = 1 << 20
 
 
@@ -332,9 +330,3 @@ class TestReading:
         assert isinstance(news, Gone)
         assert says in repr(news.death)
         assert "over_memory=0" not in repr(news.death) or news.death.note
-
-
-@pytest.mark.slow
-def test_ci_has_slurm() -> None:
-    """What is skipped elsewhere must run where `make test-engines` is asked of CI."""
-    assert not (os.environ.get("CI") and missing())
