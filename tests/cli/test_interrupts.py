@@ -13,7 +13,7 @@ import pytest
 
 from partita.store.sqlite import open_reader
 
-from .projects import Hanging, call
+from .projects import Hanging, call, command, environment
 
 
 @pytest.fixture
@@ -228,3 +228,42 @@ def _read_until(process: subprocess.Popen[str], text: str) -> None:
         if text in line:
             return
     raise AssertionError(f"it never said {text!r}")
+
+
+AWAY = """
+import partita as pt
+
+@pt.task(executor="far")
+def on_the_cluster() -> int:
+    return 1
+
+@pt.pipeline
+def nightly():
+    on_the_cluster()
+"""
+
+
+def test_a_run_says_what_it_waits_for_while_its_cluster_is_away(tmp_path: Path) -> None:
+    # given a step that is for a cluster that nobody answers for
+    (tmp_path / "pipelines.py").write_text(AWAY)
+    settings = 'kind = "dask"\naddress = "tcp://127.0.0.1:1"\ntimeout = "1s"\n'
+    (tmp_path / "pyproject.toml").write_text(f'[tool.partita]\nname = "away"\n[tool.partita.executors.far]\n{settings}')
+    process = subprocess.Popen(
+        command("run", "nightly"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    # when it is run, it says so, and what can be done; and it can be cancelled all the same
+    try:
+        _read_until(process, "far: the Dask scheduler at tcp://127.0.0.1:1 cannot be reached")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert said.count("cannot be reached") == 0, "once is enough"
+    finally:
+        process.kill()
+        process.communicate()
+    assert state_of(tmp_path) == "cancelled"

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from partita.cli.watching import Watch
     from partita.engine.active import ActiveRun
     from partita.engine.embedded import Embedded
+    from partita.executors.premises import ExecutorNow
     from partita.settings import Settings
     from partita.store.contract import RunRow
 
 _PATIENCE_S = 0.125
+# How often is looked whether clusters are there, and how long reaching one may take before a word is said.
+_LOOK_S = 0.5
+_REACHING_S = 5.0
 
 
 class Leave(Exception):
@@ -143,6 +147,7 @@ class _Interrupts:
         self._runs: list[ActiveRun] = []
         self._others: list[ActiveRun] = []
         self._told_of_others = False
+        self._clusters = _Clusters(embedded)
         self._view = view
         self._asked = 0
         self._answered = 0
@@ -180,6 +185,8 @@ class _Interrupts:
             self._answered += 1
             self._answer(self._answered)
         self._say_what_is_left()
+        for news in self._clusters.news():
+            self._view.say(("■ ", "amber"), news)
         try:
             self._view.draw()
         except Exception as error:
@@ -215,6 +222,42 @@ class _Interrupts:
             count, elsewhere = kill_open_attempts(self._embedded, mine)
             others = f", {many(elsewhere, 'job')} elsewhere ends after its grace period" if elsewhere else ""
             self._view.say(("⊘ ", "grey"), f"killed {many(count, 'worker')}{others}; Ctrl-C once more leaves at once")
+
+
+class _Clusters:
+    """What is to be said of executors on clusters: that one cannot be reached, and that it can again. Each thing once."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        self._embedded = embedded
+        self._looked_at = 0.0
+        self._reached_for: dict[str, float] = {}
+        self._told: dict[str, str] = {}
+
+    def news(self) -> list[str]:
+        """Sentences that were not said yet."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_S:
+            return []
+        self._looked_at = now
+        found = []
+        # An executor of a test may know no clusters.
+        told: Callable[[], list[ExecutorNow]] = getattr(self._embedded.engine.executor, "executors_now", list)
+        for one in told():
+            trouble = self._trouble(one, now)
+            if trouble == self._told.get(one.name, ""):
+                continue
+            self._told[one.name] = trouble
+            found.append(f"{trouble}; what is for it waits" if trouble else f"{one.name} is there now")
+        return found
+
+    def _trouble(self, one: ExecutorNow, now: float) -> str:
+        if one.state == "away":
+            return f"{one.name}: {one.trouble}"
+        if one.state != "connecting":
+            self._reached_for.pop(one.name, None)
+            return ""
+        since = self._reached_for.setdefault(one.name, now)
+        return self._told.get(one.name, "") or (f"{one.name} is being reached" if now - since > _REACHING_S else "")
 
 
 def kill_open_attempts(embedded: Embedded, runs: list[ActiveRun]) -> tuple[int, int]:

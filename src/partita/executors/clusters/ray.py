@@ -13,9 +13,10 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
 
 import msgspec
 
@@ -169,6 +170,29 @@ class RayCluster:
     # --- the driver ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        # What Ray's own code prints there would stand in the middle of ours.
+        with tempfile.TemporaryFile() as said:
+            driver, line = self._spawned(said)
+            # What it says first is whether it is there.
+            first = line.news(self._timeout_s)
+            if first and "ready" in first[0]:
+                self._version, self._address = first[0]["ready"], first[0]["address"] or self._settings.address
+                for message in first[1:]:
+                    self._understand(message)
+                return
+            if first:
+                why = first[0].get("failed", "")
+            elif line.is_over:
+                why = f"its driver ended with {driver.wait()}{_last_line(said)}"
+            else:
+                why = f"no answer within {self._timeout_s:g} s"
+        self._let_go()
+        raise ExecutorError(
+            f"the Ray cluster at {self._settings.address} cannot be reached: {why}",
+            hint="is it running, and does this machine belong to it (or is the address ray://...)?",
+        )
+
+    def _spawned(self, said: IO[bytes]) -> tuple[subprocess.Popen[bytes], Line]:
         self._waker = self._waker or Waker()
         ours, theirs = os.pipe()
         settings = {"address": self._settings.address, "init": self._settings.init, "idle_s": self._idle_s}
@@ -177,6 +201,7 @@ class RayCluster:
                 [sys.executable, "-m", "partita.executors.clusters.ray_driver", str(theirs), _json(settings)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
+                stderr=said,
                 pass_fds=(theirs,),
             )
         finally:
@@ -184,24 +209,7 @@ class RayCluster:
         assert driver.stdin is not None
         line = self._line = Line(os.dup(driver.stdin.fileno()), ours, self._waker)
         driver.stdin.close()
-        # What it says first is whether it is there.
-        first = line.news(self._timeout_s)
-        if first and "ready" in first[0]:
-            self._version, self._address = first[0]["ready"], first[0]["address"] or self._settings.address
-            for message in first[1:]:
-                self._understand(message)
-            return
-        if first:
-            why = first[0].get("failed", "")
-        elif line.is_over:
-            why = f"its driver ended with {driver.wait()}"
-        else:
-            why = f"no answer within {self._timeout_s:g} s"
-        self._let_go()
-        raise ExecutorError(
-            f"the Ray cluster at {self._settings.address} cannot be reached: {why}",
-            hint="is it running, and does this machine belong to it (or is the address ray://...)?",
-        )
+        return driver, line
 
     def _order(self, what: str, **details: Any) -> None:
         if self._line is None:
@@ -267,6 +275,12 @@ class RayCluster:
     def _close(self, name: str) -> None:
         self._open.discard(name)
         self._said.pop(name, None)
+
+
+def _last_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    return f": {lines[-1][:300]}" if lines else ""
 
 
 def _ended(name: str, message: Message) -> News:
