@@ -28,6 +28,7 @@ from partita.settings import Home, Settings
 from partita.store import deployments as rows
 from partita.store import versions
 from partita.store.leases import shard_of
+from partita.store.schedules import all_schedules
 from partita.store.sqlite import open_in_memory
 from partita.store.writing import SqlStore
 
@@ -331,6 +332,21 @@ def test_a_project_keeps_its_namespace_while_each_has_a_scheduler_of_its_own(wor
             scheduler.ask(msgspec.structs.replace(scheduler.request(moved, namespace), rollback=True))
     assert own.serves("shop") != ""
     assert rows.last_no(world.store, "shop") == 1
+
+
+def test_a_project_moves_while_its_namespaces_are_led_together_and_has_its_schedule_in_one(world: World) -> None:
+    plain = world.scheduler(spread=False)
+    code = ""
+    for namespace in ("team", "sales"):
+        folder = project(world.folder / "shop", namespace=namespace)
+        code = plain.ended("shop", plain.bring(folder, namespace)).code
+        plain.until(lambda: plain.serves("shop") == code)  # noqa: B023
+    plain.service.turn(0.0)
+    assert {row.namespace: row.active for row in all_schedules(world.store)} == {"team": False, "sales": True}
+    plain.die()
+    assert world.scheduler().told == [["sales"]]
+    own = world.scheduler("sales")
+    own.until(lambda: own.serves("shop") == code)
 
 
 def test_of_two_schedulers_that_are_asked_for_one_project_at_once_one_tries_it(world: World) -> None:

@@ -309,7 +309,7 @@ SERVICE_BUGS: tuple[Bug, ...] = (
     _bug(
         "a limit that people have set is forgotten by a restart",
         "engine/limits.py",
-        "        self._set = {(row.namespace, row.of, row.name): row for row in rows.limits(self._store)}\n",
+        "        self._set = {(row.namespace, row.of, row.name): row for row in rows.limits(self._store) if has(row.namespace)}\n",
         "",
         critical=True,
     ),
