@@ -23,7 +23,7 @@ ALL = {
     "image": {"repository": "registry.internal/partita", "tag": "1.2.3"},
     "imagePullSecrets": [{"name": "pull"}],
     "values": "s3://bucket/partita",
-    "schedulers": {"replicas": 3, "workers": 8},
+    "schedulers": {"replicas": 3, "workers": 8, "spread": True},
     "web": {"replicas": 1, "auth": "oidc"},
     "ingress": {"enabled": True, "className": "nginx", "tlsSecret": "tls", "annotations": {"a/b": "c"}},
     "shared": {"existingClaim": "mine"},
@@ -99,7 +99,8 @@ def commands() -> list[list[str]]:
     found = [s["command"] for s in compose["services"].values() if "command" in s]
     found += [
         container["args"]
-        for m in objects({})
+        for values in ({}, ALL)
+        for m in objects(values)
         if m["kind"] == "Deployment"
         for container in m["spec"]["template"]["spec"]["containers"]
     ]
@@ -122,6 +123,9 @@ def test_what_is_started_exists_with_these_options() -> None:
             assert option.replace("--no-", "--") in page.stdout, (option, command)
         seen.add(command[0])
     assert seen == {"partita", "python"}
+    spread = ["--spread" in command for command in commands() if command[:2] == ["partita", "up"]]
+    # The chart as it is, the chart with all of it, the image.
+    assert spread == [False, True, False]
 
 
 def test_the_compose_file_is_one(tmp_path: Path) -> None:
