@@ -2,11 +2,12 @@
 
     code/<digest>.tar.gz            bundles of code, by the digest of their content
     jobs/<shard>/<name>/job             what is to be done, for those who are only told a name
-    jobs/<shard>/<name>/log/<number>    pieces of its log, in order
-    jobs/<shard>/<name>/outcome         what became of it, before the job ends
+    jobs/<shard>/<name>/log-<number>    pieces of its log, in order
     jobs/<shard>/<name>/container/...   what a job and the container that an engine runs for it leave for each other
     claims/<shard>/<name>               who performs it: put where none is, so there is one
+    outcomes/<shard>/<name>             what became of it, before the job ends
 
+A step waits for its claim and its outcome: they have no folder of their own, which a disk takes long to make.
 A claim outlives its job by far: a machine that was cut off and wakes up days later finds that it has nothing to do.
 
 Rule: nothing here is waited for and nothing is decided; what is put is never changed, but for being removed.
@@ -95,23 +96,23 @@ class Exchange:
 
     def write_log(self, name: str, number: int, data: bytes) -> None:
         """Leave a piece of the log; numbers go up by one from 1."""
-        self._objects.put(f"{_job_at(name)}/log/{number:08d}", data)
+        self._objects.put(f"{_job_at(name)}/log-{number:08d}", data)
 
     def logs(self, name: str, after: int = 0) -> list[tuple[int, bytes]]:
         """The pieces of the log behind number `after`, in order, as far as there is no hole."""
         found: list[tuple[int, bytes]] = []
-        while (data := self._objects.get(f"{_job_at(name)}/log/{after + 1:08d}")) is not None:
+        while (data := self._objects.get(f"{_job_at(name)}/log-{after + 1:08d}")) is not None:
             after += 1
             found.append((after, data))
         return found
 
     def put_outcome(self, name: str, spooled: Spooled) -> None:
         """Leave what became of a job."""
-        self._objects.put(f"{_job_at(name)}/outcome", _encoder.encode(spooled))
+        self._objects.put(_outcome_at(name), _encoder.encode(spooled))
 
     def outcome(self, name: str) -> Spooled | None:
         """What became of a job; None if that is not known yet."""
-        data = self._objects.get(f"{_job_at(name)}/outcome")
+        data = self._objects.get(_outcome_at(name))
         return _outcome.decode(data) if data is not None else None
 
     def put_part(self, name: str, part: str, data: bytes) -> None:
@@ -129,6 +130,7 @@ class Exchange:
     def remove(self, name: str) -> None:
         """Remove all that is left of a job, but for its claim: it cannot begin again. Only when its end is committed."""
         self._objects.remove(_job_at(name))
+        self._objects.remove(_outcome_at(name))
 
     def sweep(self, shard: int, *, now: float) -> int:
         """Remove what was left behind in one of the `SHARDS`: outcomes after a week, claims after a month; how many jobs.
@@ -136,21 +138,22 @@ class Exchange:
         `now` is by time.time(). A scheduler that ends removes nothing that it told a moment ago, and one that is killed
         nothing at all: this is what brings it away.
         """
-        prefix, count = f"{shard:02x}", 0
-        for name in self._objects.names(f"jobs/{prefix}"):
-            job = f"jobs/{prefix}/{name}"
-            if "outcome" in self._objects.older(job, now - _OUTCOME_KEPT_S):
-                self._objects.remove(job)
-                count += 1
-        for name in self._objects.older(f"claims/{prefix}", now - _CLAIM_KEPT_S):
-            self._objects.remove(f"jobs/{prefix}/{name}")
-            self._objects.remove(f"claims/{prefix}/{name}")
-            count += 1
-        return count
+        prefix = f"{shard:02x}"
+        ended = self._objects.older(f"outcomes/{prefix}", now - _OUTCOME_KEPT_S)
+        claimed = self._objects.older(f"claims/{prefix}", now - _CLAIM_KEPT_S)
+        for name in {*ended, *claimed}:
+            self.remove(name)
+        for name in claimed:
+            self._objects.remove(_claim(name))
+        return len({*ended, *claimed})
 
 
 def _job_at(name: str) -> str:
     return f"jobs/{_shard(name)}/{name}"
+
+
+def _outcome_at(name: str) -> str:
+    return f"outcomes/{_shard(name)}/{name}"
 
 
 def _claim(name: str) -> str:

@@ -53,6 +53,7 @@ class Actor:
     def __init__(self, shape: Shape, handle: Any, where: str) -> None:
         self.shape = shape
         self.handle = handle
+        self.perform = handle.perform
         self.where = where
         self.idle_since = 0.0
 
@@ -162,18 +163,20 @@ class Driver:
         """Give jobs to idle actors, and make more while there may be room."""
         while shape.waiting and shape.idle:
             name, body, _ = shape.waiting.popleft()
-            self._spawn(self._perform(shape.idle.pop(), name, body))
+            actor = self._running[name] = shape.idle.pop()
+            # Called now, for a task of its own would begin a turn of the loop later.
+            self._spawn(self._perform(actor, name, self._performed(actor, name, body)))
         while shape.starting < len(shape.waiting) and shape.actors < max(1, self._fitting(shape.demands)):
             shape.starting += 1
             shape.actors += 1
             self._spawn(self._start(shape))
 
-    async def _perform(self, actor: Actor, name: str, body: bytes) -> None:
-        self._running[name] = actor
+    async def _perform(self, actor: Actor, name: str, performed: asyncio.Future[None]) -> None:
+        """See a job to its end."""
         # Not at once: of a short job only the end is worth a message.
         saying = self._loop.call_later(SAID_AFTER_S, lambda: self.tell(name=name, where=actor.where))
         try:
-            await self._performed(actor, name, body)
+            await performed
         except self._ray.exceptions.ActorUnavailableError:
             actor.shape.actors -= 1
             await self._watched(name, actor)
@@ -199,7 +202,7 @@ class Driver:
                 self.tell(name=name, **_decoder.decode(call.result()))
             self._loop.call_soon_threadsafe(_settle, has_ended, error)
 
-        actor.handle.perform.remote(body).future().add_done_callback(hear)
+        actor.perform.remote(body).future().add_done_callback(hear)
         return has_ended
 
     def _end(self, name: str, end: dict[str, Any]) -> None:
