@@ -19,6 +19,22 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 HISTORY = Path(__file__).parent / "history.jsonl"
+# What is measured, in this order, and how it is made smaller for a look.
+_SCRIPTS: dict[str, list[str]] = {
+    "engine_runs": ["--quick", "--rounds", "2"],
+    "engine_memory": ["--steps", "20000"],
+    "startup": ["--rounds", "3"],
+    "up": ["--rounds", "2", "--idle", "5"],
+    "trigger": ["--rounds", "20"],
+    "schedules": ["--schedules", "2000"],
+    "automation": ["--assets", "1000"],
+    "backfill": ["--seconds", "5"],
+    "history": ["--runs", "50000", "--rounds", "20", "--seconds", "5"],
+    "postgres": ["--rounds", "2"],
+    "engines": [],
+    "screens": ["--rounds", "2", "--runs", "50000", "--instances", "2000"],
+    "core_events": [],
+}
 
 
 def _measured(script: str, *arguments: str) -> Any:
@@ -302,13 +318,14 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores ({model}), {platform.system()}, Python {platform.python_version()}"
 
 
-def _page(rows: list[tuple[str, str, str, str, bool]], machine: str, commit: str, day: str) -> str:
+def _page(rows: list[tuple[str, str, str, str, bool]], f: dict[str, Any]) -> str:
+    again = "".join(f"; {name} again at {commit}" for name, commit in f.get("again", {}).items())
     table = "\n".join(
         f"| {what} | {ours} | {bare} | {asked} | {'yes' if ok else '**no**'} |" for what, ours, bare, asked, ok in rows
     )
     return f"""# Benchmarks
 
-Written by `make bench`; do not edit. Medians of several runs on {machine}, commit {commit}, {day}.
+Written by `make bench`; do not edit. Medians of several runs on {f["machine"]}, commit {f["commit"]}, {f["day"]}{again}.
 
 Bare is `concurrent.futures.ProcessPoolExecutor(2)`, warm, with the same no-op, in the same run: it keeps nothing. We keep
 everything: each start and each outcome is in a synced SQLite commit before anything acts on it. The machine is shared, so
@@ -327,23 +344,22 @@ the history, one line per run, in bench/history.jsonl.
 """
 
 
+def _figures(name: str, *, quick: bool) -> dict[str, Any]:
+    if name == "core_events":
+        return {"core_us": max(row["us_per_event"] for row in _measured("core_events.py", "--json"))}
+    found: dict[str, Any] = _measured(f"{name}.py", *(_SCRIPTS[name] if quick else []))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller runs, for a look; nothing is written")
-    quick = parser.parse_args().quick
-    figures = _measured("engine_runs.py", *(["--quick", "--rounds", "2"] if quick else []))
-    figures |= _measured("engine_memory.py", *(["--steps", "20000"] if quick else []))
-    figures |= _measured("startup.py", *(["--rounds", "3"] if quick else []))
-    figures |= _measured("up.py", *(["--rounds", "2", "--idle", "5"] if quick else []))
-    figures |= _measured("trigger.py", *(["--rounds", "20"] if quick else []))
-    figures |= _measured("schedules.py", *(["--schedules", "2000"] if quick else []))
-    figures |= _measured("automation.py", *(["--assets", "1000"] if quick else []))
-    figures |= _measured("backfill.py", *(["--seconds", "5"] if quick else []))
-    figures |= _measured("history.py", *(["--runs", "50000", "--rounds", "20", "--seconds", "5"] if quick else []))
-    figures |= _measured("postgres.py", *(["--rounds", "2"] if quick else []))
-    figures |= _measured("engines.py")
-    figures |= _measured("screens.py", *(["--rounds", "2", "--runs", "50000", "--instances", "2000"] if quick else []))
-    figures["core_us"] = max(row["us_per_event"] for row in _measured("core_events.py", "--json"))
+    parser.add_argument("--only", nargs="+", choices=list(_SCRIPTS), help="measure these; all else as it was last")
+    options = parser.parse_args()
+    quick, only = options.quick, options.only or list(_SCRIPTS)
+    figures = json.loads(HISTORY.read_text().splitlines()[-1]) if options.only else {}
+    for name in only:
+        figures |= _figures(name, quick=quick)
     rows = _rows(figures)
     for what, ours, bare, asked, ok in rows:
         print(f"{'ok  ' if ok else 'MISS'} {what}: {ours}   [{asked}]{f'   bare: {bare}' if bare else ''}")
@@ -352,10 +368,14 @@ def main() -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT
     ).stdout.strip()
-    day = dt.datetime.now(dt.UTC).date().isoformat()
-    PAGE.write_text(_page(rows, _machine(), commit, day))
+    if options.only:
+        # Of a run that is no whole one, which rows are younger is said.
+        figures["again"] = figures.get("again", {}) | dict.fromkeys(only, commit)
+    else:
+        figures |= {"commit": commit, "day": dt.datetime.now(dt.UTC).date().isoformat(), "machine": _machine()}
+    PAGE.write_text(_page(rows, figures))
     with HISTORY.open("a") as history:
-        history.write(json.dumps({"commit": commit, "day": day, "machine": _machine(), **figures}) + "\n")
+        history.write(json.dumps(figures) + "\n")
     print(f"written to {PAGE.relative_to(ROOT)}")
 
 
