@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -303,12 +304,29 @@ def test_a_lock_that_somebody_holds_is_not_waited_for_for_ever(address: str) -> 
 
 def test_what_is_wrong_with_an_address_is_said_without_its_password(address: str) -> None:
     with pytest.raises(StoreError, match="does not exist") as refused:
-        open_store(address.replace("/t", "/nothing_"))
-    assert refused.value.hint == "make it first: createdb partita"
+        open_store(re.sub(r"/t\w+\?", "/nothing?", address))
+    assert refused.value.hint == "make it first: createdb nothing"
+    with pytest.raises(StoreError, match="does not exist") as refused:
+        open_store(address.replace("postgres@", "nobody_here@"))
+    assert refused.value.hint == "make it first: createuser nobody_here"
     with pytest.raises(StoreAway) as away:
         open_store("postgresql://ann:secret@127.0.0.1:1/partita?password=secret")
     assert "secret" not in str(away.value)
     assert addresses.shown("postgresql://a:b@h/d?sslpassword=c&x=1") == "postgresql://a@h/d?sslpassword=...&x=1"
+
+
+def test_a_role_that_may_not_make_tables_is_told_what_it_needs() -> None:
+    with servers.database(empty=True) as address:
+        with psycopg.connect(address, autocommit=True) as other:
+            other.execute("CREATE ROLE reads_only LOGIN")
+        try:
+            with pytest.raises(StoreError, match="does not let us: permission denied") as refused:
+                open_store(address.replace("postgres@", "reads_only@"))
+        finally:
+            with psycopg.connect(address, autocommit=True) as other:
+                other.execute("DROP ROLE reads_only")
+        assert refused.value.hint is not None
+        assert "our role must own the tables" in refused.value.hint
 
 
 def test_a_database_of_somebody_else_is_left_alone() -> None:

@@ -446,7 +446,7 @@ class _Words:
         self._line(("■ ", "amber"), f"the {part} process {event['how']}; it is started again in {again:g} s")
 
     def _given_up(self, part: str, event: Event) -> None:
-        self._line(("■ ", "red"), f"gives up: the {part} process {event['why']}")
+        self._line(("■ ", "red"), f"gives up on the {part} process: {event['why']}")
 
     def _killed(self, part: str, event: Event) -> None:
         self._line(("■ ", "amber"), f"the {part} process is ended by force ({event['why']})")

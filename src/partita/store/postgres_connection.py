@@ -347,11 +347,21 @@ class PostgresDatabase:
     def _refuse_or_away(self, error: psycopg.Error) -> NoReturn:
         """Raise what a refused connection means."""
         text = str(error)
+        if "no password supplied" in text:
+            raise StoreError(
+                f"{self.where} wants a password, and there is none", hint="PGPASSWORD=..., or a line in ~/.pgpass"
+            ) from error
+        if "does not support SSL" in text:
+            raise StoreError(
+                f"{self.where} has no encryption, and the address asks for it: {_first_line(error)}",
+                hint="switch it on there, or leave sslmode out of the address",
+            ) from error
         if "password" in text or "authentication" in text or "no pg_hba.conf entry" in text:
             raise StoreError(f"{self.where} refuses us: {_first_line(error)}", hint="correct the address") from error
-        if "does not exist" in text and ("database" in text or "role" in text):
+        if missing := re.search(r'(database|role) "([^"]*)" does not exist', text):
+            how = "createdb" if missing[1] == "database" else "createuser"
             raise StoreError(
-                f"{self.where} cannot be opened: {_first_line(error)}", hint="make it first: createdb partita"
+                f"{self.where} cannot be opened: {_first_line(error)}", hint=f"make it first: {how} {missing[2]}"
             ) from error
         if isinstance(error, psycopg.ProgrammingError):
             raise StoreError(f"{self.where} is no address: {_first_line(error)}", hint="correct the address") from error
@@ -385,6 +395,11 @@ class PostgresDatabase:
         if isinstance(error, _LATER):
             raise StoreFull(
                 f"{self.where} cannot be written now: {_first_line(error)}", hint="nothing was lost; it is tried again"
+            ) from error
+        if isinstance(error, errors.InsufficientPrivilege):
+            raise StoreError(
+                f"{self.where} does not let us: {_first_line(error)}",
+                hint="our role must own the tables, and may make new ones: ALTER DATABASE ... OWNER TO ...",
             ) from error
         raise StoreError(f"{self.where} failed: {_first_line(error)}") from error
 
